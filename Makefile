@@ -1,0 +1,59 @@
+# Everything runs in .venv, which `make env` builds from the lock file.
+PYTHON ?= python3
+BIN := .venv/bin
+ENV := .venv/.installed
+PROTOS := $(shell find protos/parley -name '*.proto')
+
+.PHONY: help env demo test check proto proto-check lint types imports lock apart bench clean
+
+help:  ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+env: $(ENV)  ## Build the environment in .venv
+
+$(ENV): requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo 'Parley needs Python 3.11 or newer: set PYTHON=...'; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv \
+	  || { echo 'On Debian: apt-get install python3-venv'; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+	  -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	  --no-build-isolation -e .
+	@touch $(ENV)
+
+demo: $(ENV)  ## Show a whole suite at work in the terminal
+	@$(BIN)/parley demo
+
+apart: $(ENV)  ## Run the six services in six processes
+	$(BIN)/parley up --apart
+
+test: $(ENV)  ## Run all tests
+	$(BIN)/pytest
+
+check: $(ENV) proto-check lint types imports test  ## What CI runs
+
+proto: $(ENV)  ## Regenerate protos/gen
+	scripts/generate-protos protos/gen
+
+proto-check: $(ENV)  ## Fail if protos/gen is not what the protos say
+	@out=$$(mktemp -d) && scripts/generate-protos $$out && diff -r -x __pycache__ $$out protos/gen \
+	  || { echo 'protos/gen is stale: run make proto'; exit 1; }
+	$(BIN)/buf lint
+	$(BIN)/buf format --diff --exit-code
+
+lint: $(ENV)  ## Check style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(ENV)  ## Check types
+	$(BIN)/mypy
+
+imports: $(ENV)  ## Check who may import whom
+	$(BIN)/lint-imports
+
+lock: $(ENV)  ## Resolve the lock files again
+	scripts/lock
+
+clean:  ## Remove the environment and caches
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

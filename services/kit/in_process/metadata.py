@@ -1,6 +1,7 @@
 """Turns metadata as callers give it into metadata as the other side sees it on the wire."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
 from grpc.aio import Metadata
@@ -33,9 +34,7 @@ def on_the_wire(metadata: Metadata | Iterable[tuple[str, Value]] | None) -> Pair
 
 
 def _datum(key: str, value: Value) -> Metadatum:
-    if not key or not _KEY_CHARACTERS.issuperset(key):
-        raise ValueError(f"metadata was invalid: {key!r} is not a legal key")
-    if key.endswith("-bin"):
+    if _is_binary(key):
         if not isinstance(value, bytes):
             raise TypeError(f"metadata was invalid: {key!r} takes bytes")
     elif isinstance(value, bytes):
@@ -43,3 +42,10 @@ def _datum(key: str, value: Value) -> Metadatum:
     elif not value.isascii():
         raise ValueError(f"metadata was invalid: the value of {key!r} is not ASCII")
     return Metadatum(key, value)
+
+
+@lru_cache(maxsize=256)
+def _is_binary(key: str) -> bool:
+    if not key or not _KEY_CHARACTERS.issuperset(key):
+        raise ValueError(f"metadata was invalid: {key!r} is not a legal key")
+    return key.endswith("-bin")

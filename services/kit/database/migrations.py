@@ -12,7 +12,7 @@ import asyncio
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from alembic import command
@@ -59,14 +59,7 @@ async def _run(
     migrations: Path,
     revision: str,
 ) -> None:
-    if not migrations.is_dir():
-        raise FileNotFoundError(f"There are no migrations at {migrations}.")
-    config = Config()
-    config.set_main_option("script_location", str(_ENVIRONMENT))
-    config.set_main_option("path_separator", "newline")
-    config.set_main_option("version_locations", str(migrations).replace("%", "%%"))
-    attributes: dict[str, Any] = config.attributes
-    attributes["version_table"] = _version_table(service)
+    config = _configure(service, migrations)
 
     def unit(connection: Connection) -> None:
         if connection.dialect.name == "postgresql":
@@ -74,13 +67,24 @@ async def _run(
                 text("SELECT pg_advisory_xact_lock(:key)"),
                 {"key": zlib.crc32(f"parley/{service}".encode())},
             )
-        attributes["connection"] = connection
+        config.attributes["connection"] = connection
         action(config, revision)
 
     # `alembic.op` stands for one migration at a time in a process.
     lock = _one_at_a_time.setdefault(asyncio.get_running_loop(), asyncio.Lock())
     async with lock:
         await database.write(unit)
+
+
+def _configure(service: str, migrations: Path) -> Config:
+    if not migrations.is_dir():
+        raise FileNotFoundError(f"There are no migrations at {migrations}.")
+    config = Config()
+    config.set_main_option("script_location", str(_ENVIRONMENT))
+    config.set_main_option("path_separator", "newline")
+    config.set_main_option("version_locations", str(migrations).replace("%", "%%"))
+    config.attributes["version_table"] = _version_table(service)
+    return config
 
 
 def _version_table(service: str) -> str:

@@ -1,6 +1,5 @@
 """PostgreSQL by asyncpg."""
 
-import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -79,7 +78,7 @@ class PostgresqlDatabase:
                     "All connections to the database are busy: try again soon.",
                     retry_after_seconds=1.0,
                 ) from error
-            except (OSError, asyncio.TimeoutError) as error:
+            except OSError as error:
                 raise _away() from error
 
 

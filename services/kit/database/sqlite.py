@@ -38,7 +38,6 @@ _AWAY = {
     sqlite3.SQLITE_FULL,
     sqlite3.SQLITE_IOERR,
     sqlite3.SQLITE_NOMEM,
-    sqlite3.SQLITE_READONLY,
 }
 
 

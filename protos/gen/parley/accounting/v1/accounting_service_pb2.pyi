@@ -535,6 +535,11 @@ class AuthenticateKeyResponse(_message.Message):
 
     KEY_FIELD_NUMBER: _builtins.int
     MAX_AGE_FIELD_NUMBER: _builtins.int
+    HAS_HARD_BUDGET_FIELD_NUMBER: _builtins.int
+    has_hard_budget: _builtins.bool
+    """Whether a hard budget holds for the key's subject at any level, so that its turns are
+    refused while accounting cannot be asked.
+    """
     @_builtins.property
     def key(self) -> Global___Key:
         """The key."""
@@ -548,10 +553,11 @@ class AuthenticateKeyResponse(_message.Message):
         *,
         key: Global___Key | None = ...,
         max_age: _duration_pb2.Duration | None = ...,
+        has_hard_budget: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "max_age", b"max_age"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "max_age", b"max_age"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["has_hard_budget", b"has_hard_budget", "key", b"key", "max_age", b"max_age"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,37 @@
+"""`parley serve`: runs services in this process until SIGTERM or Ctrl-C."""
+
+import gc
+from typing import Annotated
+
+import typer
+import uvloop
+
+from services.cli.console import error_console
+from services.kit import log
+from services.kit.server import Host, ServerSettings, StartRefused
+from services.kit.server import serve as serve_host
+
+Names = Annotated[
+    list[str] | None, typer.Argument(metavar="[SERVICE]...", help="Which services. All if none.")
+]
+
+
+def serve(names: Names = None) -> None:
+    """Run services in this process: all six, or those that are named."""
+    from services.cli.catalogue import chosen  # Costs a second that other commands save.
+
+    settings = ServerSettings()
+    log.configure(settings.log_level)
+    try:
+        services = chosen(names or [])
+        uvloop.run(_serve(Host(services, settings)))
+    except (ValueError, StartRefused) as error:
+        error_console.print(f"[red]{error}[/red]")
+        raise typer.Exit(2) from None
+
+
+async def _serve(host: Host) -> None:
+    # What was loaded until now stays; the collector need not walk it again and again.
+    gc.collect()
+    gc.freeze()
+    await serve_host(host)

@@ -1,0 +1,96 @@
+"""What must be written after a turn, wherever the turn goes and however it ends."""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from services.kit.prices import TokenUsage
+from services.orchestrator.events import Completed
+from services.orchestrator.partition import Partition
+from services.orchestrator.values import (
+    AnswerSource,
+    Attempt,
+    CachedAnswer,
+    FinishReason,
+    FormatOutcome,
+    Subject,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """What a turn used. Without attempts and without a source it only ends the reservation."""
+
+    request_id: str
+    reservation_id: str
+    subject: Subject
+    attempts: tuple[Attempt, ...]
+    source: AnswerSource
+    saved_cost_nano_usd: int
+    template: str
+    template_version: int
+    tags: dict[str, str]
+    end_time: datetime
+    model: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a turn ended, for the prompt version that served it."""
+
+    request_id: str
+    subject: Subject
+    template: str
+    template_version: int
+    experiment_id: str
+    arm: str
+    end_time: datetime
+    latency_seconds: float
+    model: str = ""
+    finish_reason: FinishReason = FinishReason.UNSPECIFIED
+    error_reason: str = ""
+    guardrail_blocked: bool = False
+    format_failed: bool = False
+    source: AnswerSource = AnswerSource.UNSPECIFIED
+    usage: TokenUsage = field(default_factory=TokenUsage)
+    cost_nano_usd: int = 0
+    first_delta_seconds: float | None = None
+
+    def of(self, completed: Completed) -> "Outcome":
+        """Return this outcome with what *completed* says."""
+        return replace(
+            self,
+            model=completed.model,
+            finish_reason=completed.finish_reason,
+            guardrail_blocked=completed.finish_reason is FinishReason.CONTENT_FILTER,
+            format_failed=completed.format_outcome is FormatOutcome.REPAIRED,
+            source=completed.source,
+            usage=completed.usage,
+            cost_nano_usd=completed.cost_nano_usd,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewAnswer:
+    """An answer that may be given again."""
+
+    request_id: str
+    partition: Partition
+    text: str
+    answer: CachedAnswer
+    ttl: timedelta | None = None
+
+
+Record = Settlement | Outcome | NewAnswer
+
+
+class Books(Protocol):
+    """Takes what must be written and sees that it is, also after a crash."""
+
+    def put(self, record: Record) -> None:
+        """Take *record*. Never blocks and never raises for want of a peer."""
+        ...
+
+    def check_room(self) -> None:
+        """Raise Overloaded if so much is unwritten that no new turn may begin."""
+        ...

@@ -1,0 +1,200 @@
+"""Calls the model, guards what it writes while it writes, and has a malformed answer repaired."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from services.kit.errors import AnswerMalformed, ServiceError
+from services.orchestrator.answer import Answer
+from services.orchestrator.deadline import Deadline
+from services.orchestrator.events import Delta, Intervened, Switched, ToolCalled
+from services.orchestrator.flight import FlightEvent, Generated
+from services.orchestrator.guard import Guard
+from services.orchestrator.guarding import (
+    Intervention,
+    OutputContext,
+    OutputScan,
+    Released,
+    ScanEnded,
+)
+from services.orchestrator.lease import Lease
+from services.orchestrator.routing import (
+    AnswerEnded,
+    AttemptEnded,
+    AttemptsLost,
+    ModelCall,
+    RouteChosen,
+    Router,
+    RouterEvent,
+    RouteSwitched,
+    Text,
+    ToolCallMade,
+)
+from services.orchestrator.trace import Trace
+from services.orchestrator.values import (
+    AttemptKind,
+    FinishReason,
+    FormatOutcome,
+    Message,
+    Role,
+)
+
+Publish = Callable[[FlightEvent], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All that a generation needs to know."""
+
+    call: ModelCall
+    input_token_count: int
+    output: OutputContext
+    deadline: Deadline
+    lease: Lease
+    trace: Trace
+
+
+class Generation:
+    """Produces answers. Shared by all turns; holds no state of its own."""
+
+    def __init__(self, router: Router, guard: Guard) -> None:
+        self._router = router
+        self._guard = guard
+
+    async def run(self, plan: Plan, publish: Publish) -> Generated:
+        """
+        Publish the answer as it comes and return how it ended.
+
+        Every attempt is noted in `plan.lease`, whatever happens. A JSON answer is published
+        only once it is valid, so that no client sees a broken one; it is sent back to the model
+        once. Raises AnswerMalformed if that does not help, and what the router raises. On cancel
+        the provider's call is cancelled and what it wrote so far is noted as estimated.
+        """
+        if not plan.call.response_format.is_json:
+            return (await self._answer(plan, publish)).generated(FormatOutcome.UNSPECIFIED)
+        draft: list[FlightEvent] = []
+        answer = await self._answer(plan, draft.append)
+        outcome = FormatOutcome.VALID
+        if answer.format_error and answer.finish_reason is FinishReason.STOP:
+            draft.clear()
+            answer = await self._answer(_repair(plan, answer), draft.append)
+            outcome = FormatOutcome.REPAIRED
+            if answer.format_error and answer.finish_reason is FinishReason.STOP:
+                raise AnswerMalformed(
+                    "The model broke the response format twice: simplify the schema or use "
+                    "another model."
+                )
+        for event in draft:
+            publish(event)
+        return answer.generated(FormatOutcome.UNSPECIFIED if answer.format_error else outcome)
+
+    async def _answer(self, plan: Plan, publish: Publish) -> Answer:
+        """Let the router answer, over as many restarts as it takes."""
+        answer = Answer(plan.lease, input_token_count=plan.input_token_count)
+        try:
+            async with aclosing(
+                self._router.generate(plan.call, timeout_seconds=plan.deadline.timeout())
+            ) as events:
+                while True:
+                    await self._release(plan, answer, events, publish)
+                    if (restart := answer.take_restart()) is None:
+                        return answer
+                    publish(restart)
+        except ServiceError as error:
+            if isinstance(error.__cause__, AttemptsLost):
+                for attempt in error.__cause__.attempts:
+                    answer.attempt_ended(attempt)
+            raise
+        finally:
+            answer.close()
+
+    async def _release(
+        self,
+        plan: Plan,
+        answer: Answer,
+        events: AsyncGenerator[RouterEvent, None],
+        publish: Publish,
+    ) -> None:
+        """Publish what the guardrails release, until the answer ends, is stopped or restarts."""
+        async with self._guard.scan_output(
+            plan.output, deadline=plan.deadline, trace=plan.trace
+        ) as scan:
+            pump = asyncio.create_task(_pump(answer, events, scan, publish))
+            try:
+                async for result in scan.results():
+                    match result:
+                        case Released(text=text):
+                            if not answer.restarts:
+                                publish(Delta(text))
+                        case Intervention(finding=finding):
+                            publish(Intervened(finding))
+                        case ScanEnded():
+                            answer.scan_ended(result)
+                        case _:
+                            assert_never(result)
+                if answer.finish_reason is not FinishReason.CONTENT_FILTER:
+                    await pump
+            finally:
+                pump.cancel()
+                await asyncio.wait([pump])
+                if not pump.cancelled():
+                    pump.exception()  # Raised above, or beside the point by now.
+
+
+async def _pump(
+    answer: Answer,
+    events: AsyncGenerator[RouterEvent, None],
+    scan: OutputScan,
+    publish: Publish,
+) -> None:
+    """Carry the router's text into the scan and note everything else."""
+    try:
+        async for event in events:
+            match event:
+                case Text(text=text):
+                    answer.wrote(text)
+                    await scan.send(text)
+                    if not await answer.is_covered():
+                        answer.finish_reason = FinishReason.BUDGET
+                        return
+                case ToolCallMade(call=call):
+                    publish(ToolCalled(call))
+                case AttemptEnded(attempt=attempt):
+                    answer.attempt_ended(attempt)
+                case RouteChosen(provider=provider, model=model):
+                    answer.attempt_began(provider, model)
+                case RouteSwitched():
+                    answer.switched(event)
+                    if answer.restarts:
+                        return
+                    publish(_switched(event))
+                case AnswerEnded():
+                    answer.ended(event)
+                    return
+                case _:
+                    assert_never(event)
+    finally:
+        await scan.end()
+
+
+def _switched(event: RouteSwitched) -> Switched:
+    return Switched(from_model=event.from_model, to_model=event.to_model, reason=event.reason)
+
+
+def _repair(plan: Plan, broken: Answer) -> Plan:
+    """Return the plan that sends a broken answer back with what is wrong with it."""
+    fault = Message(
+        role=Role.USER,
+        text=f"Your answer does not have the form that was asked for: {broken.format_error} "
+        "Answer again, with the JSON only.",
+    )
+    said = Message(role=Role.ASSISTANT, text=broken.text)
+    call = replace(
+        plan.call,
+        messages=(*plan.call.messages, said, fault),
+        kind=AttemptKind.REPAIR,
+        first_attempt_number=len(plan.lease.attempts) + 1,
+    )
+    return replace(plan, call=call)

@@ -1,0 +1,90 @@
+"""Puts what must be written after a turn into the outbox, and delivers it from there."""
+
+from collections.abc import Mapping
+
+import grpc
+from parley.accounting.v1 import accounting_service_pb2 as accounting_pb2
+from parley.accounting.v1 import accounting_service_pb2_grpc as accounting_grpc
+from parley.prompt_registry.v1 import prompt_registry_service_pb2 as prompts_pb2
+from parley.prompt_registry.v1 import prompt_registry_service_pb2_grpc as prompts_grpc
+from parley.semantic_cache.v1 import semantic_cache_service_pb2 as cache_pb2
+from parley.semantic_cache.v1 import semantic_cache_service_pb2_grpc as cache_grpc
+
+from services.orchestrator.booking import NewAnswer, Outcome, Record, Settlement
+from services.orchestrator.outbox import Deliver, Outbox
+from services.orchestrator.peers import accounting, prompt_registry, semantic_cache
+from services.orchestrator.peers.calling import calling
+from services.orchestrator.peers.messages import subject_message
+from services.orchestrator.values import AnswerSource
+
+SETTLE, RELEASE, STORE, OUTCOME = "settle", "release", "store", "outcome"
+
+
+class OutboxBooks:
+    """`Books` by an outbox."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+
+    def put(self, record: Record) -> None:
+        match record:
+            case Settlement(attempts=(), source=AnswerSource.UNSPECIFIED):
+                release = accounting_pb2.ReleaseRequest(
+                    request_id=record.request_id,
+                    reservation_id=record.reservation_id,
+                    subject=subject_message(record.subject),
+                )
+                self._outbox.put(RELEASE, release.SerializeToString())
+            case Settlement():
+                self._outbox.put(SETTLE, accounting.settle_message(record).SerializeToString())
+            case NewAnswer():
+                self._outbox.put(STORE, semantic_cache.store_message(record).SerializeToString())
+            case Outcome():
+                message = prompt_registry.outcome_message(record)
+                self._outbox.put(OUTCOME, message.SerializeToString())
+
+    def check_room(self) -> None:
+        self._outbox.check_room()
+
+
+def deliveries(
+    *,
+    accounting_channel: grpc.aio.Channel,
+    semantic_cache_channel: grpc.aio.Channel,
+    prompt_registry_channel: grpc.aio.Channel,
+    timeout_seconds: float,
+) -> Mapping[str, Deliver]:
+    """Return what delivers each kind of record."""
+    ledger: accounting_grpc.AccountingServiceAsyncStub = accounting_grpc.AccountingServiceStub(
+        accounting_channel
+    )
+    cache: cache_grpc.SemanticCacheServiceAsyncStub = cache_grpc.SemanticCacheServiceStub(
+        semantic_cache_channel
+    )
+    prompts: prompts_grpc.PromptRegistryServiceAsyncStub = prompts_grpc.PromptRegistryServiceStub(
+        prompt_registry_channel
+    )
+
+    async def settle(payload: bytes) -> None:
+        with calling(accounting.PEER):
+            await ledger.Settle(
+                accounting_pb2.SettleRequest.FromString(payload), timeout=timeout_seconds
+            )
+
+    async def release(payload: bytes) -> None:
+        with calling(accounting.PEER):
+            await ledger.Release(
+                accounting_pb2.ReleaseRequest.FromString(payload), timeout=timeout_seconds
+            )
+
+    async def store(payload: bytes) -> None:
+        with calling(semantic_cache.PEER):
+            await cache.Store(cache_pb2.StoreRequest.FromString(payload), timeout=timeout_seconds)
+
+    async def report(payload: bytes) -> None:
+        with calling(prompt_registry.PEER):
+            await prompts.ReportOutcome(
+                prompts_pb2.ReportOutcomeRequest.FromString(payload), timeout=timeout_seconds
+            )
+
+    return {SETTLE: settle, RELEASE: release, STORE: store, OUTCOME: report}

@@ -1,0 +1,113 @@
+"""The prompt registry over gRPC, in process or not."""
+
+import grpc
+from parley.chat.v1 import chat_pb2
+from parley.prompt_registry.v1 import prompt_registry_service_pb2 as pb
+from parley.prompt_registry.v1 import prompt_registry_service_pb2_grpc as pb_grpc
+
+from services.orchestrator.booking import Outcome
+from services.orchestrator.peers.calling import calling
+from services.orchestrator.peers.messages import (
+    duration,
+    format_of,
+    parameters_of,
+    timestamp,
+    usage_message,
+)
+from services.orchestrator.prompting import Prompt, PromptRequest
+from services.orchestrator.request import ByArm, ByLabel, ByVersion
+from services.orchestrator.values import CacheScope
+
+PEER = "prompt_registry"
+
+
+class GrpcPrompts:
+    """`Prompts` by the prompt registry service."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub: pb_grpc.PromptRegistryServiceAsyncStub = pb_grpc.PromptRegistryServiceStub(
+            channel
+        )
+
+    async def render(self, request: PromptRequest, *, timeout_seconds: float) -> Prompt:
+        with calling(PEER):
+            response = await self._stub.Render(_render_message(request), timeout=timeout_seconds)
+        return Prompt(
+            template=response.template,
+            version=response.version,
+            experiment_id=response.experiment_id,
+            arm=response.arm,
+            system_text=response.system_text,
+            user_text=response.user_text,
+            model=response.model,
+            parameters=parameters_of(response.parameters),
+            response_format=format_of(response.response_format),
+            cache_scope=CacheScope(response.cache_scope),
+        )
+
+    async def rate(
+        self,
+        *,
+        request_id: str,
+        tenant_id: str,
+        stars: int,
+        comment: str,
+        timeout_seconds: float,
+    ) -> None:
+        with calling(PEER):
+            await self._stub.RecordRating(
+                pb.RecordRatingRequest(
+                    request_id=request_id, tenant_id=tenant_id, stars=stars, comment=comment
+                ),
+                timeout=timeout_seconds,
+            )
+
+
+def outcome_message(outcome: Outcome) -> pb.ReportOutcomeRequest:
+    """Return *outcome* as it is sent, now or after a crash."""
+    first = outcome.first_delta_seconds
+    return pb.ReportOutcomeRequest(
+        outcome=pb.Outcome(
+            request_id=outcome.request_id,
+            tenant_id=outcome.subject.tenant_id,
+            user_id=outcome.subject.user_id,
+            template=outcome.template,
+            version=outcome.template_version,
+            experiment_id=outcome.experiment_id,
+            arm=outcome.arm,
+            model=outcome.model,
+            finish_reason=chat_pb2.FinishReason.ValueType(outcome.finish_reason),
+            error_reason=outcome.error_reason,
+            guardrail_blocked=outcome.guardrail_blocked,
+            format_failed=outcome.format_failed,
+            source=chat_pb2.AnswerSource.ValueType(outcome.source),
+            usage=usage_message(outcome.usage),
+            cost_nano_usd=outcome.cost_nano_usd,
+            latency=duration(outcome.latency_seconds),
+            first_delta_latency=None if first is None else duration(first),
+            end_time=timestamp(outcome.end_time),
+        )
+    )
+
+
+def _render_message(request: PromptRequest) -> pb.RenderRequest:
+    message = pb.RenderRequest(
+        request_id=request.request_id,
+        template=request.template,
+        keys=pb.AssignmentKeys(
+            tenant_id=request.tenant_id,
+            user_id=request.user_id,
+            conversation_id=request.conversation_id,
+        ),
+        variables=request.variables,
+    )
+    match request.selector:
+        case ByLabel(label=label):
+            message.label = label
+        case ByVersion(version=version):
+            message.version = version
+        case ByArm(arm=arm):
+            message.arm = arm
+        case None:
+            pass
+    return message

@@ -1,0 +1,96 @@
+"""The semantic cache over gRPC, in process or not."""
+
+from datetime import UTC
+
+import grpc
+from parley.chat.v1 import chat_pb2
+from parley.semantic_cache.v1 import semantic_cache_service_pb2 as pb
+from parley.semantic_cache.v1 import semantic_cache_service_pb2_grpc as pb_grpc
+
+from services.orchestrator.booking import NewAnswer
+from services.orchestrator.partition import Partition
+from services.orchestrator.peers.calling import calling
+from services.orchestrator.peers.messages import seconds, usage_message, usage_of
+from services.orchestrator.values import AnswerSource, CachedAnswer, Hit
+
+PEER = "semantic_cache"
+
+_SOURCES = {
+    pb.TIER_EXACT: AnswerSource.CACHE_EXACT,
+    pb.TIER_SEMANTIC: AnswerSource.CACHE_SEMANTIC,
+    pb.TIER_FALLBACK: AnswerSource.CACHE_FALLBACK,
+}
+
+
+class GrpcCache:
+    """`Cache` by the semantic cache service."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub: pb_grpc.SemanticCacheServiceAsyncStub = pb_grpc.SemanticCacheServiceStub(
+            channel
+        )
+
+    async def lookup(
+        self,
+        partition: Partition,
+        text: str,
+        *,
+        request_id: str,
+        is_fallback: bool,
+        timeout_seconds: float,
+    ) -> Hit | None:
+        with calling(PEER):
+            response = await self._stub.Lookup(
+                pb.LookupRequest(
+                    request_id=request_id,
+                    partition=_partition_message(partition),
+                    text=text,
+                    is_fallback=is_fallback,
+                ),
+                timeout=timeout_seconds,
+            )
+        if not response.HasField("hit"):
+            return None
+        hit = response.hit
+        return Hit(
+            entry_id=hit.entry_id,
+            source=AnswerSource.CACHE_FALLBACK if is_fallback else _SOURCES[hit.tier],
+            similarity=hit.similarity,
+            answer=CachedAnswer(
+                text=hit.answer.text,
+                provider=hit.answer.provider,
+                model=hit.answer.model,
+                usage=usage_of(hit.answer.usage),
+                cost_nano_usd=hit.answer.cost_nano_usd,
+            ),
+            create_time=hit.create_time.ToDatetime(UTC),
+            age_seconds=seconds(hit.age),
+        )
+
+
+def store_message(new: NewAnswer) -> pb.StoreRequest:
+    """Return *new* as it is sent, now or after a crash."""
+    return pb.StoreRequest(
+        request_id=new.request_id,
+        partition=_partition_message(new.partition),
+        text=new.text,
+        answer=pb.Answer(
+            text=new.answer.text,
+            finish_reason=chat_pb2.FINISH_REASON_STOP,
+            provider=new.answer.provider,
+            model=new.answer.model,
+            usage=usage_message(new.answer.usage),
+            cost_nano_usd=new.answer.cost_nano_usd,
+        ),
+    )
+
+
+def _partition_message(partition: Partition) -> pb.Partition:
+    return pb.Partition(
+        tenant_id=partition.tenant_id,
+        user_id=partition.user_id,
+        template=partition.template,
+        template_version=partition.template_version,
+        model_class=partition.model_class,
+        fingerprint=partition.fingerprint,
+    )

@@ -1,0 +1,117 @@
+"""What a turn asks of the model router, and the events it gets back."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from services.orchestrator.values import (
+    Attempt,
+    AttemptKind,
+    FailoverMode,
+    FinishReason,
+    Message,
+    ResponseFormat,
+    SamplingParameters,
+    Subject,
+    Tool,
+    ToolCall,
+    ToolChoice,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCall:
+    """One request for an answer. The last message is the turn's."""
+
+    request_id: str
+    subject: Subject
+    model: str
+    system_text: str
+    messages: tuple[Message, ...]
+    parameters: SamplingParameters
+    response_format: ResponseFormat
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = field(default_factory=ToolChoice)
+    failover_mode: FailoverMode = FailoverMode.UNSPECIFIED
+    kind: AttemptKind = AttemptKind.PRIMARY
+    first_attempt_number: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteChosen:
+    """The route that the router took."""
+
+    provider: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Text of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallMade:
+    """A whole call of a tool."""
+
+    call: ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnded:
+    """A call to a provider is over, well or not."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteSwitched:
+    """Another route goes on."""
+
+    from_model: str
+    to_model: str
+    to_provider: str
+    reason: str
+    restarts: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerEnded:
+    """The answer is complete."""
+
+    finish_reason: FinishReason
+    provider: str
+    model: str
+
+
+RouterEvent = RouteChosen | Text | ToolCallMade | AttemptEnded | RouteSwitched | AnswerEnded
+
+
+class AttemptsLost(Exception):
+    """
+    Carries the attempts of a call that failed, which no event could bring any more.
+
+    Raised as the cause of the error that ends `Router.generate`.
+    """
+
+    def __init__(self, attempts: tuple[Attempt, ...]) -> None:
+        super().__init__(f"{len(attempts)} attempts")
+        self.attempts = attempts
+
+
+class Router(Protocol):
+    """The model router, as a turn sees it."""
+
+    def generate(
+        self, call: ModelCall, *, timeout_seconds: float
+    ) -> AsyncGenerator[RouterEvent, None]:
+        """
+        Stream an answer; AnswerEnded is last.
+
+        Raises NotFound for an unknown model, ProviderUnavailable if no route answered,
+        DependencyUnavailable if the router is away, DeadlineExceeded. Closing the generator
+        cancels the call.
+        """
+        ...

@@ -1,0 +1,59 @@
+"""What the orchestrator reads from its environment, once, at start."""
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from services.kit.settings import ParleySettings
+
+
+class OrchestratorSettings(ParleySettings):
+    """Limits and timeouts of a turn. Times are in seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="PARLEY_ORCHESTRATOR_")
+
+    default_deadline_seconds: float = Field(default=30.0, gt=0)
+    """Deadline of a turn whose caller set none. Half a minute is longer than most answers
+    and shorter than most people wait."""
+
+    max_deadline_seconds: float = Field(default=600.0, gt=0)
+    """Longest deadline that a caller gets, however long it asks for."""
+
+    max_input_tokens: int = Field(default=8000, ge=1)
+    """Most tokens that a caller may send in a turn: text, history, variables and documents."""
+
+    fail_closed: bool = False
+    """Whether a turn fails while the guardrails are away. Otherwise the floor rules are
+    applied in this process and the turn is marked degraded."""
+
+    guardrails_timeout_seconds: float = Field(default=2.0, gt=0)
+    """Longest wait for the check of the input."""
+
+    accounting_timeout_seconds: float = Field(default=2.0, gt=0)
+    """Longest wait for a key or a reservation."""
+
+    prompt_registry_timeout_seconds: float = Field(default=1.0, gt=0)
+    """Longest wait for a rendered prompt, before the last snapshot is used."""
+
+    semantic_cache_timeout_seconds: float = Field(default=0.25, gt=0)
+    """Longest wait for a cache look-up. A cache that is slower than that saves no time."""
+
+    stale_key_seconds: float = Field(default=300.0, ge=0)
+    """How long a known key goes on to work while accounting is away."""
+
+    key_capacity: int = Field(default=10_000, ge=1)
+    """How many keys are remembered."""
+
+    offline_turn_limit: int = Field(default=100, ge=0)
+    """Turns that each tenant may make on trust while accounting is away. Keys under a hard
+    budget get none."""
+
+    join_slack_seconds: float = Field(default=1.0, ge=0)
+    """How much earlier than its own deadline an identical turn in flight may end for it to
+    be joined."""
+
+    outbox_record_limit: int = Field(default=100_000, ge=1)
+    """Records that may wait to be booked, answers and outcomes included. Beyond it new turns
+    are refused, so that nothing is lost."""
+
+    outbox_timeout_seconds: float = Field(default=10.0, gt=0)
+    """Longest wait for a peer to take a record, before it is sent again."""

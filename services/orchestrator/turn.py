@@ -1,0 +1,400 @@
+"""
+One chat turn, from admission to the last event.
+
+admit -> prompt -> cache -> generate, guarded while it streams -> completed, then the books.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from services.kit.clock import Clock
+from services.kit.errors import (
+    BudgetExhausted,
+    DependencyUnavailable,
+    ProviderUnavailable,
+    ServiceError,
+)
+from services.orchestrator.admission import Admission, Admitted
+from services.orchestrator.booking import Books, NewAnswer, Outcome
+from services.orchestrator.deadline import Deadline
+from services.orchestrator.events import Completed, Delta, Event, Intervened, Started, Switched
+from services.orchestrator.flight import Flight, Flights, Generated
+from services.orchestrator.generation import Generation, Plan
+from services.orchestrator.guarding import OutputContext
+from services.orchestrator.pacing import Pacer
+from services.orchestrator.prompting import Prompt, Prompting
+from services.orchestrator.replay import Replay
+from services.orchestrator.request import TurnRequest
+from services.orchestrator.reuse import Reuse, Slot
+from services.orchestrator.routing import ModelCall
+from services.orchestrator.trace import Trace
+from services.orchestrator.values import (
+    Action,
+    AnswerSource,
+    AttemptKind,
+    AttemptOutcome,
+    BudgetDecision,
+    CachedAnswer,
+    FinishReason,
+    Hit,
+    Message,
+    ResponseFormat,
+    Role,
+    total_usage,
+)
+
+_BUDGET_ACTIONS = {
+    BudgetDecision.DOWNGRADE: "downgrade",
+    BudgetDecision.CACHE_FIRST: "cache_first",
+    BudgetDecision.CACHE_ONLY: "cache_only",
+}
+
+_RETRY_AFTER_SECONDS = 5.0
+"""What a client is told to wait when neither a model nor the cache could answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stages:
+    """What every turn goes through. Shared by all turns."""
+
+    admission: Admission
+    prompting: Prompting
+    reuse: Reuse
+    replay: Replay
+    generation: Generation
+    flights: Flights
+    books: Books
+    pacer: Pacer
+    clock: Clock
+
+
+class Turn:
+    """One turn. `events` is called once."""
+
+    def __init__(
+        self, stages: Stages, request: TurnRequest, *, secret: str, deadline: Deadline
+    ) -> None:
+        self._stages = stages
+        self._request = request
+        self._secret = secret
+        self._deadline = deadline
+        self._trace = Trace(stages.clock, request.request_id)
+        self._prompt: Prompt | None = None
+        self._completed: Completed | None = None
+
+    async def events(self) -> AsyncGenerator[Event, None]:
+        """
+        Yield the turn's events: Started first, Completed last.
+
+        Raises a ServiceError if the turn fails. However it ends, also when the generator is
+        closed early, what was spent is booked and the outcome is reported.
+        """
+        with self._trace.stage("admit"):
+            admitted = await self._stages.admission.admit(
+                self._request, self._secret, self._deadline, self._trace
+            )
+        failure = "INTERNAL"
+        try:
+            async with aclosing(self._answer(admitted)) as events:
+                async for event in events:
+                    if isinstance(event, Delta):
+                        self._trace.delta_sent()
+                    elif isinstance(event, Completed):
+                        self._completed = event
+                    yield event
+            failure = ""
+        except ServiceError as error:
+            failure = error.reason
+            raise
+        except (asyncio.CancelledError, GeneratorExit):
+            failure = "" if self._completed else "CANCELLED"
+            raise
+        finally:
+            self._report(admitted, failure)
+
+    async def _answer(self, admitted: Admitted) -> AsyncGenerator[Event, None]:
+        """Answer from the cache or from a model. The lease is settled here or by the flight."""
+        stages, trace, lease = self._stages, self._trace, admitted.lease
+        try:
+            with trace.stage("prompt"):
+                prompt = await stages.prompting.render(admitted, self._deadline, trace)
+            self._prompt = prompt
+            lease.template, lease.template_version = prompt.template, prompt.version
+            yield Started(
+                request_id=trace.request_id,
+                template=prompt.template,
+                template_version=prompt.version,
+                arm=prompt.arm,
+            )
+            for finding in trace.findings:
+                if finding.action is Action.REDACT:
+                    yield Intervened(finding)
+            slot = stages.reuse.slot(admitted, prompt)
+            hit = await stages.reuse.lookup(slot, self._deadline, trace)
+            for degraded in trace.news():
+                yield degraded
+            if hit is not None:
+                async for event in self._from_cache(hit, admitted, prompt):
+                    yield event
+                return
+            model, switched = _affordable_model(admitted, prompt)
+            if switched is not None:
+                yield switched
+            plan = self._plan(admitted, prompt, model)
+            async for event in self._from_model(plan, admitted, prompt, slot):
+                yield event
+        finally:
+            if not lease.is_in_flight:
+                lease.settle(end_time=stages.clock.now())
+
+    async def _from_cache(
+        self, hit: Hit, admitted: Admitted, prompt: Prompt
+    ) -> AsyncGenerator[Event, None]:
+        """Stream an earlier answer."""
+        output = self._output(admitted, prompt)
+        with self._trace.stage("replay"):
+            async for delta in self._stages.replay.stream(
+                hit.answer.text, output, self._deadline, self._trace
+            ):
+                yield delta
+        saved = hit.answer.cost_nano_usd
+        admitted.lease.settle(
+            end_time=self._stages.clock.now(),
+            source=hit.source,
+            saved_cost_nano_usd=saved,
+            model=hit.answer.model,
+        )
+        yield Completed(
+            request_id=self._trace.request_id,
+            finish_reason=FinishReason.STOP,
+            source=hit.source,
+            provider=hit.answer.provider,
+            model=hit.answer.model,
+            template=prompt.template,
+            template_version=prompt.version,
+            arm=prompt.arm,
+            saved_cost_nano_usd=saved,
+            cache_similarity=hit.similarity,
+            cache_age_seconds=hit.age_seconds,
+            cache_entry_id=hit.entry_id,
+            findings=tuple(self._trace.findings),
+            degradations=self._trace.degradations,
+            timings=self._trace.timings,
+            first_delta_seconds=self._trace.first_delta_seconds,
+            budget_action=_BUDGET_ACTIONS.get(admitted.lease.reservation.decision, ""),
+        )
+
+    async def _from_model(
+        self, plan: Plan, admitted: Admitted, prompt: Prompt, slot: Slot
+    ) -> AsyncGenerator[Event, None]:
+        """Stream a new answer, one's own or that of an identical turn in flight."""
+        try:
+            with self._trace.stage("generate"):
+                async with self._stages.flights.board(
+                    slot.flight_key, self._deadline, lambda flight: self._fly(plan, slot, flight)
+                ) as (flight, joined):
+                    admitted.lease.is_in_flight = not joined
+                    async for event in self._read(flight):
+                        if not isinstance(event, Generated):
+                            yield event
+                            continue
+                        generated = event
+        except (ProviderUnavailable, DependencyUnavailable) as error:
+            async for event in self._without_model(error, admitted, prompt, slot):
+                yield event
+            return
+        for degraded in self._trace.news():
+            yield degraded
+        if joined:
+            admitted.lease.settle(
+                end_time=self._stages.clock.now(),
+                source=AnswerSource.COALESCED,
+                saved_cost_nano_usd=generated.cost_nano_usd,
+                model=generated.model,
+            )
+        yield self._completion(generated, admitted, prompt, joined=joined)
+
+    async def _read(self, flight: Flight) -> AsyncGenerator[Event | Generated, None]:
+        """Read a flight, gathering text for as long as the pacer says."""
+        pacer = self._stages.pacer
+        pacer.stream_count += 1
+        try:
+            async with aclosing(flight.read()) as events:
+                async for event in events:
+                    yield event
+                    if isinstance(event, Delta) and (window := pacer.window_seconds()):
+                        await flight.ended_within(window)
+        finally:
+            pacer.stream_count -= 1
+
+    async def _fly(self, plan: Plan, slot: Slot, flight: Flight) -> Generated:
+        """Generate, then book what it cost, whoever is still on board."""
+        stages = self._stages
+        source, model = AnswerSource.UNSPECIFIED, ""
+        try:
+            generated = await stages.generation.run(plan, flight.publish)
+            source, model = AnswerSource.MODEL, generated.model
+        finally:
+            plan.lease.settle(end_time=stages.clock.now(), source=source, model=model)
+        if slot.may_write and _may_be_given_again(generated, plan):
+            stages.books.put(
+                NewAnswer(
+                    request_id=plan.call.request_id,
+                    partition=slot.partition,
+                    text=slot.text,
+                    answer=CachedAnswer(
+                        text=generated.cacheable_text,
+                        provider=generated.provider,
+                        model=generated.model,
+                        usage=total_usage(generated.attempts),
+                        cost_nano_usd=generated.cost_nano_usd,
+                    ),
+                )
+            )
+        return generated
+
+    async def _without_model(
+        self, error: ServiceError, admitted: Admitted, prompt: Prompt, slot: Slot
+    ) -> AsyncGenerator[Event, None]:
+        """Fall back on a cached answer at a lower bar, or raise that there is none."""
+        hit = None
+        if self._trace.first_delta_seconds is None:
+            hit = await self._stages.reuse.lookup(
+                slot, self._deadline, self._trace, is_fallback=True
+            )
+        if hit is None:
+            raise ProviderUnavailable(
+                "No model can be reached: try again later.",
+                metadata=error.metadata,
+                retry_after_seconds=error.retry_after_seconds or _RETRY_AFTER_SECONDS,
+            ) from error
+        self._trace.degrade("model_router", "A cached answer at a lower bar is given.")
+        for degraded in self._trace.news():
+            yield degraded
+        async for event in self._from_cache(hit, admitted, prompt):
+            yield event
+
+    def _plan(self, admitted: Admitted, prompt: Prompt, model: str) -> Plan:
+        turn = admitted.request
+        return Plan(
+            call=ModelCall(
+                request_id=turn.request_id,
+                subject=admitted.subject,
+                model=model,
+                system_text=prompt.system_text,
+                messages=(*turn.history, Message(role=Role.USER, text=prompt.user_text)),
+                parameters=turn.parameters.over(prompt.parameters),
+                response_format=_response_format(admitted, prompt),
+                tools=turn.tools,
+                tool_choice=turn.tool_choice,
+                failover_mode=turn.failover_mode,
+            ),
+            input_token_count=admitted.input_token_count,
+            output=self._output(admitted, prompt),
+            deadline=self._deadline,
+            lease=admitted.lease,
+            trace=self._trace,
+        )
+
+    def _output(self, admitted: Admitted, prompt: Prompt) -> OutputContext:
+        return OutputContext(
+            request_id=self._trace.request_id,
+            tenant_id=admitted.subject.tenant_id,
+            template=prompt.template,
+            system_text=prompt.system_text,
+            placeholders=admitted.placeholders,
+            response_format=_response_format(admitted, prompt),
+            user_texts=(admitted.request.text,),
+        )
+
+    def _completion(
+        self, generated: Generated, admitted: Admitted, prompt: Prompt, *, joined: bool
+    ) -> Completed:
+        attempts = () if joined else generated.attempts
+        return Completed(
+            request_id=self._trace.request_id,
+            finish_reason=generated.finish_reason,
+            source=AnswerSource.COALESCED if joined else AnswerSource.MODEL,
+            provider=generated.provider,
+            model=generated.model,
+            template=prompt.template,
+            template_version=prompt.version,
+            arm=prompt.arm,
+            usage=total_usage(attempts),
+            cost_nano_usd=sum(attempt.cost_nano_usd for attempt in attempts),
+            saved_cost_nano_usd=generated.cost_nano_usd if joined else 0,
+            findings=(*self._trace.findings, *generated.findings),
+            degradations=self._trace.degradations,
+            timings=self._trace.timings,
+            first_delta_seconds=self._trace.first_delta_seconds,
+            attempt_count=len(attempts),
+            budget_action=_BUDGET_ACTIONS.get(admitted.lease.reservation.decision, ""),
+            format_outcome=generated.format_outcome,
+        )
+
+    def _report(self, admitted: Admitted, failure: str) -> None:
+        """Tell the prompt's version how the turn ended. A turn without a prompt has none."""
+        prompt, completed = self._prompt, self._completed
+        if prompt is None:
+            return
+        outcome = Outcome(
+            request_id=self._trace.request_id,
+            subject=admitted.subject,
+            template=prompt.template,
+            template_version=prompt.version,
+            experiment_id=prompt.experiment_id,
+            arm=prompt.arm,
+            end_time=self._stages.clock.now(),
+            latency_seconds=self._trace.elapsed(),
+            error_reason=failure,
+            first_delta_seconds=self._trace.first_delta_seconds,
+        )
+        self._stages.books.put(outcome if completed is None else outcome.of(completed))
+
+
+def _response_format(admitted: Admitted, prompt: Prompt) -> ResponseFormat:
+    asked = admitted.request.response_format
+    return prompt.response_format if asked.is_unset else asked
+
+
+def _affordable_model(admitted: Admitted, prompt: Prompt) -> tuple[str, Switched | None]:
+    """
+    Return the model that the budget policy allows, and the event that says so if it is another.
+
+    Raises BudgetExhausted where it allows none.
+    """
+    reservation = admitted.lease.reservation
+    wanted = admitted.request.model or prompt.model
+    match reservation.decision:
+        case BudgetDecision.CACHE_ONLY:
+            raise BudgetExhausted(
+                "The budget allows cached answers only and there is none: ask again after it is "
+                "reset.",
+                metadata={"policy_rule": reservation.policy_rule},
+            )
+        case BudgetDecision.DOWNGRADE | BudgetDecision.CACHE_FIRST:
+            switched = Switched(
+                from_model=wanted,
+                to_model=reservation.downgrade_model,
+                reason="budget_downgrade",
+            )
+            return reservation.downgrade_model, switched
+        case _:
+            return wanted, None
+
+
+def _may_be_given_again(generated: Generated, plan: Plan) -> bool:
+    """Say whether an answer is what its template and model would always give."""
+    fell_back = any(
+        attempt.outcome is AttemptOutcome.SUCCEEDED
+        and attempt.kind in (AttemptKind.FALLBACK, AttemptKind.CONTINUATION)
+        for attempt in generated.attempts
+    )
+    return (
+        generated.finish_reason is FinishReason.STOP
+        and bool(generated.cacheable_text)
+        and not fell_back
+        and not plan.trace.degradations
+    )

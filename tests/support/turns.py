@@ -1,0 +1,425 @@
+"""Peers of a turn, by hand. Each is told at construction how it behaves."""
+
+import asyncio
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from services.kit.clock import SystemClock
+from services.kit.errors import DependencyUnavailable, KeyInvalid
+from services.kit.prices import TokenUsage
+from services.orchestrator.accounts import Principal, Reservation
+from services.orchestrator.admission import Admission
+from services.orchestrator.deadline import Deadline
+from services.orchestrator.flight import Flights
+from services.orchestrator.generation import Generation
+from services.orchestrator.guard import Guard
+from services.orchestrator.guarding import InputVerdict, Released, ScanEnded
+from services.orchestrator.keys import Keyring
+from services.orchestrator.offline import OfflineAllowance
+from services.orchestrator.pacing import Pacer
+from services.orchestrator.prompting import Prompt, Prompting
+from services.orchestrator.replay import Replay
+from services.orchestrator.request import TurnRequest
+from services.orchestrator.reuse import Reuse
+from services.orchestrator.routing import AnswerEnded, AttemptEnded, RouteChosen, Text
+from services.orchestrator.turn import Stages, Turn
+from services.orchestrator.values import (
+    Action,
+    AnswerSource,
+    Attempt,
+    AttemptKind,
+    AttemptOutcome,
+    BudgetDecision,
+    CachedAnswer,
+    CacheScope,
+    Finding,
+    FinishReason,
+    Hit,
+    ResponseFormat,
+    SamplingParameters,
+    Severity,
+    Stage,
+    Subject,
+)
+
+KEY = "key"
+REQUEST_ID = "00000000-0000-4000-8000-000000000001"
+AWAY = DependencyUnavailable("away", metadata={"dependency": "peer"})
+
+
+def request(text="Why is the sky blue?", **fields):
+    return TurnRequest(**{"request_id": REQUEST_ID, "text": text, **fields})
+
+
+def finding(action=Action.BLOCK, rule_id="injection.test", stage=Stage.INPUT):
+    return Finding(
+        rule_id=rule_id,
+        stage=stage,
+        action=action,
+        severity=Severity.HIGH,
+        category="test",
+        start=0,
+        end=1,
+        score=1.0,
+    )
+
+
+def attempt(number=1, cost=1000, kind=AttemptKind.PRIMARY, outcome=AttemptOutcome.SUCCEEDED):
+    return Attempt(
+        number=number,
+        provider="simulated",
+        model="small",
+        kind=kind,
+        outcome=outcome,
+        usage=TokenUsage(input_token_count=10, output_token_count=5),
+        cost_nano_usd=cost,
+    )
+
+
+@dataclass
+class FakeAccounts:
+    decision: BudgetDecision = BudgetDecision.ALLOW
+    downgrade_model: str = ""
+    covered: int = 0
+    refusal: Exception | None = None
+    extension: Exception | int = 0
+    away: bool = False
+    may_act_for_users: bool = True
+    has_hard_budget: bool = False
+    max_age_seconds: float = 5.0
+    authenticated: int = 0
+    reserved: list = field(default_factory=list)
+    extended: list = field(default_factory=list)
+
+    async def authenticate(self, secret_sha256, *, timeout_seconds):
+        self.authenticated += 1
+        if self.away:
+            raise AWAY
+        if secret_sha256.hex() != (
+            "2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683"
+        ):
+            raise KeyInvalid("The API key is unknown: use another one.")
+        return Principal(
+            subject=Subject(tenant_id="acme", user_id="owner", key_id="k1"),
+            may_chat=True,
+            may_act_for_users=self.may_act_for_users,
+            max_age_seconds=self.max_age_seconds,
+            has_hard_budget=self.has_hard_budget,
+        )
+
+    async def reserve(self, request, *, timeout_seconds):
+        if self.away:
+            raise AWAY
+        self.reserved.append(request)
+        await asyncio.sleep(0)
+        if self.refusal is not None:
+            raise self.refusal
+        return Reservation(
+            reservation_id="r1",
+            decision=self.decision,
+            downgrade_model=self.downgrade_model,
+            covered_output_token_count=self.covered,
+        )
+
+    async def extend(self, **arguments):
+        self.extended.append(arguments)
+        if isinstance(self.extension, Exception):
+            raise self.extension
+        return self.extension
+
+
+class FakeScan:
+    """Releases all but what comes after *stop_at*, or leaves after *leaves_after* pieces."""
+
+    def __init__(self, guardrails):
+        self._guardrails = guardrails
+        self._queue = asyncio.Queue()
+
+    async def send(self, text):
+        self._queue.put_nowait(text)
+
+    async def end(self):
+        self._queue.put_nowait(None)
+
+    async def results(self):
+        released, count, blocked = "", 0, False
+        guardrails = self._guardrails
+        while (text := await self._queue.get()) is not None:
+            count += 1
+            if guardrails.leaves_after is not None and count > guardrails.leaves_after:
+                raise AWAY
+            if guardrails.stop_at and guardrails.stop_at in text:
+                blocked = True
+                break
+            released += text
+            yield Released(text)
+        faults = guardrails.format_errors
+        yield ScanEnded(
+            blocked=blocked,
+            cacheable_text=released,
+            format_error=faults.pop(0) if faults else "",
+            findings=(finding(stage=Stage.OUTPUT, rule_id="banned.test"),) if blocked else (),
+        )
+
+
+@dataclass
+class FakeGuardrails:
+    away: bool = False
+    blocks: bool = False
+    stop_at: str = ""
+    leaves_after: int | None = None
+    format_errors: list = field(default_factory=list)
+    redactions: dict = field(default_factory=dict)
+    waits: asyncio.Event | None = None
+    checked: list = field(default_factory=list)
+
+    async def check_input(self, texts, **arguments):
+        if self.away:
+            raise AWAY
+        if self.waits is not None:
+            await self.waits.wait()
+        self.checked.append([each.text for each in texts])
+        redacted = []
+        for each in texts:
+            text = each.text
+            for old, new in self.redactions.items():
+                text = text.replace(old, new)
+            redacted.append(text)
+        return InputVerdict(
+            texts=tuple(redacted),
+            findings=(finding(Action.REDACT, "pii.test"),) if self.redactions else (),
+            placeholders=(),
+            blocking=finding() if self.blocks else None,
+        )
+
+    @asynccontextmanager
+    async def scan_output(self, context, *, timeout_seconds):
+        yield FakeScan(self)
+
+
+@dataclass
+class FakePrompts:
+    away: bool = False
+    scope: CacheScope = CacheScope.TENANT
+    response_format: ResponseFormat = field(default_factory=ResponseFormat)
+    rendered: list = field(default_factory=list)
+    rated: list = field(default_factory=list)
+
+    async def render(self, request, *, timeout_seconds=0):
+        if self.away:
+            raise AWAY
+        self.rendered.append(request)
+        return Prompt(
+            template=request.template,
+            version=2,
+            experiment_id="",
+            arm="",
+            system_text="Be kind.",
+            user_text=request.variables["text"],
+            model="default",
+            parameters=SamplingParameters(temperature=0.5),
+            response_format=self.response_format,
+            cache_scope=self.scope,
+        )
+
+    async def rate(self, **arguments):
+        self.rated.append(arguments)
+
+
+@dataclass
+class Snapshot:
+    """The local snapshot: has none, or renders as *prompts* does."""
+
+    prompt: Prompt | None = None
+
+    def render(self, request):
+        if self.prompt is None:
+            raise AWAY
+        return self.prompt
+
+
+@dataclass
+class FakeCache:
+    away: bool = False
+    answer: str = ""
+    fallback_answer: str = ""
+    looked_up: list = field(default_factory=list)
+
+    async def lookup(self, partition, text, *, request_id, is_fallback, timeout_seconds):
+        self.looked_up.append((partition, text, is_fallback))
+        if self.away:
+            raise AWAY
+        answer = self.fallback_answer if is_fallback else self.answer
+        if not answer:
+            return None
+        return Hit(
+            entry_id="e1",
+            source=AnswerSource.CACHE_FALLBACK if is_fallback else AnswerSource.CACHE_EXACT,
+            similarity=1.0,
+            answer=CachedAnswer(
+                text=answer,
+                provider="simulated",
+                model="small",
+                usage=TokenUsage(),
+                cost_nano_usd=700,
+            ),
+            create_time=datetime(2026, 1, 1, tzinfo=UTC),
+            age_seconds=3.0,
+        )
+
+
+class ScriptedRouter:
+    """
+    Streams *script*: text, router events, exceptions to raise, awaitables to wait for.
+
+    Without an AnswerEnded of its own it closes the answer with one attempt.
+    """
+
+    def __init__(self, *script, again=()):
+        self._scripts = [script, *again]
+        self.calls = []
+        self.closed = 0
+
+    async def generate(self, call, *, timeout_seconds):
+        self.calls.append(call)
+        script = self._scripts[min(len(self.calls), len(self._scripts)) - 1]
+        try:
+            yield RouteChosen(provider="simulated", model="small")
+            for step in script:
+                await asyncio.sleep(0)
+                match step:
+                    case str():
+                        yield Text(step)
+                    case Exception():
+                        raise step
+                    case asyncio.Event():
+                        await step.wait()
+                    case AnswerEnded():
+                        yield step
+                        return
+                    case _:
+                        yield step
+            yield AttemptEnded(attempt(number=call.first_attempt_number, kind=call.kind))
+            yield AnswerEnded(finish_reason=FinishReason.STOP, provider="simulated", model="small")
+        finally:
+            self.closed += 1
+
+
+@dataclass
+class MemoryBooks:
+    records: list = field(default_factory=list)
+    full: Exception | None = None
+
+    def put(self, record):
+        self.records.append(record)
+
+    def check_room(self):
+        if self.full is not None:
+            raise self.full
+
+    def of(self, kind):
+        return [record for record in self.records if isinstance(record, kind)]
+
+
+class Bench:
+    """A whole turn over fakes."""
+
+    def __init__(self, *script, clock=None, **parts):
+        self.clock = clock or SystemClock()
+        self.accounts = parts.pop("accounts", None) or FakeAccounts()
+        self.guardrails = parts.pop("guardrails", None) or FakeGuardrails()
+        self.floor = parts.pop("floor", None) or FakeGuardrails()
+        self.prompts = parts.pop("prompts", None) or FakePrompts()
+        self.cache = parts.pop("cache", None) or FakeCache()
+        self.router = parts.pop("router", None) or ScriptedRouter(*script)
+        self.books = parts.pop("books", None) or MemoryBooks()
+        self.snapshot = parts.pop("snapshot", None) or Snapshot()
+        self.offline = OfflineAllowance(turn_limit=parts.pop("turn_limit", 2))
+        guard = Guard(
+            service=self.guardrails,
+            floor=self.floor,
+            fail_closed=parts.pop("fail_closed", False),
+            check_timeout_seconds=1.0,
+        )
+        self.keyring = Keyring(
+            self.accounts,
+            self.clock,
+            timeout_seconds=1.0,
+            stale_seconds=60.0,
+            capacity=2,
+        )
+        self.stages = Stages(
+            admission=Admission(
+                keyring=self.keyring,
+                accounts=self.accounts,
+                guard=guard,
+                books=self.books,
+                offline=self.offline,
+                clock=self.clock,
+                max_input_tokens=parts.pop("max_input_tokens", 100),
+                reserve_timeout_seconds=1.0,
+            ),
+            prompting=Prompting(
+                registry=self.prompts, snapshot=self.snapshot, render_timeout_seconds=1.0
+            ),
+            reuse=Reuse(cache=self.cache, lookup_timeout_seconds=1.0),
+            replay=Replay(guard=guard),
+            generation=Generation(self.router, guard),
+            flights=Flights(join_slack_seconds=1.0),
+            books=self.books,
+            pacer=Pacer(),
+            clock=self.clock,
+        )
+        assert not parts, f"unknown parts: {parts}"
+
+    def turn(self, turn_request=None, *, secret=KEY, seconds=5.0):
+        return Turn(
+            self.stages,
+            turn_request or request(),
+            secret=secret,
+            deadline=Deadline(self.clock, seconds),
+        )
+
+    async def run(self, turn_request=None, **arguments):
+        """Run a turn to its end and return its events."""
+        return [event async for event in self.turn(turn_request, **arguments).events()]
+
+    async def run_until_error(self, turn_request=None, **arguments):
+        """Run a turn that fails; return its events and its error."""
+        events = []
+        try:
+            async for event in self.turn(turn_request, **arguments).events():
+                events.append(event)
+        except Exception as error:
+            return events, error
+        raise AssertionError("the turn did not fail")
+
+
+async def start(bench, turn_request=None, **arguments):
+    """Start a turn in a task that collects its events; return both."""
+    events = []
+
+    async def collect():
+        async for event in bench.turn(turn_request, **arguments).events():
+            events.append(event)
+        return events
+
+    return asyncio.create_task(collect()), events
+
+
+async def cancel(task):
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+def text_of(events):
+    """Return the answer that *events* add up to."""
+    return "".join(event.text for event in events if type(event).__name__ == "Delta")
+
+
+def kinds_of(events):
+    """Return the names of the events, equal neighbours once."""
+    names = [type(event).__name__ for event in events]
+    return [name for i, name in enumerate(names) if i == 0 or names[i - 1] != name]

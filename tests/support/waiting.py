@@ -1,0 +1,14 @@
+"""Waits for something that other tasks bring about."""
+
+import asyncio
+
+LIMIT_SECONDS = 20.0
+"""When a test is given up; nothing is measured by it."""
+
+
+async def until(condition):
+    """Let other tasks run until *condition* returns something true, and return that."""
+    async with asyncio.timeout(LIMIT_SECONDS):
+        while not (result := condition()):
+            await asyncio.sleep(0)  # noqa: ASYNC110 - the condition is anything
+        return result

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
-from grpc.aio import Metadata
+from grpc.aio import InternalError, Metadata
 
 Value: TypeAlias = str | bytes
 
@@ -26,7 +26,7 @@ def on_the_wire(metadata: Metadata | Iterable[tuple[str, Value]] | None) -> Pair
     """
     Return *metadata* as the other side receives it: bytes under `-bin` keys, else str.
 
-    Raises ValueError for a key or a value that HTTP/2 cannot carry, as grpc does.
+    Raises `grpc.aio.InternalError` for a key or a value that HTTP/2 cannot carry, as grpc does.
     """
     if not metadata:
         return ()
@@ -36,16 +36,16 @@ def on_the_wire(metadata: Metadata | Iterable[tuple[str, Value]] | None) -> Pair
 def _datum(key: str, value: Value) -> Metadatum:
     if _is_binary(key):
         if not isinstance(value, bytes):
-            raise TypeError(f"metadata was invalid: {key!r} takes bytes")
+            raise InternalError(f"metadata was invalid: {key!r} takes bytes")
     elif isinstance(value, bytes):
         value = value.decode("ascii")
     elif not value.isascii():
-        raise ValueError(f"metadata was invalid: the value of {key!r} is not ASCII")
+        raise InternalError(f"metadata was invalid: the value of {key!r} is not ASCII")
     return Metadatum(key, value)
 
 
 @lru_cache(maxsize=256)
 def _is_binary(key: str) -> bool:
     if not key or not _KEY_CHARACTERS.issuperset(key):
-        raise ValueError(f"metadata was invalid: {key!r} is not a legal key")
+        raise InternalError(f"metadata was invalid: {key!r} is not a legal key")
     return key.endswith("-bin")

@@ -7,8 +7,8 @@ every delivery must be idempotent. https://microservices.io/patterns/data/transa
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import structlog
@@ -99,6 +99,7 @@ class Outbox:
         self._empty = asyncio.Event()
         self._empty.set()
         self._disk_failed = False
+        self._closing = False
 
     @property
     def count(self) -> int:
@@ -120,22 +121,36 @@ class Outbox:
                 retry_after_seconds=MAX_RETRY_SECONDS,
             )
 
-    async def run(self) -> None:
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
         """
-        Store and deliver until cancelled.
+        Store and deliver while the context lasts, beginning with what an earlier run left.
 
-        On cancel what was put is stored and a last try is made for a few seconds; what is left
-        is delivered after the next start.
+        On leaving, all that was put is stored and deliveries go on for a few seconds; what is
+        left is delivered after the next start.
         """
         await self._load()
-        async with asyncio.TaskGroup() as group:
-            workers = [group.create_task(self._work()) for _ in range(_WORKERS)]
-            try:
-                while True:
-                    await self._next_batch()
-                    await self._store()
-            finally:
-                await asyncio.shield(self._close(workers))
+        workers = [asyncio.create_task(self._work()) for _ in range(_WORKERS)]
+        # It is never cancelled: a commit whose answer is lost could not be told from none.
+        storing = asyncio.create_task(self._store_until_closed())
+        try:
+            yield
+        finally:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_FLUSH_AT_CLOSE_SECONDS):
+                    await self._empty.wait()
+            self._closing = True
+            self._wake.set()
+            await storing
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+            await self._store()
+
+    async def _store_until_closed(self) -> None:
+        while not self._closing:
+            await self._next_batch()
+            await self._store()
 
     async def _load(self) -> None:
         """Queue what an earlier run left."""
@@ -156,7 +171,7 @@ class Outbox:
 
     async def _next_batch(self) -> None:
         """Wait until there is something to store; what is only to be deleted waits a while."""
-        while not (self._fresh or self._refused):
+        while not (self._fresh or self._refused or self._closing):
             self._wake.clear()
             if not self._acknowledged:
                 await self._wake.wait()
@@ -226,12 +241,3 @@ class Outbox:
             self._empty.set()
         if self._refused or len(self._acknowledged) == 1:
             self._wake.set()
-
-    async def _close(self, workers: list[asyncio.Task[None]]) -> None:
-        await self._store()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_FLUSH_AT_CLOSE_SECONDS):
-                await self._empty.wait()
-        for worker in workers:
-            worker.cancel()
-        await self._store()

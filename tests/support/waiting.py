@@ -9,6 +9,7 @@ LIMIT_SECONDS = 20.0
 async def until(condition):
     """Let other tasks run until *condition* returns something true, and return that."""
     async with asyncio.timeout(LIMIT_SECONDS):
-        while not (result := condition()):
-            await asyncio.sleep(0)  # noqa: ASYNC110 - the condition is anything
+        # The condition may be anything, so that there is no event to wait for.
+        while not (result := condition()):  # noqa: ASYNC110
+            await asyncio.sleep(0)
         return result

@@ -1,0 +1,49 @@
+import asyncio
+
+import pytest
+
+from services.kit import request_context
+from services.kit.request_context import NO_REQUEST, RequestContext, from_metadata
+
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def test_what_peers_get():
+    both = RequestContext(request_id="r", traceparent=TRACE)
+
+    assert both.metadata == (("x-request-id", "r"), ("traceparent", TRACE))
+    assert RequestContext(request_id="r").metadata == (("x-request-id", "r"),)
+    assert NO_REQUEST.metadata == ()
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        None,
+        (),
+        (("x-other", "1"),),
+        (("x-request-id", "x" * 129),),
+        (("x-request-id", "new\nline"),),
+        (("x-request-id", b"bytes"),),
+        (("traceparent", TRACE + "-more"),),
+        (("traceparent", TRACE.upper()),),
+    ],
+)
+def test_malformed_entries_count_as_absent(metadata):
+    assert from_metadata(metadata) is NO_REQUEST
+
+
+def test_well_formed_entries():
+    metadata = (("x-request-id", "r-1"), ("traceparent", TRACE), ("x-other", "1"))
+
+    assert from_metadata(metadata) == RequestContext(request_id="r-1", traceparent=TRACE)
+
+
+async def test_context_is_of_the_task():
+    async def serve(request_id):
+        request_context.enter(RequestContext(request_id=request_id))
+        await asyncio.sleep(0)
+        return request_context.current().request_id
+
+    assert await asyncio.gather(serve("a"), serve("b")) == ["a", "b"]
+    assert request_context.current() is NO_REQUEST

@@ -4,7 +4,7 @@ BIN := .venv/bin
 ENV := .venv/.installed
 PROTOS := $(shell find protos/parley -name '*.proto')
 
-.PHONY: help env demo test check proto proto-check lint types imports lock apart bench clean
+.PHONY: help env demo test check proto proto-check lint types imports lock docs apart bench clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -51,6 +51,13 @@ types: $(ENV)  ## Check types
 
 imports: $(ENV)  ## Check who may import whom
 	$(BIN)/lint-imports
+
+docs: $(ENV)  ## Write the settings into docs/operations.md
+	$(BIN)/python scripts/document-settings
+
+bench: $(ENV)  ## Measure what a chat costs
+	$(BIN)/python -m bench.transport
+	$(BIN)/python -m bench.chat
 
 lock: $(ENV)  ## Resolve the lock files again
 	scripts/lock

@@ -1,0 +1,101 @@
+"""Puts the prompt registry together. The only module that knows which classes are real."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import grpc
+from parley.prompt_registry.v1 import prompt_registry_service_pb2_grpc as pb_grpc
+
+from services.kit.clock import Clock, SystemClock
+from services.kit.database import open_database
+from services.kit.health import Health
+from services.kit.peers import Peers
+from services.kit.service import Register, ServiceDefinition
+from services.prompt_registry.catalogue import Catalogue
+from services.prompt_registry.evaluation_log import EvaluationLog
+from services.prompt_registry.registry import Registry
+from services.prompt_registry.reporting import Reports
+from services.prompt_registry.servicer import PromptRegistryServicer
+from services.prompt_registry.settings import PromptRegistrySettings
+from services.prompt_registry.starter import fill_if_empty
+from services.prompt_registry.store import RegistryStore
+from services.prompt_registry.stores.sql import SqlStore
+from services.prompt_registry.template_file import STARTER_PATH, load_starters
+from services.prompt_registry.upkeep import Say, every, running
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+NAME = "prompt_registry"
+
+FORGET_EVERY_SECONDS = 3_600.0
+
+
+@asynccontextmanager
+async def open_prompt_registry(
+    settings: PromptRegistrySettings,
+    *,
+    clock: Clock | None = None,
+    store: RegistryStore | None = None,
+    say: Say | None = None,
+) -> AsyncIterator[Register]:
+    """
+    Open what the prompt registry needs and yield the function that registers it.
+
+    A test passes its own *store* and *clock*; production passes neither. *say* hears
+    whether the store can be reached.
+    """
+    clock = clock or SystemClock()
+    async with AsyncExitStack() as stack:
+        if store is None:
+            database = await stack.enter_async_context(
+                open_database(settings.url(), service=NAME, migrations=MIGRATIONS)
+            )
+            store = SqlStore(database)
+        catalogue = Catalogue(store)
+        await catalogue.refresh()
+        registry = Registry(
+            store=store,
+            catalogue=catalogue,
+            clock=clock,
+            protected_labels=[
+                each.strip() for each in settings.protected_labels.split(",") if each.strip()
+            ],
+        )
+        starters = load_starters(settings.starter_path or STARTER_PATH)
+        await fill_if_empty(registry, catalogue, starters)
+        reports = Reports(store=store, catalogue=catalogue)
+        evaluation_log = EvaluationLog(
+            store=store, clock=clock, retention_days=settings.evaluation_retention_days
+        )
+        servicer = PromptRegistryServicer(
+            registry=registry,
+            catalogue=catalogue,
+            reports=reports,
+            evaluation_log=evaluation_log,
+            admin_token=settings.admin_token.get_secret_value(),
+        )
+
+        def register(server: grpc.aio.Server) -> None:
+            pb_grpc.add_PromptRegistryServiceServicer_to_server(servicer, server)
+
+        await stack.enter_async_context(running(reports.run()))
+        await stack.enter_async_context(every(settings.poll_seconds, catalogue.refresh, say=say))
+        await stack.enter_async_context(every(FORGET_EVERY_SECONDS, evaluation_log.forget_old))
+        yield register
+
+
+@asynccontextmanager
+async def _open(*, peers: Peers, health: Health, clock: Clock) -> AsyncIterator[Register]:
+    async def say(can_answer: bool) -> None:
+        await health.set(NAME, can_answer)
+
+    async with open_prompt_registry(PromptRegistrySettings(), clock=clock, say=say) as register:
+        yield register
+
+
+prompt_registry = ServiceDefinition(
+    name=NAME,
+    proto_service_full_name="parley.prompt_registry.v1.PromptRegistryService",
+    default_port=50054,
+    open=_open,
+)

@@ -1,0 +1,470 @@
+"""Turns messages of `parley.prompt_registry.v1` into values of the domain, and back."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any, Protocol, TypeVar
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+from parley.chat.v1 import chat_pb2
+from parley.prompt_registry.v1 import prompt_registry_service_pb2 as pb
+
+from services.prompt_registry.assignment import AssignmentKeys
+from services.prompt_registry.catalogue import Changed, Whole
+from services.prompt_registry.experiment import (
+    Arm,
+    AssignmentUnit,
+    Experiment,
+    ExperimentMode,
+    ExperimentState,
+    Guard,
+    RampStep,
+)
+from services.prompt_registry.rollback import Rollback
+from services.prompt_registry.snapshot import (
+    ByArm,
+    ByLabel,
+    ByVersion,
+    Prompt,
+    Selector,
+    ShadowPrompt,
+    TemplateSnapshot,
+    TemplateState,
+)
+from services.prompt_registry.template import (
+    CacheScope,
+    Label,
+    LabelMove,
+    ResponseFormat,
+    ResponseFormatType,
+    SamplingParameters,
+    Template,
+    TemplateContent,
+    TemplateVersion,
+    Variable,
+)
+
+E = TypeVar("E", bound=Enum)
+
+
+class EnumType(Protocol):
+    """The wrapper that protobuf generates for an enum."""
+
+    def Name(self, number: Any) -> str: ...
+
+    def Value(self, name: str) -> Any: ...
+
+
+def enum_from(kind: type[E], wrapper: EnumType, prefix: str, number: int, default: E) -> E:
+    """Return the domain's value for *number*; *default* for zero and for unknown numbers."""
+    try:
+        return kind[wrapper.Name(number).removeprefix(f"{prefix}_")]
+    except (KeyError, ValueError):
+        return default
+
+
+def enum_to(wrapper: EnumType, prefix: str, value: Enum) -> Any:
+    """Return the number that stands for *value*."""
+    return wrapper.Value(f"{prefix}_{value.name}")
+
+
+def timestamp(at: datetime) -> Timestamp:
+    """Return *at* as a message."""
+    message = Timestamp()
+    message.FromDatetime(at)
+    return message
+
+
+def moment(message: Timestamp) -> datetime:
+    """Return a timestamp as a time in UTC."""
+    return message.ToDatetime(UTC)
+
+
+def duration(seconds: float) -> Duration:
+    """Return *seconds* as a message."""
+    message = Duration()
+    message.FromNanoseconds(round(seconds * 1e9))
+    return message
+
+
+def seconds(message: Duration) -> float:
+    """Return a duration in seconds."""
+    return message.ToNanoseconds() / 1e9
+
+
+def keys_from(message: pb.AssignmentKeys) -> AssignmentKeys:
+    """Return what an assignment may depend on."""
+    return AssignmentKeys(
+        tenant_id=message.tenant_id,
+        user_id=message.user_id,
+        conversation_id=message.conversation_id,
+    )
+
+
+def selector_from(message: pb.RenderRequest) -> Selector:
+    """Return which version a render asks for."""
+    match message.WhichOneof("selector"):
+        case "label":
+            return ByLabel(label=message.label)
+        case "version":
+            return ByVersion(version=message.version)
+        case "arm":
+            return ByArm(arm=message.arm)
+        case _:
+            return None
+
+
+def content_from(message: pb.TemplateContent) -> TemplateContent:
+    """Return the content of a version."""
+    return TemplateContent(
+        system_text=message.system_text,
+        user_text=message.user_text,
+        variables=tuple(
+            Variable(
+                name=each.name,
+                json_schema=each.json_schema,
+                required=each.required,
+                default_value=each.default_value,
+                max_token_count=each.max_token_count,
+                description=each.description,
+            )
+            for each in message.variables
+        ),
+        model=message.model,
+        parameters=_parameters_from(message.parameters),
+        response_format=ResponseFormat(
+            type=enum_from(
+                ResponseFormatType,
+                chat_pb2.ResponseFormatType,
+                "RESPONSE_FORMAT_TYPE",
+                message.response_format.type,
+                ResponseFormatType.TEXT,
+            ),
+            json_schema=message.response_format.json_schema,
+        ),
+        cache_scope=enum_from(
+            CacheScope, pb.CacheScope, "CACHE_SCOPE", message.cache_scope, CacheScope.TENANT
+        ),
+        guardrail_policy=message.guardrail_policy,
+        tools=tuple(message.tools),
+        retrieval_collection=message.retrieval_collection,
+    )
+
+
+def content_to(content: TemplateContent) -> pb.TemplateContent:
+    """Return the content of a version as a message."""
+    return pb.TemplateContent(
+        system_text=content.system_text,
+        user_text=content.user_text,
+        variables=[
+            pb.Variable(
+                name=each.name,
+                json_schema=each.json_schema,
+                required=each.required,
+                default_value=each.default_value,
+                max_token_count=each.max_token_count,
+                description=each.description,
+            )
+            for each in content.variables
+        ],
+        model=content.model,
+        parameters=_parameters_to(content.parameters),
+        response_format=_response_format_to(content.response_format),
+        cache_scope=enum_to(pb.CacheScope, "CACHE_SCOPE", content.cache_scope),
+        guardrail_policy=content.guardrail_policy,
+        tools=content.tools,
+        retrieval_collection=content.retrieval_collection,
+    )
+
+
+def version_from(message: pb.TemplateVersion) -> TemplateVersion:
+    """Return a version."""
+    return TemplateVersion(
+        template=message.template,
+        version=message.version,
+        content_sha256=message.content_sha256,
+        content=content_from(message.content),
+        author=message.author,
+        note=message.note,
+        create_time=moment(message.create_time),
+    )
+
+
+def version_to(version: TemplateVersion) -> pb.TemplateVersion:
+    """Return a version as a message."""
+    return pb.TemplateVersion(
+        template=version.template,
+        version=version.version,
+        content_sha256=version.content_sha256,
+        content=content_to(version.content),
+        author=version.author,
+        note=version.note,
+        create_time=timestamp(version.create_time),
+    )
+
+
+def label_to(label: Label) -> pb.Label:
+    """Return a label as a message."""
+    return pb.Label(
+        name=label.name, version=label.version, etag=label.etag, is_protected=label.is_protected
+    )
+
+
+def move_to(move: LabelMove) -> pb.LabelMove:
+    """Return a move of a label as a message."""
+    return pb.LabelMove(
+        label=move.label,
+        from_version=move.from_version,
+        to_version=move.to_version,
+        author=move.author,
+        note=move.note,
+        create_time=timestamp(move.create_time),
+    )
+
+
+def template_to(template: Template | TemplateState) -> pb.Template:
+    """Return a template with its labels as a message."""
+    return pb.Template(
+        name=template.name,
+        latest_version=template.latest_version,
+        labels=[label_to(each) for each in template.labels],
+    )
+
+
+def experiment_from(message: pb.Experiment) -> Experiment:
+    """Return an experiment. Bounds of 0 are the defaults; times of its life are not read."""
+    guard = Guard()
+    given = message.guard
+    return Experiment(
+        experiment_id=message.experiment_id,
+        template=message.template,
+        arms=tuple(
+            Arm(name=each.name, version=each.version, weight=each.weight) for each in message.arms
+        ),
+        coverage=message.coverage,
+        assignment_unit=enum_from(
+            AssignmentUnit,
+            pb.AssignmentUnit,
+            "ASSIGNMENT_UNIT",
+            message.assignment_unit,
+            AssignmentUnit.USER,
+        ),
+        seed=message.seed,
+        state=enum_from(
+            ExperimentState,
+            pb.ExperimentState,
+            "EXPERIMENT_STATE",
+            message.state,
+            ExperimentState.DRAFT,
+        ),
+        mode=enum_from(
+            ExperimentMode,
+            pb.ExperimentMode,
+            "EXPERIMENT_MODE",
+            message.mode,
+            ExperimentMode.SPLIT,
+        ),
+        ramp_steps=tuple(
+            RampStep(
+                coverage=each.coverage,
+                min_duration_seconds=seconds(each.min_duration),
+                min_request_count=each.min_request_count,
+            )
+            for each in message.ramp_steps
+        ),
+        ramp_step_index=message.ramp_step_index,
+        namespace=message.namespace,
+        namespace_start=message.namespace_start,
+        namespace_end=message.namespace_end,
+        is_sticky=message.is_sticky,
+        guard=Guard(
+            max_error_ratio=given.max_error_ratio or guard.max_error_ratio,
+            alpha=given.alpha or guard.alpha,
+            max_latency_seconds=(
+                seconds(given.max_latency) if given.HasField("max_latency") else None
+            ),
+            max_cost_ratio=given.max_cost_ratio,
+            min_request_count=given.min_request_count or guard.min_request_count,
+        ),
+        etag=message.etag,
+        create_time=moment(message.create_time),
+    )
+
+
+def experiment_to(experiment: Experiment) -> pb.Experiment:
+    """Return an experiment as a message."""
+    guard = experiment.guard
+    message = pb.Experiment(
+        experiment_id=experiment.experiment_id,
+        template=experiment.template,
+        arms=[
+            pb.Arm(name=each.name, version=each.version, weight=each.weight)
+            for each in experiment.arms
+        ],
+        coverage=experiment.coverage,
+        assignment_unit=enum_to(pb.AssignmentUnit, "ASSIGNMENT_UNIT", experiment.assignment_unit),
+        seed=experiment.seed,
+        state=enum_to(pb.ExperimentState, "EXPERIMENT_STATE", experiment.state),
+        mode=enum_to(pb.ExperimentMode, "EXPERIMENT_MODE", experiment.mode),
+        ramp_steps=[
+            pb.Experiment.RampStep(
+                coverage=each.coverage,
+                min_duration=duration(each.min_duration_seconds),
+                min_request_count=each.min_request_count,
+            )
+            for each in experiment.ramp_steps
+        ],
+        ramp_step_index=experiment.ramp_step_index,
+        namespace=experiment.namespace,
+        namespace_start=experiment.namespace_start,
+        namespace_end=experiment.namespace_end,
+        is_sticky=experiment.is_sticky,
+        etag=experiment.etag,
+        create_time=timestamp(experiment.create_time),
+        guard=pb.Experiment.Guard(
+            max_error_ratio=guard.max_error_ratio,
+            alpha=guard.alpha,
+            max_cost_ratio=guard.max_cost_ratio,
+            min_request_count=guard.min_request_count,
+        ),
+    )
+    if guard.max_latency_seconds is not None:
+        message.guard.max_latency.CopyFrom(duration(guard.max_latency_seconds))
+    return message
+
+
+def prompt_to(prompt: Prompt) -> pb.RenderResponse:
+    """Return a rendered prompt as a message."""
+    content = prompt.content
+    return pb.RenderResponse(
+        template=prompt.version.template,
+        version=prompt.version.version,
+        content_sha256=prompt.version.content_sha256,
+        experiment_id=prompt.experiment_id,
+        arm=prompt.arm,
+        system_text=prompt.text.system_text,
+        user_text=prompt.text.user_text,
+        model=content.model,
+        parameters=_parameters_to(content.parameters),
+        response_format=_response_format_to(content.response_format),
+        cache_scope=enum_to(pb.CacheScope, "CACHE_SCOPE", content.cache_scope),
+        guardrail_policy=content.guardrail_policy,
+        tools=content.tools,
+        retrieval_collection=content.retrieval_collection,
+        shadow_arms=[_shadow_to(each) for each in prompt.shadows],
+    )
+
+
+def rollback_to(rollback: Rollback) -> pb.Rollback:
+    """Return a rollback as a message."""
+    return pb.Rollback(
+        template=rollback.template,
+        experiment_id=rollback.experiment_id,
+        from_version=rollback.from_version,
+        to_version=rollback.to_version,
+        reason=rollback.reason,
+        measure=rollback.measure,
+        observed=rollback.observed,
+        bound=rollback.bound,
+        is_automatic=rollback.is_automatic,
+        create_time=timestamp(rollback.create_time),
+    )
+
+
+def update_to(update: Whole | Changed) -> pb.WatchTemplatesResponse:
+    """Return one update of a watch as a message."""
+    match update:
+        case Whole(revision=revision, templates=templates):
+            return pb.WatchTemplatesResponse(
+                revision=revision,
+                snapshot=pb.WatchTemplatesResponse.Snapshot(templates=map(_state_to, templates)),
+            )
+        case Changed(revision=revision, template=template):
+            return pb.WatchTemplatesResponse(revision=revision, template=_state_to(template))
+
+
+def updated(snapshot: TemplateSnapshot, message: pb.WatchTemplatesResponse) -> TemplateSnapshot:
+    """Return *snapshot* as it is after one *message* of a watch."""
+    match message.WhichOneof("update"):
+        case "snapshot":
+            states = _states_from(message.snapshot.templates)
+            return TemplateSnapshot(
+                revision=message.revision, templates={each.name: each for each in states}
+            )
+        case "template":
+            return snapshot.with_template(_state_from(message.template), revision=message.revision)
+        case _:
+            return snapshot
+
+
+def _states_from(
+    messages: Iterable[pb.WatchTemplatesResponse.TemplateState],
+) -> list[TemplateState]:
+    return [_state_from(each) for each in messages]
+
+
+def _state_to(state: TemplateState) -> pb.WatchTemplatesResponse.TemplateState:
+    return pb.WatchTemplatesResponse.TemplateState(
+        template=template_to(state),
+        versions=[version_to(each) for each in state.versions],
+        experiments=[experiment_to(each) for each in state.experiments],
+    )
+
+
+def _state_from(message: pb.WatchTemplatesResponse.TemplateState) -> TemplateState:
+    return TemplateState(
+        name=message.template.name,
+        latest_version=message.template.latest_version,
+        labels=tuple(
+            Label(
+                name=each.name,
+                version=each.version,
+                etag=each.etag,
+                is_protected=each.is_protected,
+            )
+            for each in message.template.labels
+        ),
+        versions=tuple(version_from(each) for each in message.versions),
+        experiments=tuple(experiment_from(each) for each in message.experiments),
+    )
+
+
+def _shadow_to(shadow: ShadowPrompt) -> pb.RenderResponse.ShadowArm:
+    return pb.RenderResponse.ShadowArm(
+        experiment_id=shadow.experiment_id,
+        arm=shadow.arm,
+        version=shadow.version,
+        system_text=shadow.text.system_text,
+        user_text=shadow.text.user_text,
+        model=shadow.model,
+    )
+
+
+def _parameters_from(message: chat_pb2.SamplingParameters) -> SamplingParameters:
+    return SamplingParameters(
+        temperature=message.temperature if message.HasField("temperature") else None,
+        top_p=message.top_p if message.HasField("top_p") else None,
+        max_output_token_count=(
+            message.max_output_token_count if message.HasField("max_output_token_count") else None
+        ),
+        stop_sequences=tuple(message.stop_sequences),
+        seed=message.seed if message.HasField("seed") else None,
+    )
+
+
+def _parameters_to(parameters: SamplingParameters) -> chat_pb2.SamplingParameters:
+    return chat_pb2.SamplingParameters(
+        temperature=parameters.temperature,
+        top_p=parameters.top_p,
+        max_output_token_count=parameters.max_output_token_count,
+        stop_sequences=parameters.stop_sequences,
+        seed=parameters.seed,
+    )
+
+
+def _response_format_to(response_format: ResponseFormat) -> chat_pb2.ResponseFormat:
+    return chat_pb2.ResponseFormat(
+        type=enum_to(chat_pb2.ResponseFormatType, "RESPONSE_FORMAT_TYPE", response_format.type),
+        json_schema=response_format.json_schema,
+    )

@@ -1,0 +1,1 @@
+"""Alembic revisions of the prompt registry's tables, oldest first."""

@@ -1,0 +1,160 @@
+"""
+Takes in outcomes and ratings, many in one commit. Imports neither grpc nor protobuf.
+
+Every turn reports, so what arrives while a commit is under way shares the next one. Nothing
+waits on purpose: an idle registry commits an outcome at once.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from services.kit.errors import InvalidArgument, NotFound, Overloaded
+from services.prompt_registry.catalogue import Catalogue
+from services.prompt_registry.outcome import Outcome, Rating, Tally, TallyKey
+from services.prompt_registry.store import CountedOutcome, OutcomeStore
+from services.prompt_registry.template import PRODUCTION
+
+MAX_WAITING: Final = 10_000
+"""Outcomes that may wait for a commit; above it a report is refused and sent again later."""
+
+MAX_BATCH: Final = 500
+"""Outcomes of one commit, so that the first of them does not wait for ever."""
+
+MAX_ID_CHARACTERS: Final = 256
+MAX_COMMENT_CHARACTERS: Final = 2_000
+
+
+@dataclass(slots=True)
+class _Waiting:
+    counted: CountedOutcome
+    done: asyncio.Future[None]
+
+
+class Reports:
+    """Outcomes on their way into the store. `run` commits them until it is cancelled."""
+
+    def __init__(self, *, store: OutcomeStore, catalogue: Catalogue) -> None:
+        self._store = store
+        self._catalogue = catalogue
+        self._waiting: list[_Waiting] = []
+        self._arrived = asyncio.Event()
+        self.templates_with_news: set[str] = set()
+        """Templates whose counts changed; whoever looks at the counts empties it."""
+        self.news = asyncio.Event()
+        """Set when a template was added there."""
+
+    async def report(self, outcome: Outcome) -> None:
+        """
+        Count *outcome*; return when it is committed.
+
+        The same turn again changes nothing. Raises InvalidArgument naming each field that
+        is wrong, NotFound for a version that does not exist, Overloaded if too many wait,
+        DependencyUnavailable. On cancel it may still be committed.
+        """
+        _check(outcome)
+        counted = CountedOutcome(outcome=outcome, key=self._key(outcome))
+        if len(self._waiting) >= MAX_WAITING:
+            raise Overloaded("Too many outcomes wait to be stored: send it again later.")
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(counted, done))
+        self._arrived.set()
+        await done
+
+    async def rate(self, rating: Rating) -> None:
+        """
+        Set the rating of a turn, in place of an earlier one.
+
+        Raises InvalidArgument, and NotFound if the tenant has no such turn, which is also
+        true until its outcome was reported.
+        """
+        if not 1 <= rating.stars <= 5:
+            raise InvalidArgument.field("stars", "Use 1 (bad) to 5 (good).")
+        if len(rating.comment) > MAX_COMMENT_CHARACTERS:
+            raise InvalidArgument.field(
+                "comment", f"Use at most {MAX_COMMENT_CHARACTERS} characters."
+            )
+        key = await self._store.rate(rating)
+        if key is None:
+            raise NotFound(
+                "The tenant has no turn of that id, or its outcome has not been reported yet.",
+                resource_type="turn",
+                resource_name=rating.request_id[:64],
+            )
+        self._tell({key.template})
+
+    async def tallies(self, template: str) -> Mapping[TallyKey, Tally]:
+        """Return all counts of *template*. Raises NotFound."""
+        self._catalogue.template(template)
+        return await self._store.tallies(template)
+
+    async def run(self) -> None:
+        """Commit what arrives, until cancelled; what waits then is refused as Overloaded."""
+        try:
+            while True:
+                await self._arrived.wait()
+                self._arrived.clear()
+                while self._waiting:
+                    batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+                    await self._commit(batch)
+        finally:
+            for each in self._waiting:
+                if not each.done.done():
+                    each.done.set_exception(
+                        Overloaded("The registry is closing: send the outcome again later.")
+                    )
+            self._waiting.clear()
+
+    async def _commit(self, batch: Sequence[_Waiting]) -> None:
+        try:
+            await self._store.record([each.counted for each in batch])
+        except Exception as error:
+            for each in batch:
+                if not each.done.done():
+                    each.done.set_exception(error)
+            return
+        except BaseException:
+            for each in batch:
+                each.done.cancel()
+            raise
+        for each in batch:
+            if not each.done.done():
+                each.done.set_result(None)
+        self._tell({each.counted.key.template for each in batch})
+
+    def _tell(self, templates: set[str]) -> None:
+        self.templates_with_news |= templates
+        self.news.set()
+
+    def _key(self, outcome: Outcome) -> TallyKey:
+        template = self._catalogue.template(outcome.template)
+        template.version(outcome.version)
+        epoch = 0
+        if outcome.experiment_id:
+            epoch = template.experiment(outcome.experiment_id).epoch
+        elif not outcome.arm:
+            production = template.find_label(PRODUCTION)
+            if production is not None and production.version == outcome.version:
+                epoch = production.generation
+        return TallyKey(
+            template=outcome.template,
+            version=outcome.version,
+            experiment_id=outcome.experiment_id,
+            arm=outcome.arm,
+            epoch=epoch,
+        )
+
+
+def _check(outcome: Outcome) -> None:
+    if not outcome.request_id:
+        raise InvalidArgument.field("outcome.request_id", "Send the turn's id.")
+    for name in ("request_id", "tenant_id", "user_id", "arm", "model", "error_reason"):
+        if len(getattr(outcome, name)) > MAX_ID_CHARACTERS:
+            raise InvalidArgument.field(
+                f"outcome.{name}", f"Use at most {MAX_ID_CHARACTERS} characters."
+            )
+    if outcome.cost_nano_usd < 0:
+        raise InvalidArgument.field("outcome.cost_nano_usd", "Use 0 or more.")
+    if outcome.latency_seconds < 0 or (outcome.first_delta_seconds or 0) < 0:
+        raise InvalidArgument.field("outcome.latency", "Use a time of 0 or more.")

@@ -13,3 +13,11 @@ async def until(condition):
         while not (result := condition()):  # noqa: ASYNC110
             await asyncio.sleep(0)
         return result
+
+
+async def eventually(attempt):
+    """Call the async *attempt* again and again until it returns something true; return that."""
+    async with asyncio.timeout(LIMIT_SECONDS):
+        while not (result := await attempt()):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        return result

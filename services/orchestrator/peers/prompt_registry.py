@@ -31,19 +31,8 @@ class GrpcPrompts:
 
     async def render(self, request: PromptRequest, *, timeout_seconds: float) -> Prompt:
         with calling(PEER):
-            response = await self._stub.Render(_render_message(request), timeout=timeout_seconds)
-        return Prompt(
-            template=response.template,
-            version=response.version,
-            experiment_id=response.experiment_id,
-            arm=response.arm,
-            system_text=response.system_text,
-            user_text=response.user_text,
-            model=response.model,
-            parameters=parameters_of(response.parameters),
-            response_format=format_of(response.response_format),
-            cache_scope=CacheScope(response.cache_scope),
-        )
+            response = await self._stub.Render(render_message(request), timeout=timeout_seconds)
+        return prompt_of(response)
 
     async def rate(
         self,
@@ -61,6 +50,22 @@ class GrpcPrompts:
                 ),
                 timeout=timeout_seconds,
             )
+
+
+def prompt_of(response: pb.RenderResponse) -> Prompt:
+    """Return a rendered prompt of the registry as a turn sees it."""
+    return Prompt(
+        template=response.template,
+        version=response.version,
+        experiment_id=response.experiment_id,
+        arm=response.arm,
+        system_text=response.system_text,
+        user_text=response.user_text,
+        model=response.model,
+        parameters=parameters_of(response.parameters),
+        response_format=format_of(response.response_format),
+        cache_scope=CacheScope(response.cache_scope),
+    )
 
 
 def outcome_message(outcome: Outcome) -> pb.ReportOutcomeRequest:
@@ -90,7 +95,8 @@ def outcome_message(outcome: Outcome) -> pb.ReportOutcomeRequest:
     )
 
 
-def _render_message(request: PromptRequest) -> pb.RenderRequest:
+def render_message(request: PromptRequest) -> pb.RenderRequest:
+    """Return *request* as it is sent."""
     message = pb.RenderRequest(
         request_id=request.request_id,
         template=request.template,

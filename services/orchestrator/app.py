@@ -1,0 +1,134 @@
+"""Puts the orchestrator together. The only module that knows which classes are real."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import grpc
+from parley.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
+
+from services.kit.clock import Clock
+from services.kit.database import open_database
+from services.kit.health import Health
+from services.kit.peers import Peers
+from services.kit.service import Register, ServiceDefinition
+from services.orchestrator.admission import Admission
+from services.orchestrator.flight import Flights
+from services.orchestrator.generation import Generation
+from services.orchestrator.guard import Guard
+from services.orchestrator.keys import Keyring
+from services.orchestrator.offline import OfflineAllowance
+from services.orchestrator.outbox import Outbox
+from services.orchestrator.pacing import Pacer
+from services.orchestrator.peers.accounting import GrpcAccounts
+from services.orchestrator.peers.books import OutboxBooks, deliveries
+from services.orchestrator.peers.floor import FloorGuardrails
+from services.orchestrator.peers.guardrails import GrpcGuardrails
+from services.orchestrator.peers.model_router import GrpcRouter
+from services.orchestrator.peers.prompt_registry import GrpcPrompts
+from services.orchestrator.peers.semantic_cache import GrpcCache
+from services.orchestrator.peers.template_snapshot import WatchedTemplates
+from services.orchestrator.prompting import Prompting
+from services.orchestrator.replay import Replay
+from services.orchestrator.reuse import Reuse
+from services.orchestrator.servicer import OrchestratorServicer
+from services.orchestrator.settings import OrchestratorSettings
+from services.orchestrator.turn import Stages
+from services.orchestrator.turns import Turns
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+@asynccontextmanager
+async def open_orchestrator(
+    settings: OrchestratorSettings, *, peers: Peers, clock: Clock
+) -> AsyncIterator[Register]:
+    """Open what the orchestrator needs and yield the function that registers it."""
+    accounts = GrpcAccounts(peers.channel("accounting"))
+    prompts = GrpcPrompts(peers.channel("prompt_registry"))
+    snapshot = WatchedTemplates(peers.channel("prompt_registry"))
+    outbox_url = f"sqlite:///{settings.data_dir / 'orchestrator' / 'outbox.db'}"
+    async with open_database(outbox_url, service="orchestrator", migrations=MIGRATIONS) as database:
+        outbox = Outbox(
+            database,
+            deliveries(
+                accounting_channel=peers.channel("accounting"),
+                semantic_cache_channel=peers.channel("semantic_cache"),
+                prompt_registry_channel=peers.channel("prompt_registry"),
+                timeout_seconds=settings.outbox_timeout_seconds,
+            ),
+            record_limit=settings.outbox_record_limit,
+        )
+        keyring = Keyring(
+            accounts,
+            clock,
+            timeout_seconds=settings.accounting_timeout_seconds,
+            stale_seconds=settings.stale_key_seconds,
+            capacity=settings.key_capacity,
+        )
+        guard = Guard(
+            service=GrpcGuardrails(peers.channel("guardrails")),
+            # In one process the service's own rules are compiled already when it fails.
+            floor=FloorGuardrails(prepare=not peers.is_here("guardrails")),
+            fail_closed=settings.fail_closed,
+            check_timeout_seconds=settings.guardrails_timeout_seconds,
+        )
+        books = OutboxBooks(outbox)
+        stages = Stages(
+            admission=Admission(
+                keyring=keyring,
+                accounts=accounts,
+                guard=guard,
+                books=books,
+                offline=OfflineAllowance(turn_limit=settings.offline_turn_limit),
+                clock=clock,
+                max_input_tokens=settings.max_input_tokens,
+                reserve_timeout_seconds=settings.accounting_timeout_seconds,
+            ),
+            prompting=Prompting(
+                registry=prompts,
+                snapshot=snapshot,
+                render_timeout_seconds=settings.prompt_registry_timeout_seconds,
+            ),
+            reuse=Reuse(
+                cache=GrpcCache(peers.channel("semantic_cache")),
+                lookup_timeout_seconds=settings.semantic_cache_timeout_seconds,
+            ),
+            replay=Replay(guard=guard),
+            generation=Generation(GrpcRouter(peers.channel("model_router")), guard),
+            flights=Flights(join_slack_seconds=settings.join_slack_seconds),
+            books=books,
+            pacer=Pacer(),
+            clock=clock,
+        )
+        servicer = OrchestratorServicer(  # type: ignore[abstract]
+            Turns(
+                stages=stages,
+                keyring=keyring,
+                prompts=prompts,
+                clock=clock,
+                default_deadline_seconds=settings.default_deadline_seconds,
+                max_deadline_seconds=settings.max_deadline_seconds,
+            )
+        )
+
+        # The methods of jobs are not overridden: their base answers UNIMPLEMENTED.
+        def register(server: grpc.aio.Server) -> None:
+            pb_grpc.add_OrchestratorServiceServicer_to_server(servicer, server)
+
+        async with outbox.running(), snapshot.watching():
+            yield register
+
+
+@asynccontextmanager
+async def _open(*, peers: Peers, health: Health, clock: Clock) -> AsyncIterator[Register]:
+    async with open_orchestrator(OrchestratorSettings(), peers=peers, clock=clock) as register:
+        yield register
+
+
+orchestrator = ServiceDefinition(
+    name="orchestrator",
+    proto_service_full_name="parley.orchestrator.v1.OrchestratorService",
+    default_port=50051,
+    open=_open,
+)

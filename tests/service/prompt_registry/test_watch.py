@@ -1,0 +1,107 @@
+"""Replicas of the registry, and watches of it."""
+
+import asyncio
+
+import pytest
+from parley.prompt_registry.v1 import prompt_registry_service_pb2 as pb
+
+from services.prompt_registry.assignment import AssignmentKeys
+from services.prompt_registry.messages import updated
+from services.prompt_registry.snapshot import TemplateSnapshot
+
+TIMEOUT = 20
+
+
+class Watcher:
+    """Follows a watch and keeps the snapshot, as an orchestrator does."""
+
+    def __init__(self, stub, *, after_revision=0, snapshot=None):
+        self.snapshot = snapshot or TemplateSnapshot()
+        self.messages = []
+        self._call = stub.WatchTemplates(
+            pb.WatchTemplatesRequest(after_revision=after_revision), timeout=TIMEOUT
+        )
+
+    async def until(self, condition):
+        """Read until *condition* holds for the snapshot."""
+        while not condition(self.snapshot):
+            message = await self._call.read()
+            self.messages.append(message)
+            self.snapshot = updated(self.snapshot, message)
+
+    def leave(self):
+        self._call.cancel()
+
+
+def production(snapshot):
+    state = snapshot.templates.get("general_chat")
+    return state.labelled("production") if state else 0
+
+
+def move(version):
+    return pb.SetLabelRequest(template="general_chat", label="production", version=version)
+
+
+async def test_a_watch_begins_with_everything_and_goes_on_with_changes(stub):
+    watcher = Watcher(stub)
+    await watcher.until(lambda snapshot: len(snapshot.templates) == 3)
+    assert watcher.messages[0].WhichOneof("update") == "snapshot"
+    await stub.SetLabel(move(2), timeout=TIMEOUT)
+    await watcher.until(lambda snapshot: production(snapshot) == 2)
+    assert [each.WhichOneof("update") for each in watcher.messages] == ["snapshot", "template"]
+    assert watcher.messages[0].revision < watcher.messages[1].revision
+    watcher.leave()
+
+
+async def test_a_watch_can_be_taken_up_again(stub):
+    first = Watcher(stub)
+    await first.until(lambda snapshot: len(snapshot.templates) == 3)
+    first.leave()
+    await stub.SetLabel(move(2), timeout=TIMEOUT)
+    again = Watcher(stub, after_revision=first.snapshot.revision, snapshot=first.snapshot)
+    await again.until(lambda snapshot: production(snapshot) == 2)
+    assert [each.WhichOneof("update") for each in again.messages] == ["template"]
+    again.leave()
+
+
+async def test_a_revision_that_never_was_gets_everything(stub):
+    watcher = Watcher(stub, after_revision=10_000)
+    await watcher.until(lambda snapshot: len(snapshot.templates) == 3)
+    assert watcher.messages[0].WhichOneof("update") == "snapshot"
+    watcher.leave()
+
+
+async def test_the_snapshot_renders_what_the_service_renders(stub):
+    watcher = Watcher(stub)
+    await watcher.until(lambda snapshot: len(snapshot.templates) == 3)
+    for n in range(50):
+        response = await stub.Render(
+            pb.RenderRequest(
+                template="general_chat",
+                keys=pb.AssignmentKeys(user_id=str(n)),
+                variables={"text": "hello"},
+            ),
+            timeout=TIMEOUT,
+        )
+        prompt = watcher.snapshot.render(
+            template="general_chat",
+            keys=AssignmentKeys(user_id=str(n)),
+            variables={"text": "hello"},
+        )
+        assert (prompt.version.version, prompt.arm) == (response.version, response.arm)
+        assert prompt.text.system_text == response.system_text
+    watcher.leave()
+
+
+@pytest.mark.parametrize("placement", ["tcp", "in_process"])
+async def test_a_move_reaches_every_replica(serve, placement):
+    stubs = [await serve(placement) for _ in range(3)]
+    watchers = [Watcher(each) for each in stubs]
+    for watcher in watchers:
+        await watcher.until(lambda snapshot: production(snapshot) == 1)
+    await stubs[0].SetLabel(move(2), timeout=TIMEOUT)
+    await asyncio.gather(
+        *(each.until(lambda snapshot: production(snapshot) == 2) for each in watchers)
+    )
+    for watcher in watchers:
+        watcher.leave()

@@ -45,6 +45,11 @@ class Answer:
         """Whether what was written so far must be dropped."""
         return self._restart is not None
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it ends before the model is done, by a guardrail or the budget."""
+        return self.finish_reason in (FinishReason.CONTENT_FILTER, FinishReason.BUDGET)
+
     def wrote(self, text: str) -> None:
         """Note a piece of the answer."""
         self._pieces.append(text)
@@ -88,7 +93,8 @@ class Answer:
     def ended(self, event: AnswerEnded) -> None:
         """Note that the model is done."""
         self._provider, self._model = event.provider, event.model
-        self.finish_reason = event.finish_reason
+        if not self.is_stopped:
+            self.finish_reason = event.finish_reason
 
     def scan_ended(self, result: ScanEnded) -> None:
         """Note the guardrails' verdict, unless the text is dropped anyway."""

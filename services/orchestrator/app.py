@@ -74,6 +74,7 @@ async def open_orchestrator(
             check_timeout_seconds=settings.guardrails_timeout_seconds,
         )
         books = OutboxBooks(outbox)
+        pacer = Pacer()
         stages = Stages(
             admission=Admission(
                 keyring=keyring,
@@ -95,10 +96,10 @@ async def open_orchestrator(
                 lookup_timeout_seconds=settings.semantic_cache_timeout_seconds,
             ),
             replay=Replay(guard=guard),
-            generation=Generation(GrpcRouter(peers.channel("model_router")), guard),
+            generation=Generation(GrpcRouter(peers.channel("model_router")), guard, pacer),
             flights=Flights(join_slack_seconds=settings.join_slack_seconds),
             books=books,
-            pacer=Pacer(),
+            pacer=pacer,
             clock=clock,
         )
         servicer = OrchestratorServicer(  # type: ignore[abstract]

@@ -53,7 +53,6 @@ class Flight:
         self.ended = False
         self._log: list[FlightEvent] = []
         self._waiting: list[asyncio.Future[None]] = []
-        self._at_end: set[asyncio.Future[None]] = set()
         self._task: asyncio.Task[Generated] | None = None
 
     def depart(self, generate: Generate) -> None:
@@ -92,19 +91,6 @@ class Flight:
         assert self._task is not None
         yield self._task.result()
 
-    async def ended_within(self, seconds: float) -> None:
-        """Return when the generation has ended, or after *seconds*."""
-        if not self.ended:
-            loop = asyncio.get_running_loop()
-            woken = loop.create_future()
-            self._at_end.add(woken)
-            timer = loop.call_later(seconds, _wake, woken)
-            try:
-                await woken
-            finally:
-                timer.cancel()
-                self._at_end.discard(woken)
-
     async def cancel(self) -> None:
         """Cancel the generation, if it still runs, and wait until it has cleaned up."""
         assert self._task is not None
@@ -120,18 +106,12 @@ class Flight:
             # The readers run after this task is done, so `result()` is there for them.
             self.ended = True
             self._wake_readers()
-            for future in self._at_end:
-                _wake(future)
 
     def _wake_readers(self) -> None:
         waiting, self._waiting = self._waiting, []
         for future in waiting:
-            _wake(future)
-
-
-def _wake(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
+            if not future.done():
+                future.set_result(None)
 
 
 class Flights:

@@ -1,10 +1,10 @@
 """Calls the model, guards what it writes while it writes, and has a malformed answer repaired."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import assert_never
+from typing import Any, assert_never
 
 from services.kit.errors import AnswerMalformed, ServiceError
 from services.orchestrator.answer import Answer
@@ -19,7 +19,9 @@ from services.orchestrator.guarding import (
     Released,
     ScanEnded,
 )
+from services.orchestrator.inbox import Inbox
 from services.orchestrator.lease import Lease
+from services.orchestrator.pacing import Pacer
 from services.orchestrator.routing import (
     AnswerEnded,
     AttemptEnded,
@@ -59,9 +61,10 @@ class Plan:
 class Generation:
     """Produces answers. Shared by all turns; holds no state of its own."""
 
-    def __init__(self, router: Router, guard: Guard) -> None:
+    def __init__(self, router: Router, guard: Guard, pacer: Pacer) -> None:
         self._router = router
         self._guard = guard
+        self._pacer = pacer
 
     async def run(self, plan: Plan, publish: Publish) -> Generated:
         """
@@ -97,11 +100,16 @@ class Generation:
             async with aclosing(
                 self._router.generate(plan.call, timeout_seconds=plan.deadline.timeout())
             ) as events:
-                while True:
-                    await self._release(plan, answer, events, publish)
-                    if (restart := answer.take_restart()) is None:
+                inbox = Inbox()
+                async with _running(inbox.fill(events)) as filling:
+                    while True:
+                        await self._release(plan, answer, inbox, publish)
+                        if (restart := answer.take_restart()) is not None:
+                            publish(restart)
+                            continue
+                        if not answer.is_stopped:
+                            await filling
                         return answer
-                    publish(restart)
         except ServiceError as error:
             if isinstance(error.__cause__, AttemptsLost):
                 for attempt in error.__cause__.attempts:
@@ -110,73 +118,80 @@ class Generation:
         finally:
             answer.close()
 
-    async def _release(
-        self,
-        plan: Plan,
-        answer: Answer,
-        events: AsyncGenerator[RouterEvent, None],
-        publish: Publish,
-    ) -> None:
+    async def _release(self, plan: Plan, answer: Answer, inbox: Inbox, publish: Publish) -> None:
         """Publish what the guardrails release, until the answer ends, is stopped or restarts."""
-        async with self._guard.scan_output(
-            plan.output, deadline=plan.deadline, trace=plan.trace
-        ) as scan:
-            pump = asyncio.create_task(_pump(answer, events, scan, publish))
-            try:
-                async for result in scan.results():
-                    match result:
-                        case Released(text=text):
-                            if not answer.restarts:
-                                publish(Delta(text))
-                        case Intervention(finding=finding):
-                            publish(Intervened(finding))
-                        case ScanEnded():
-                            answer.scan_ended(result)
-                        case _:
-                            assert_never(result)
-                if answer.finish_reason is not FinishReason.CONTENT_FILTER:
-                    await pump
-            finally:
-                pump.cancel()
-                await asyncio.wait([pump])
-                if not pump.cancelled():
-                    pump.exception()  # Raised above, or beside the point by now.
+        async with (
+            self._guard.scan_output(plan.output, deadline=plan.deadline, trace=plan.trace) as scan,
+            _running(self._pump(answer, inbox, scan, publish)) as pumping,
+        ):
+            async for result in scan.results():
+                match result:
+                    case Released(text=text):
+                        if not answer.restarts:
+                            publish(Delta(text))
+                    case Intervention(finding=finding):
+                        publish(Intervened(finding))
+                    case ScanEnded():
+                        answer.scan_ended(result)
+                    case _:
+                        assert_never(result)
+            if not answer.is_stopped:
+                await pumping
 
-
-async def _pump(
-    answer: Answer,
-    events: AsyncGenerator[RouterEvent, None],
-    scan: OutputScan,
-    publish: Publish,
-) -> None:
-    """Carry the router's text into the scan and note everything else."""
-    try:
-        async for event in events:
-            match event:
-                case Text(text=text):
-                    answer.wrote(text)
-                    await scan.send(text)
-                    if not await answer.is_covered():
-                        answer.finish_reason = FinishReason.BUDGET
+    async def _pump(self, answer: Answer, inbox: Inbox, scan: OutputScan, publish: Publish) -> None:
+        """Carry the router's text into the scan and note everything else."""
+        try:
+            while events := await inbox.drain():
+                for index, event in enumerate(events):
+                    if isinstance(event, Text):
+                        answer.wrote(event.text)
+                        await scan.send(event.text)
+                    elif _note(answer, event, publish):
+                        inbox.put_back(events[index + 1 :])
                         return
-                case ToolCallMade(call=call):
-                    publish(ToolCalled(call))
-                case AttemptEnded(attempt=attempt):
-                    answer.attempt_ended(attempt)
-                case RouteChosen(provider=provider, model=model):
-                    answer.attempt_began(provider, model)
-                case RouteSwitched():
-                    answer.switched(event)
-                    if answer.restarts:
-                        return
-                    publish(_switched(event))
-                case AnswerEnded():
-                    answer.ended(event)
+                if not await answer.is_covered():
+                    answer.finish_reason = FinishReason.BUDGET
                     return
-                case _:
-                    assert_never(event)
+                await inbox.gather(self._pacer.window_seconds())
+        finally:
+            await scan.end()
+
+
+@asynccontextmanager
+async def _running(work: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Task[None]]:
+    """Run *work* in a task beside the context. Leaving cancels it and waits for it."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
     finally:
-        await scan.end()
+        task.cancel()
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # Whoever awaited it has it; else it is beside the point by now.
+
+
+def _note(answer: Answer, event: RouterEvent, publish: Publish) -> bool:
+    """Note an event that is not text; return whether the text so far is over."""
+    match event:
+        case ToolCallMade(call=call):
+            publish(ToolCalled(call))
+        case AttemptEnded(attempt=attempt):
+            answer.attempt_ended(attempt)
+        case RouteChosen(provider=provider, model=model):
+            answer.attempt_began(provider, model)
+        case RouteSwitched():
+            answer.switched(event)
+            if answer.restarts:
+                return True
+            publish(_switched(event))
+        case AnswerEnded():
+            answer.ended(event)
+            return True
+        case Text():
+            raise AssertionError("text goes to the scan")
+        case _:
+            assert_never(event)
+    return False
 
 
 def _switched(event: RouteSwitched) -> Switched:

@@ -1,7 +1,11 @@
 """How often a stream may write, so that many streams stay cheap and a few stay smooth."""
 
+MIN_WINDOW_SECONDS = 0.005
+"""What a stream gathers on an idle system. Models that people wait for write a token every 10
+to 50 ms, so each leaves at once; what comes in a burst leaves in one message."""
+
 FREE_STREAMS = 8
-"""Up to so many streams each token leaves at once."""
+"""Up to so many streams the window stays that short."""
 
 SECONDS_PER_STREAM = 0.00025
 """What each further stream adds to the window: a streamed message costs 0.1 to 0.2 ms of CPU
@@ -18,6 +22,6 @@ class Pacer:
         self.stream_count = 0
 
     def window_seconds(self) -> float:
-        """Return how long a stream should gather text after a delta; 0 on an idle system."""
-        excess = self.stream_count - FREE_STREAMS
-        return min(MAX_WINDOW_SECONDS, excess * SECONDS_PER_STREAM) if excess > 0 else 0.0
+        """Return how long a stream should gather text after a delta."""
+        excess = max(0, self.stream_count - FREE_STREAMS)
+        return min(MAX_WINDOW_SECONDS, MIN_WINDOW_SECONDS + excess * SECONDS_PER_STREAM)

@@ -217,15 +217,13 @@ class Turn:
         yield self._completion(generated, admitted, prompt, joined=joined)
 
     async def _read(self, flight: Flight) -> AsyncGenerator[Event | Generated, None]:
-        """Read a flight, gathering text for as long as the pacer says."""
+        """Read a flight; the pacer counts the streams."""
         pacer = self._stages.pacer
         pacer.stream_count += 1
         try:
             async with aclosing(flight.read()) as events:
                 async for event in events:
                     yield event
-                    if isinstance(event, Delta) and (window := pacer.window_seconds()):
-                        await flight.ended_within(window)
         finally:
             pacer.stream_count -= 1
 

@@ -130,7 +130,7 @@ class FakeAccounts:
 
 
 class FakeScan:
-    """Releases all but what comes after *stop_at*, or leaves after *leaves_after* pieces."""
+    """Releases what comes before *stop_at*, or before *leaves_at*, where it goes away."""
 
     def __init__(self, guardrails):
         self._guardrails = guardrails
@@ -143,17 +143,18 @@ class FakeScan:
         self._queue.put_nowait(None)
 
     async def results(self):
-        released, count, blocked = "", 0, False
+        released, blocked = "", False
         guardrails = self._guardrails
-        while (text := await self._queue.get()) is not None:
-            count += 1
-            if guardrails.leaves_after is not None and count > guardrails.leaves_after:
-                raise AWAY
-            if guardrails.stop_at and guardrails.stop_at in text:
-                blocked = True
-                break
+        while not blocked and (text := await self._queue.get()) is not None:
+            stop_at, leaves_at = guardrails.stop_at, guardrails.leaves_at
+            blocked = bool(stop_at) and stop_at in text
+            leaves = bool(leaves_at) and leaves_at in text
+            if blocked or leaves:
+                text = text.partition(stop_at if blocked else leaves_at)[0]
             released += text
             yield Released(text)
+            if leaves:
+                raise AWAY
         faults = guardrails.format_errors
         yield ScanEnded(
             blocked=blocked,
@@ -168,7 +169,7 @@ class FakeGuardrails:
     away: bool = False
     blocks: bool = False
     stop_at: str = ""
-    leaves_after: int | None = None
+    leaves_at: str = ""
     format_errors: list = field(default_factory=list)
     redactions: dict = field(default_factory=dict)
     waits: asyncio.Event | None = None
@@ -271,7 +272,8 @@ class FakeCache:
 
 class ScriptedRouter:
     """
-    Streams *script*: text, router events, exceptions to raise, awaitables to wait for.
+    Streams *script*: text, router events, exceptions to raise, events to wait for, and
+    seconds that the model takes.
 
     Without an AnswerEnded of its own it closes the answer with one attempt.
     """
@@ -295,6 +297,8 @@ class ScriptedRouter:
                         raise step
                     case asyncio.Event():
                         await step.wait()
+                    case float():
+                        await asyncio.sleep(step)
                     case AnswerEnded():
                         yield step
                         return
@@ -349,6 +353,7 @@ class Bench:
             stale_seconds=60.0,
             capacity=2,
         )
+        pacer = Pacer()
         self.stages = Stages(
             admission=Admission(
                 keyring=self.keyring,
@@ -365,10 +370,10 @@ class Bench:
             ),
             reuse=Reuse(cache=self.cache, lookup_timeout_seconds=1.0),
             replay=Replay(guard=guard),
-            generation=Generation(self.router, guard),
+            generation=Generation(self.router, guard, pacer),
             flights=Flights(join_slack_seconds=1.0),
             books=self.books,
-            pacer=Pacer(),
+            pacer=pacer,
             clock=self.clock,
         )
         assert not parts, f"unknown parts: {parts}"

@@ -15,7 +15,7 @@ from services.kit.errors import (
     ScopeMissing,
 )
 from services.orchestrator.booking import NewAnswer, Outcome, Settlement
-from services.orchestrator.events import Completed, Degraded, Intervened, Switched
+from services.orchestrator.events import Completed, Degraded, Delta, Intervened, Switched
 from services.orchestrator.routing import AttemptEnded, AttemptsLost, RouteSwitched
 from services.orchestrator.values import (
     AnswerSource,
@@ -231,7 +231,8 @@ class TestReuse:
 
 class TestGeneration:
     async def test_the_guardrails_stop_an_answer(self):
-        bench = Bench("fine ", "BAD", "more", guardrails=FakeGuardrails(stop_at="BAD"))
+        guardrails = FakeGuardrails(stop_at="BAD")
+        bench = Bench("fine ", "BAD", asyncio.Event(), guardrails=guardrails)
         events = await bench.run()
         completed = events[-1]
         assert text_of(events) == "fine "
@@ -381,7 +382,7 @@ class TestAPeerIsAway:
         assert isinstance(error, GuardrailBlocked)
 
     async def test_guardrails_in_the_middle_of_the_answer(self):
-        bench = Bench("one ", "two ", "three", guardrails=FakeGuardrails(leaves_after=1))
+        bench = Bench("one ", "two ", "three", guardrails=FakeGuardrails(leaves_at="two"))
         events = await bench.run()
         assert text_of(events) == "one two three"
         assert [d.component for d in events[-1].degradations] == ["guardrails"]
@@ -392,7 +393,7 @@ class TestAPeerIsAway:
             "one ",
             "two ",
             "BAD",
-            guardrails=FakeGuardrails(leaves_after=1),
+            guardrails=FakeGuardrails(leaves_at="two"),
             floor=FakeGuardrails(stop_at="BAD"),
         )
         events = await bench.run()
@@ -400,7 +401,7 @@ class TestAPeerIsAway:
         assert events[-1].finish_reason is FinishReason.CONTENT_FILTER
 
     async def test_guardrails_in_the_middle_with_fail_closed(self):
-        bench = Bench("one ", "two", guardrails=FakeGuardrails(leaves_after=1), fail_closed=True)
+        bench = Bench("one ", "two", guardrails=FakeGuardrails(leaves_at="two"), fail_closed=True)
         events, error = await bench.run_until_error()
         assert isinstance(error, ProviderUnavailable)
         assert text_of(events) == "one "
@@ -553,6 +554,13 @@ async def test_an_unexpected_error_still_books():
     assert len(bench.books.of(Settlement)) == 1
     (outcome,) = bench.books.of(Outcome)
     assert outcome.error_reason == "INTERNAL"
+
+
+async def test_a_burst_leaves_in_few_deltas_and_a_slow_model_token_by_token():
+    burst = await Bench(*"abcdefgh").run()
+    assert sum(isinstance(event, Delta) for event in burst) <= 2
+    slow = await Bench("a", 0.02, "b", 0.02, "c").run()
+    assert [event.text for event in slow if isinstance(event, Delta)] == ["a", "b", "c"]
 
 
 async def test_text_that_piles_up_comes_as_one_delta():

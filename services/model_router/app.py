@@ -1,0 +1,216 @@
+"""Puts the model router together. The only module that knows which classes are real."""
+
+import asyncio
+import os
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import grpc
+import httpx2
+from parley.model_router.v1 import model_router_service_pb2_grpc as pb_grpc
+
+from services.kit.clock import Clock, SystemClock
+from services.kit.health import Health
+from services.kit.peers import Peers
+from services.kit.prices import SIMULATED, Price, PriceTable, Rates
+from services.kit.service import Register, ServiceDefinition
+from services.kit.tokens import load_vocabulary
+from services.model_router.catalogue import Catalogue
+from services.model_router.config import ProviderConfig, RouterConfig, load_config
+from services.model_router.keys import KeyRing
+from services.model_router.live_attempt import Limits
+from services.model_router.policy import RouterPolicy
+from services.model_router.provider import Provider
+from services.model_router.providers.anthropic_provider import AnthropicProvider
+from services.model_router.providers.openai_provider import OpenAIProvider
+from services.model_router.providers.simulated import SimulatedBehaviour, SimulatedProvider
+from services.model_router.providers.simulated_answers import Script
+from services.model_router.routed_call import Means
+from services.model_router.router import Router
+from services.model_router.servicer import ModelRouterServicer
+from services.model_router.settings import ModelRouterSettings
+
+
+@asynccontextmanager
+async def open_model_router(
+    settings: ModelRouterSettings,
+    *,
+    clock: Clock | None = None,
+    providers: Mapping[str, Provider] | None = None,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    draw: random.Random | None = None,
+) -> AsyncIterator[Register]:
+    """
+    Open what the router needs and yield the function that registers it.
+
+    A test passes its own *providers*, by their names in the router's file; then no other
+    is made. Raises ConfigInvalid for a file that is wrong.
+    """
+    config = load_config(settings.config_path)
+    prices = PriceTable.load(settings.prices_path)
+    async with AsyncExitStack() as stack:
+        if providers is None:
+            providers = dict(_providers(config, settings, stack))
+        catalogue = _catalogue(config, settings, providers)
+        load_vocabulary(catalogue.group("").links[0].model.traits.name)
+        router = Router(
+            catalogue,
+            Means(
+                providers=providers,
+                keys={
+                    name: KeyRing(name, _keys(name, config, settings) or [""]) for name in providers
+                },
+                policy=policy_of(settings),
+                price_version=prices.version,
+                clock=clock or SystemClock(),
+                sleep=sleep,
+                draw=draw or random.Random(),
+            ),
+            prices,
+            unknown_price=_unknown_price(settings),
+        )
+        servicer = ModelRouterServicer(
+            router,
+            default_deadline_seconds=settings.default_deadline_seconds,
+            deadline_margin_seconds=settings.deadline_margin_seconds,
+            slow_reader_seconds=settings.slow_reader_seconds,
+        )
+
+        def register(server: grpc.aio.Server) -> None:
+            pb_grpc.add_ModelRouterServiceServicer_to_server(servicer, server)
+
+        yield register
+
+
+@asynccontextmanager
+async def _open(*, peers: Peers, health: Health, clock: Clock) -> AsyncIterator[Register]:
+    async with open_model_router(ModelRouterSettings(), clock=clock) as register:
+        yield register
+
+
+model_router = ServiceDefinition(
+    name="model_router",
+    proto_service_full_name="parley.model_router.v1.ModelRouterService",
+    default_port=50055,
+    open=_open,
+)
+
+
+def policy_of(settings: ModelRouterSettings) -> RouterPolicy:
+    """Return how hard the router tries, as the operator set it."""
+    return RouterPolicy(
+        limits=Limits(
+            first_token_seconds=settings.first_token_seconds,
+            stall_seconds=settings.stall_seconds,
+        ),
+        mid_stream_policy=settings.mid_stream_policy,
+        retries=settings.retries,
+        first_pause_seconds=settings.first_pause_seconds,
+        max_pause_seconds=settings.max_pause_seconds,
+        jitter_seconds=settings.jitter_seconds,
+        max_retry_after_seconds=settings.max_retry_after_seconds,
+    )
+
+
+def _catalogue(
+    config: RouterConfig, settings: ModelRouterSettings, providers: Mapping[str, Provider]
+) -> Catalogue:
+    catalogue = config.catalogue()
+    real = [name for name in providers if config.providers[name].kind != SIMULATED]
+    match settings.simulate:
+        case "always":
+            return catalogue.simulated()
+        case "auto" if not real:
+            return catalogue.simulated()
+        case _:
+            return catalogue.served_by(providers)
+
+
+def _providers(
+    config: RouterConfig, settings: ModelRouterSettings, stack: AsyncExitStack
+) -> Iterator[tuple[str, Provider]]:
+    """Yield the providers that can be used, and close them at the end."""
+    yield SIMULATED, SimulatedProvider(_behaviour(settings), Script.load())
+    if settings.simulate == "always":
+        return
+    for name, each in config.providers.items():
+        provider = _provider(name, each, config, settings)
+        if provider is not None:
+            stack.push_async_callback(provider.aclose)
+            yield name, provider
+
+
+def _provider(
+    name: str, each: ProviderConfig, config: RouterConfig, settings: ModelRouterSettings
+) -> Provider | None:
+    has_key = bool(_keys(name, config, settings))
+    match each.kind:
+        case "openai" if has_key:
+            return OpenAIProvider(
+                http_client=_http_client(settings),
+                base_url=each.base_url or settings.openai_base_url,
+            )
+        case "anthropic" if has_key:
+            return AnthropicProvider(
+                http_client=_http_client(settings),
+                base_url=each.base_url or settings.anthropic_base_url,
+            )
+        case "openai_compatible":
+            return OpenAIProvider(
+                http_client=_http_client(settings),
+                base_url=each.base_url,
+                limit_field=each.limit_field,
+            )
+        case _:
+            return None
+
+
+def _keys(name: str, config: RouterConfig, settings: ModelRouterSettings) -> list[str]:
+    each = config.providers[name]
+    if each.api_key_env:
+        given = os.environ.get(each.api_key_env, "")
+    elif each.kind == "openai":
+        given = settings.openai_api_key.get_secret_value()
+    elif each.kind == "anthropic":
+        given = settings.anthropic_api_key.get_secret_value()
+    else:
+        given = ""
+    return [key.strip() for key in given.split(",") if key.strip()]
+
+
+def _http_client(settings: ModelRouterSettings) -> httpx2.AsyncClient:
+    slowest = max(settings.first_token_seconds, settings.stall_seconds)
+    return httpx2.AsyncClient(
+        timeout=httpx2.Timeout(slowest, connect=settings.connect_timeout_seconds),
+        limits=httpx2.Limits(max_connections=None, max_keepalive_connections=100),
+        follow_redirects=True,
+    )
+
+
+def _behaviour(settings: ModelRouterSettings) -> SimulatedBehaviour:
+    failing = settings.simulated_failing_models.split(",")
+    return SimulatedBehaviour(
+        seed=settings.simulated_seed,
+        failure_rate=settings.simulated_failure_rate,
+        cut_rate=settings.simulated_cut_rate,
+        stall_rate=settings.simulated_stall_rate,
+        failing_models=frozenset(name.strip() for name in failing if name.strip()),
+        first_token_seconds=settings.simulated_first_token_seconds,
+        token_seconds=settings.simulated_token_seconds,
+        answer=settings.simulated_answer,
+    )
+
+
+def _unknown_price(settings: ModelRouterSettings) -> Price | None:
+    if settings.unknown_price_usd_per_million is None:
+        return None
+    nano = int(settings.unknown_price_usd_per_million * 1_000_000_000)
+    return Price(
+        rates=Rates(
+            input_nano_usd_per_million=nano,
+            cached_input_nano_usd_per_million=nano,
+            cache_write_nano_usd_per_million=nano,
+            output_nano_usd_per_million=nano,
+        )
+    )

@@ -1,0 +1,60 @@
+"""What the router tells its caller while an answer is made."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from services.kit.prices import TokenUsage
+from services.model_router.attempt import Attempt
+from services.model_router.provider import (
+    FinishReason,
+    ReasoningDelta,
+    TextDelta,
+    ToolCallDone,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteChosen:
+    """The route that is asked first."""
+
+    provider: str
+    model: str
+    reason: str
+    """Why this one, as `priority`, `auto_small`."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnded:
+    """A call to a provider ended."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switched:
+    """Another route goes on."""
+
+    from_model: str
+    to_model: str
+    to_provider: str
+    reason: str
+    """The kind of failure that made it so."""
+    restarts: bool
+    """Whether text that was sent must be dropped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed:
+    """Closes an answer."""
+
+    finish_reason: FinishReason
+    provider: str
+    model: str
+    usage: TokenUsage
+    cost_nano_usd: int
+
+
+RouterEvent: TypeAlias = (
+    RouteChosen | TextDelta | ReasoningDelta | ToolCallDone | AttemptEnded | Switched | Completed
+)
+"""`RouteChosen` first, `Completed` last."""

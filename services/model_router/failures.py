@@ -1,0 +1,127 @@
+"""Everything that can go wrong with a call to a provider, and what is done about it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class FailureKind(StrEnum):
+    """What went wrong."""
+
+    RATE_LIMITED = "rate_limited"
+    """Too many requests or tokens for now (429)."""
+    QUOTA_EXHAUSTED = "quota_exhausted"
+    """The account's money or monthly quota is spent (429 or 402); waiting does not help."""
+    SERVER_ERROR = "server_error"
+    """The provider failed (5xx)."""
+    OVERLOADED = "overloaded"
+    """The provider says that it has too much to do (503, 529)."""
+    CONNECT_FAILED = "connect_failed"
+    """No connection, or it broke before an answer began."""
+    CONNECT_TIMEOUT = "connect_timeout"
+    FIRST_TOKEN_TIMEOUT = "first_token_timeout"
+    """The answer did not begin in time."""
+    STALLED = "stalled"
+    """The answer began, and then nothing came for too long."""
+    CUT = "cut"
+    """The stream ended without saying why the answer ended."""
+    MALFORMED = "malformed"
+    """A frame of the stream, or the answer as a whole, could not be read."""
+    INVALID_REQUEST = "invalid_request"
+    """The provider says that the request is wrong (400, 413, 422)."""
+    KEY_REFUSED = "key_refused"
+    """The key is unknown, revoked or may not do this (401, 403)."""
+    MODEL_NOT_FOUND = "model_not_found"
+    """The provider does not know the model, or this key may not use it (404)."""
+    CONTEXT_TOO_LONG = "context_too_long"
+    """The conversation is longer than the model's context."""
+    CONTENT_POLICY = "content_policy"
+    """The provider refused the conversation before any answer."""
+
+
+class Treatment(StrEnum):
+    """What is done about a failure before any output was sent on."""
+
+    RETRY = "retry"
+    """The same route again after a pause, then the next one."""
+    NEXT = "next"
+    """The next route at once; the last route is asked again after a pause."""
+    NEXT_ONLY = "next_only"
+    """The next route; this one cannot succeed now, however often it is asked."""
+    OTHER_KEY = "other_key"
+    """The key is dead: the same route with another key, then the next route."""
+    LARGER_CONTEXT = "larger_context"
+    """The next route whose context is larger."""
+    GIVE_UP = "give_up"
+    """Nothing: the request itself cannot succeed."""
+
+
+TREATMENTS: Final[dict[FailureKind, Treatment]] = {
+    FailureKind.RATE_LIMITED: Treatment.RETRY,
+    FailureKind.QUOTA_EXHAUSTED: Treatment.NEXT_ONLY,
+    FailureKind.SERVER_ERROR: Treatment.RETRY,
+    FailureKind.OVERLOADED: Treatment.NEXT,
+    FailureKind.CONNECT_FAILED: Treatment.RETRY,
+    FailureKind.CONNECT_TIMEOUT: Treatment.NEXT,
+    FailureKind.FIRST_TOKEN_TIMEOUT: Treatment.NEXT,
+    FailureKind.STALLED: Treatment.NEXT,
+    FailureKind.CUT: Treatment.RETRY,
+    FailureKind.MALFORMED: Treatment.RETRY,
+    FailureKind.INVALID_REQUEST: Treatment.GIVE_UP,
+    FailureKind.KEY_REFUSED: Treatment.OTHER_KEY,
+    FailureKind.MODEL_NOT_FOUND: Treatment.NEXT_ONLY,
+    FailureKind.CONTEXT_TOO_LONG: Treatment.LARGER_CONTEXT,
+    FailureKind.CONTENT_POLICY: Treatment.GIVE_UP,
+}
+"""The one table of what is done about what. A test holds it complete."""
+
+ROUTE_FAULTS: Final = frozenset(
+    {
+        FailureKind.SERVER_ERROR,
+        FailureKind.OVERLOADED,
+        FailureKind.CONNECT_FAILED,
+        FailureKind.CONNECT_TIMEOUT,
+        FailureKind.FIRST_TOKEN_TIMEOUT,
+        FailureKind.STALLED,
+        FailureKind.CUT,
+        FailureKind.MALFORMED,
+    }
+)
+"""Failures that say that the route is ill. Being limited or refused does not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """One thing that went wrong."""
+
+    kind: FailureKind
+    retry_after_seconds: float | None = None
+    """What the provider asked to wait, None if it did not say."""
+
+
+class ProviderError(Exception):
+    """
+    A call to a provider failed.
+
+    Carries the kind and never the provider's own words, which may quote the prompt.
+    """
+
+    def __init__(
+        self,
+        kind: FailureKind,
+        *,
+        retry_after_seconds: float | None = None,
+        provider_request_id: str = "",
+    ) -> None:
+        super().__init__(kind.value)
+        self.failure = Failure(kind=kind, retry_after_seconds=retry_after_seconds)
+        self.provider_request_id = provider_request_id
+
+    @property
+    def kind(self) -> FailureKind:
+        return self.failure.kind
+
+    @property
+    def treatment(self) -> Treatment:
+        """What the table says to do about it."""
+        return TREATMENTS[self.failure.kind]

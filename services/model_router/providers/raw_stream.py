@@ -1,0 +1,111 @@
+"""An answer read as raw bytes from the connection that an SDK opened."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol
+
+import httpx2
+
+from services.kit.prices import TokenUsage
+from services.model_router.failures import FailureKind, ProviderError
+from services.model_router.provider import ProviderEvent
+from services.model_router.providers.refusals import (
+    failure_of_body,
+    failure_of_status,
+    retry_after_seconds,
+)
+
+MAX_WHOLE_ANSWER_BYTES: Final = 16 * 1024 * 1024
+
+
+class Decoder(Protocol):
+    """Turns the bytes of one answer into events."""
+
+    @property
+    def usage(self) -> TokenUsage | None: ...
+
+    @property
+    def response_id(self) -> str: ...
+
+    def feed(self, chunk: bytes) -> list[ProviderEvent]: ...
+
+    def finish(self) -> list[ProviderEvent]: ...
+
+    def whole(self, body: bytes) -> list[ProviderEvent]: ...
+
+
+class RawStream:
+    """
+    A `ProviderStream` over a response whose body was not read yet.
+
+    The bytes are decoded here, once: the SDKs' own streams build a model object for each
+    frame, which costs more than all the rest.
+    """
+
+    def __init__(self, response: httpx2.Response, decoder: Decoder) -> None:
+        self._response = response
+        self._decoder = decoder
+        self._chunks: AsyncIterator[bytes] = response.aiter_bytes()
+        self._header_id = response.headers.get("request-id") or response.headers.get("x-request-id")
+
+    @property
+    def usage(self) -> TokenUsage | None:
+        return self._decoder.usage
+
+    @property
+    def provider_request_id(self) -> str:
+        return self._header_id or self._decoder.response_id
+
+    async def read(self) -> Sequence[ProviderEvent]:
+        if self._response.headers.get("content-type", "").startswith("application/json"):
+            return await self._read_whole()
+        while True:
+            try:
+                chunk = await anext(self._chunks, None)
+            except httpx2.TimeoutException:
+                raise ProviderError(FailureKind.STALLED) from None
+            except (httpx2.TransportError, httpx2.DecodingError, httpx2.StreamError):
+                raise ProviderError(FailureKind.CUT) from None
+            events = self._decoder.finish() if chunk is None else self._decoder.feed(chunk)
+            if events:
+                return events
+
+    async def aclose(self) -> None:
+        await self._response.aclose()
+
+    async def _read_whole(self) -> Sequence[ProviderEvent]:
+        # Some compatible servers answer in one piece although a stream was asked for.
+        body = bytearray()
+        try:
+            async for chunk in self._chunks:
+                body += chunk
+                if len(body) > MAX_WHOLE_ANSWER_BYTES:
+                    raise ProviderError(FailureKind.MALFORMED)
+        except httpx2.TransportError:
+            raise ProviderError(FailureKind.CUT) from None
+        return self._decoder.whole(bytes(body))
+
+
+def error_of_response(response: httpx2.Response, body: Any) -> ProviderError:
+    """Return what a response of status 400 or above means; *body* is its JSON, or not."""
+    error = body.get("error", body) if isinstance(body, dict) else body
+    return ProviderError(
+        failure_of_body(response.status_code, error)
+        if error
+        else failure_of_status(response.status_code),
+        retry_after_seconds=retry_after_seconds(response.headers, datetime.now(UTC)),
+        provider_request_id=response.headers.get("request-id")
+        or response.headers.get("x-request-id")
+        or "",
+    )
+
+
+def error_of_connection(cause: BaseException | None) -> ProviderError:
+    """Return what it means that an SDK could not send its request, by the cause it names."""
+    match cause:
+        case httpx2.ConnectTimeout() | httpx2.PoolTimeout():
+            return ProviderError(FailureKind.CONNECT_TIMEOUT)
+        case httpx2.TimeoutException():
+            return ProviderError(FailureKind.FIRST_TOKEN_TIMEOUT)
+        case _:
+            return ProviderError(FailureKind.CONNECT_FAILED)

@@ -1,0 +1,108 @@
+"""The router: knows the catalogue and starts calls."""
+
+from collections.abc import Sequence
+
+from services.kit.errors import InputTooLarge, InvalidArgument, PriceUnknown
+from services.kit.prices import Price, PriceTable
+from services.kit.tokens import TokenCount, measure_tokens
+from services.model_router.catalogue import Catalogue, Group, Model
+from services.model_router.chain import Plan, plan_chain
+from services.model_router.generation import GenerationRequest
+from services.model_router.live_attempt import input_token_count
+from services.model_router.routed_call import Means, RoutedCall
+
+
+class Router:
+    """Starts calls and answers questions about models. Safe to share."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        means: Means,
+        prices: PriceTable,
+        *,
+        unknown_price: Price | None = None,
+    ) -> None:
+        """
+        Route over *catalogue*.
+
+        A model without a price is priced as *unknown_price*; without one it is not used.
+        """
+        self._catalogue = catalogue
+        self._means = means
+        self._prices = prices
+        self._unknown_price = unknown_price
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The models that can be asked for now."""
+        return self._catalogue
+
+    def use(self, catalogue: Catalogue) -> None:
+        """Route over *catalogue* from the next call on."""
+        self._catalogue = catalogue
+
+    def start(self, request: GenerationRequest, *, timeout_seconds: float) -> RoutedCall:
+        """
+        Return the call that answers *request* within *timeout_seconds*.
+
+        Raises NotFound, InvalidArgument, InputTooLarge, PriceUnknown.
+        """
+        plan = self._plan(request)
+        if not plan.steps:
+            raise self._nothing_fits(plan, request)
+        deadline = self._means.clock.monotonic() + timeout_seconds
+        return RoutedCall(request, plan, deadline=deadline, means=self._means)
+
+    def price(self, model: Model) -> Price | None:
+        """Return what *model* costs now, or None if nobody knows."""
+        known = self._prices.price(
+            provider=model.provider, model=model.traits.name, at=self._means.clock.now()
+        )
+        return known or self._unknown_price
+
+    def count_tokens(self, model: str, texts: Sequence[str]) -> list[TokenCount]:
+        """Return the tokens of each text as the first model of *model* counts. Raises NotFound."""
+        name = self._catalogue.group(model).links[0].model.traits.name
+        return [measure_tokens(text, name) for text in texts]
+
+    def _plan(self, request: GenerationRequest) -> Plan:
+        group = self._catalogue.group(request.model)
+        first = group.links[0].model
+        return plan_chain(
+            group,
+            request,
+            reason="priority" if len(group.links) > 1 else "named",
+            input_token_count=input_token_count(request, first.traits.name),
+            price_of=self.price,
+            draw=self._means.draw,
+        )
+
+    def _nothing_fits(self, plan: Plan, request: GenerationRequest) -> Exception:
+        group = self._catalogue.group(request.model)
+        if plan.unpriced:
+            return PriceUnknown(
+                f"The model {plan.unpriced[0]} has no price; add it to the price file.",
+                metadata={"model": plan.unpriced[0]},
+            )
+        largest = _largest_context(group)
+        if largest is not None and plan.input_token_count >= largest:
+            return InputTooLarge(
+                "The conversation is longer than any of the models reads; shorten it.",
+                metadata={
+                    "limit": str(largest),
+                    "actual": str(plan.input_token_count),
+                    "unit": "tokens",
+                },
+            )
+        return InvalidArgument.field(
+            "model",
+            f"No model of {group.name} can do what the request needs: see the features and "
+            "conditions that ListModels and the router's file name.",
+        )
+
+
+def _largest_context(group: Group) -> int | None:
+    """Return the largest context of *group*, None if one of them is not known."""
+    contexts = [link.model.context_token_count for link in group.links]
+    return max(contexts) if all(contexts) else None

@@ -1,0 +1,127 @@
+"""The gRPC face of the router: converts messages, decides nothing."""
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Final
+
+import grpc
+from parley.model_router.v1 import model_router_service_pb2 as pb
+from parley.model_router.v1 import model_router_service_pb2_grpc as pb_grpc
+
+from services.kit.errors import InvalidArgument, ServiceError, SlowReader
+from services.kit.status import status_of
+from services.model_router.attempt import Attempt
+from services.model_router.listing import list_models
+from services.model_router.messages import attempt_message, request_of, response_of
+from services.model_router.outbox import Outbox
+from services.model_router.routed_call import RoutedCall
+from services.model_router.router import Router
+from services.model_router.watch import ReadWatch, TooSlow
+
+ATTEMPTS_KEY: Final = "x-parley-attempts-bin"
+"""Trailing metadata with the attempts that no event has reported, an `AttemptList`."""
+
+MAX_ATTEMPTS_BYTES: Final = 3000
+"""Trailers of over 8 KiB are dropped at random; the status details have the rest."""
+
+MAX_COUNTED_BYTES: Final = 1024 * 1024
+
+
+class ModelRouterServicer(pb_grpc.ModelRouterServiceServicer):
+    """Serves a `Router`."""
+
+    def __init__(
+        self,
+        router: Router,
+        *,
+        default_deadline_seconds: float,
+        deadline_margin_seconds: float,
+        slow_reader_seconds: float,
+    ) -> None:
+        self._router = router
+        self._default_deadline_seconds = default_deadline_seconds
+        self._deadline_margin_seconds = deadline_margin_seconds
+        self._slow_reader_seconds = slow_reader_seconds
+
+    # The stub knows only generators; grpc.aio takes a coroutine that writes just as well.
+    async def Generate(  # type: ignore[override]
+        self,
+        request: pb.GenerateRequest,
+        context: grpc.aio.ServicerContext[pb.GenerateRequest, pb.GenerateResponse],
+    ) -> None:
+        call = self._router.start(
+            request_of(request), timeout_seconds=self._timeout_seconds(context)
+        )
+        try:
+            await self._send(call, context)
+        except ServiceError as error:
+            status = status_of(error)
+            trailers = (*status.trailing_metadata, *_trailers(call.unreported))
+            await context.abort(status.code, status.message, trailers)
+        except asyncio.CancelledError:
+            context.set_trailing_metadata(_trailers(call.unreported))
+            raise
+
+    async def ListModels(
+        self,
+        request: pb.ListModelsRequest,
+        context: grpc.aio.ServicerContext[pb.ListModelsRequest, pb.ListModelsResponse],
+    ) -> pb.ListModelsResponse:
+        return list_models(self._router)
+
+    async def CountTokens(
+        self,
+        request: pb.CountTokensRequest,
+        context: grpc.aio.ServicerContext[pb.CountTokensRequest, pb.CountTokensResponse],
+    ) -> pb.CountTokensResponse:
+        if sum(len(text) for text in request.texts) > MAX_COUNTED_BYTES:
+            raise InvalidArgument.field("texts", "must be up to 1 MiB in all.")
+        counts = self._router.count_tokens(request.model, request.texts)
+        return pb.CountTokensResponse(
+            token_counts=[count.token_count for count in counts],
+            estimated=any(count.estimated for count in counts),
+        )
+
+    def _timeout_seconds(self, context: grpc.aio.ServicerContext[Any, Any]) -> float:
+        remaining = context.time_remaining()
+        if remaining is None:
+            return self._default_deadline_seconds
+        # A twentieth at most: a short deadline must leave time to answer in.
+        return remaining - min(self._deadline_margin_seconds, remaining / 20)
+
+    async def _send(
+        self,
+        call: RoutedCall,
+        context: grpc.aio.ServicerContext[pb.GenerateRequest, pb.GenerateResponse],
+    ) -> None:
+        outbox, watch = Outbox(), ReadWatch()
+        pump = asyncio.create_task(_pump(call, outbox))
+        try:
+            while events := await outbox.take():
+                for event in events:
+                    write = partial(context.write, response_of(event))
+                    await watch.read(write, self._slow_reader_seconds)
+            await pump
+        except TooSlow:
+            raise SlowReader("The client read the answer too slowly; read faster.") from None
+        finally:
+            watch.close()
+            pump.cancel()
+            await asyncio.wait([pump])
+
+
+async def _pump(call: RoutedCall, outbox: Outbox) -> None:
+    try:
+        await call.run(outbox.put)
+    finally:
+        outbox.close()
+
+
+def _trailers(attempts: Sequence[Attempt]) -> tuple[tuple[str, bytes], ...]:
+    if not attempts:
+        return ()
+    listed = pb.AttemptList(attempts=map(attempt_message, attempts))
+    while listed.ByteSize() > MAX_ATTEMPTS_BYTES:
+        del listed.attempts[0]
+    return ((ATTEMPTS_KEY, listed.SerializeToString()),)

@@ -1,0 +1,115 @@
+"""What the model router reads from its environment, once, at start."""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from services.kit.settings import ParleySettings
+from services.model_router.generation import MidStreamPolicy
+
+
+class ModelRouterSettings(ParleySettings):
+    """How the router reaches providers, how long it waits and how hard it tries."""
+
+    model_config = SettingsConfigDict(env_prefix="PARLEY_MODEL_ROUTER_")
+
+    openai_api_key: SecretStr = SecretStr("")
+    """Key of OpenAI; several, separated by commas, take turns. Empty, the default: models of
+    OpenAI are not offered, and without any provider's key all models are simulated."""
+
+    openai_base_url: str = "https://api.openai.com/v1"
+    """Where OpenAI's API is; a proxy or a stand-in may take its place."""
+
+    anthropic_api_key: SecretStr = SecretStr("")
+    """Key of Anthropic, as `openai_api_key`."""
+
+    anthropic_base_url: str = "https://api.anthropic.com"
+    """Where Anthropic's API is."""
+
+    config_path: Path | None = None
+    """YAML file of providers, models and chains that replaces the packaged one. Read again
+    when it changes; a file that is wrong is refused and the last good one stays."""
+
+    prices_path: Path | None = None
+    """YAML file of prices that go before those of genai-prices, for discounts and for
+    models of your own."""
+
+    unknown_price_usd_per_million: Decimal | None = Field(default=None, ge=0)
+    """US dollars for 1,000,000 tokens, input or output, of a model without a known price.
+    Unset, the default: such a model is refused, since nothing may be free by accident."""
+
+    simulate: Literal["auto", "always", "never"] = "auto"
+    """Whether the simulated provider serves all models: `auto` does if no provider can be
+    used, which is the case without keys."""
+
+    simulated_seed: int = 0
+    """Seed of the simulated provider; the same seed and requests give the same run."""
+
+    simulated_failure_rate: float = Field(default=0.0, ge=0, le=1)
+    """Share of simulated calls that fail before any text. None by default, for a friendly
+    first run; 0.15 shows retries and fallback at work."""
+
+    simulated_cut_rate: float = Field(default=0.0, ge=0, le=1)
+    """Share of simulated streams that break in the middle; 0.05 shows answers being
+    continued."""
+
+    simulated_stall_rate: float = Field(default=0.0, ge=0, le=1)
+    """Share of simulated streams that fall silent in the middle."""
+
+    simulated_failing_models: str = ""
+    """Models, separated by commas, whose simulated calls all fail as overloaded."""
+
+    simulated_first_token_seconds: float = Field(default=0.25, ge=0)
+    """Seconds until a simulated answer begins, give or take 30 %; as long as a fast model
+    takes."""
+
+    simulated_token_seconds: float = Field(default=0.02, ge=0)
+    """Seconds between two words of a simulated answer; 50 words a second, as a fast model."""
+
+    simulated_answer: str = ""
+    """Text of all simulated answers; empty, the default, answers from a script."""
+
+    connect_timeout_seconds: float = Field(default=5.0, gt=0)
+    """Seconds to make a connection to a provider; TLS across an ocean takes under one."""
+
+    first_token_seconds: float = Field(default=20.0, gt=0)
+    """Seconds from sending a request to the first output; then the next route is asked.
+    Large models think for some seconds first."""
+
+    stall_seconds: float = Field(default=10.0, gt=0)
+    """Seconds between two pieces of an answer; then the stream counts as broken. Tokens
+    come every 10 to 100 ms, and providers send pings in longer pauses."""
+
+    default_deadline_seconds: float = Field(default=30.0, gt=0)
+    """Seconds for a call whose caller set no deadline; the deadline of a chat."""
+
+    deadline_margin_seconds: float = Field(default=0.05, ge=0)
+    """Seconds before the caller's deadline at which the router ends a call itself, so that
+    what was used still reaches the caller."""
+
+    retries: int = Field(default=3, ge=0, le=10)
+    """Further tries of one route after a failure that may pass."""
+
+    first_pause_seconds: float = Field(default=1.0, ge=0)
+    """Seconds before the first retry; the pause doubles each time: 1, 2, 4."""
+
+    max_pause_seconds: float = Field(default=8.0, ge=0)
+    """The longest such pause, in seconds."""
+
+    jitter_seconds: float = Field(default=1.0, ge=0)
+    """The most seconds that are added to a pause, at random, so that retries of many calls
+    do not come in step."""
+
+    max_retry_after_seconds: float = Field(default=10.0, ge=0)
+    """The longest wait that a provider may ask for, in seconds; beyond it the next route is
+    asked instead."""
+
+    mid_stream_policy: MidStreamPolicy = MidStreamPolicy.CONTINUE
+    """What happens when a stream breaks after text was sent: `continue` has the next route
+    go on with the text, `restart` begins again, `fail` fails the call."""
+
+    slow_reader_seconds: float = Field(default=30.0, gt=0)
+    """Seconds that one message may wait for the caller to read it; then the call is ended."""

@@ -1,0 +1,331 @@
+import asyncio
+
+import grpc
+import pytest
+from parley.chat.v1 import chat_pb2
+from parley.model_router.v1 import model_router_service_pb2 as pb
+from parley.model_router.v1 import model_router_service_pb2_grpc as pb_grpc
+
+from services.kit.errors import InvalidArgument, NotFound, ProviderUnavailable, SlowReader
+from services.kit.prices import TokenUsage
+from services.kit.status import service_error_of
+from services.model_router.app import open_model_router
+from services.model_router.failures import FailureKind, ProviderError
+from services.model_router.generation import ToolCall
+from services.model_router.provider import Finished, FinishReason, ReasoningDelta, ToolCallDone
+from services.model_router.settings import ModelRouterSettings
+from tests.support.model_router import HANG, ScriptedProvider
+from tests.support.serving import TRANSPORTS, served
+from tests.support.waiting import until
+
+
+@pytest.fixture(params=TRANSPORTS)
+def transport(request):
+    return request.param
+
+
+@pytest.fixture
+def settings():
+    return ModelRouterSettings(
+        simulate="never", simulated_first_token_seconds=0, simulated_token_seconds=0
+    )
+
+
+@pytest.fixture
+def anthropic():
+    return ScriptedProvider(
+        ["Hel", "lo"], usage=TokenUsage(input_token_count=7, output_token_count=2)
+    )
+
+
+@pytest.fixture
+def openai():
+    return ScriptedProvider(["Hello"])
+
+
+@pytest.fixture
+async def stub(transport, settings, anthropic, openai):
+    providers = {"anthropic": anthropic, "openai": openai}
+
+    async def sleep(seconds):
+        await asyncio.sleep(0)
+
+    async with (
+        open_model_router(settings, providers=providers, sleep=sleep) as register,
+        served(transport, register) as channel,
+    ):
+        yield pb_grpc.ModelRouterServiceStub(channel)
+
+
+def request_for(text="What is a quay?", **fields):
+    return pb.GenerateRequest(
+        request_id="r1",
+        messages=[chat_pb2.Message(role=chat_pb2.ROLE_USER, text=text)],
+        **fields,
+    )
+
+
+async def events_of(call):
+    return [event async for event in call]
+
+
+def kinds(events):
+    """Return the kinds of *events*; text after text is one."""
+    names = [event.WhichOneof("event") for event in events]
+    return [
+        name for n, name in enumerate(names) if n == 0 or name != "text" or names[n - 1] != "text"
+    ]
+
+
+async def test_an_answer(stub):
+    events = await events_of(stub.Generate(request_for(), timeout=10))
+    assert kinds(events) == ["route", "text", "attempt", "completed"]
+    assert "".join(event.text for event in events) == "Hello"
+    assert events[0].route == pb.GenerateResponse.RouteChosen(
+        provider="anthropic", model="claude-sonnet-5-5", reason="priority"
+    )
+    attempt = events[-2].attempt
+    assert (attempt.number, attempt.model) == (1, "claude-sonnet-5-5")
+    assert attempt.kind == pb.ATTEMPT_KIND_PRIMARY
+    assert attempt.outcome == pb.ATTEMPT_OUTCOME_SUCCEEDED
+    assert attempt.price_version.startswith("genai-prices-")
+    assert attempt.HasField("first_token_latency")
+    completed = events[-1].completed
+    assert completed.finish_reason == chat_pb2.FINISH_REASON_STOP
+    assert completed.usage == chat_pb2.Usage(input_token_count=7, output_token_count=2)
+    assert completed.cost_nano_usd == attempt.cost_nano_usd == 7 * 2000 + 2 * 10_000
+
+
+class TestEverythingThatAStreamCanHold:
+    @pytest.fixture
+    def anthropic(self):
+        return ScriptedProvider(
+            [
+                ReasoningDelta("hm"),
+                "Let me look.",
+                ToolCallDone(ToolCall(id="c1", name="find", arguments_json='{"q":1}')),
+                Finished(FinishReason.TOOL_CALL),
+            ]
+        )
+
+    async def test_is_passed_on(self, stub):
+        events = await events_of(stub.Generate(request_for(), timeout=10))
+        assert kinds(events) == [
+            "route", "reasoning", "text", "tool_call", "attempt", "completed",
+        ]  # fmt: skip
+        call = next(e.tool_call for e in events if e.WhichOneof("event") == "tool_call")
+        assert (call.id, call.name, call.arguments_json) == ("c1", "find", '{"q":1}')
+        assert events[-1].completed.finish_reason == chat_pb2.FINISH_REASON_TOOL_CALL
+
+
+class TestTheFirstProviderFails:
+    @pytest.fixture
+    def anthropic(self):
+        return ScriptedProvider([FailureKind.OVERLOADED])
+
+    async def test_the_second_answers(self, stub):
+        events = await events_of(stub.Generate(request_for(), timeout=10))
+        assert kinds(events) == ["route", "attempt", "switched", "text", "attempt", "completed"]
+        switched = events[2].switched
+        assert (switched.from_model, switched.to_model) == ("claude-sonnet-5-5", "gpt-4o")
+        assert (switched.reason, switched.restarts) == ("overloaded", False)
+        assert events[1].attempt.error_kind == "overloaded"
+        assert events[-1].completed.model == "gpt-4o"
+
+
+class TestAllProvidersFail:
+    @pytest.fixture
+    def anthropic(self):
+        return ScriptedProvider([ProviderError(FailureKind.RATE_LIMITED, retry_after_seconds=30)])
+
+    @pytest.fixture
+    def openai(self):
+        return ScriptedProvider([FailureKind.QUOTA_EXHAUSTED])
+
+    async def test_the_caller_learns_when_to_come_back(self, stub):
+        events = []
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            async for event in stub.Generate(request_for(), timeout=10):
+                events.append(event)
+        error = service_error_of(caught.value)
+        assert isinstance(error, ProviderUnavailable)
+        assert error.retry_after_seconds == 30
+        assert error.metadata["cached_answer"] == "allowed"
+        assert kinds(events).count("attempt") == 3
+
+
+class TestTheProviderFallsSilent:
+    @pytest.fixture
+    def anthropic(self):
+        return ScriptedProvider(["one ", HANG])
+
+    async def test_a_cancel_reaches_the_provider(self, stub, anthropic):
+        call = stub.Generate(request_for(), timeout=30)
+        while (event := await call.read()).text != "one ":
+            assert event is not grpc.aio.EOF
+        call.cancel()
+        await until(lambda: anthropic.open_streams == 0)
+
+    async def test_a_deadline_ends_the_call_with_its_booking(self, stub, anthropic):
+        events = []
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            async for event in stub.Generate(request_for(), timeout=1):
+                events.append(event)
+        assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert kinds(events) == ["route", "text", "attempt"]
+        attempt = events[-1].attempt
+        assert attempt.outcome == pb.ATTEMPT_OUTCOME_CANCELLED
+        assert attempt.usage.estimated
+        assert attempt.cost_nano_usd > 0
+        await until(lambda: anthropic.open_streams == 0)
+
+
+class TestASlowReader:
+    @pytest.fixture
+    def settings(self):
+        return ModelRouterSettings(simulate="never", slow_reader_seconds=0.05)
+
+    @pytest.fixture
+    def transport(self):
+        # Over TCP a message counts as sent once the kernel has it.
+        return "in_process"
+
+    @pytest.fixture
+    def anthropic(self):
+        call = ToolCallDone(ToolCall(id="c", name="find", arguments_json="{}"))
+        return ScriptedProvider([call] * 2000)
+
+    async def test_is_cut_off(self, stub, anthropic):
+        call = stub.Generate(request_for(), timeout=30)
+        await call.read()
+        await until(lambda: anthropic.calls and anthropic.open_streams == 0)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            while await call.read() is not grpc.aio.EOF:
+                pass
+        assert isinstance(service_error_of(caught.value), SlowReader)
+
+
+@pytest.mark.parametrize(
+    ("request_", "field"),
+    [
+        (pb.GenerateRequest(), "messages"),
+        (pb.GenerateRequest(messages=[chat_pb2.Message()]), "messages[0].role"),
+        (request_for(kind=pb.ATTEMPT_KIND_HEDGE), "kind"),
+        (request_for(mid_stream_policy=9), "mid_stream_policy"),
+        (request_for(first_attempt_number=-1), "first_attempt_number"),
+        (
+            request_for(parameters=chat_pb2.SamplingParameters(temperature=3)),
+            "parameters.temperature",
+        ),
+        (request_for(parameters=chat_pb2.SamplingParameters(top_p=0)), "parameters.top_p"),
+        (
+            request_for(parameters=chat_pb2.SamplingParameters(max_output_token_count=0)),
+            "parameters.max_output_token_count",
+        ),
+        (
+            request_for(parameters=chat_pb2.SamplingParameters(stop_sequences=[""])),
+            "parameters.stop_sequences",
+        ),
+        (request_for(response_format=chat_pb2.ResponseFormat(type=9)), "response_format.type"),
+        (
+            request_for(
+                response_format=chat_pb2.ResponseFormat(
+                    type=chat_pb2.RESPONSE_FORMAT_TYPE_JSON_SCHEMA, json_schema="{"
+                )
+            ),
+            "response_format.json_schema",
+        ),
+        (request_for(tools=[chat_pb2.Tool()]), "tools[0].name"),
+        (
+            request_for(tools=[chat_pb2.Tool(name="a", parameters_json_schema="[")]),
+            "tools[0].parameters_json_schema",
+        ),
+        (
+            request_for(
+                tool_choice=chat_pb2.ToolChoice(mode=chat_pb2.TOOL_CHOICE_MODE_NAMED, tool_name="x")
+            ),
+            "tool_choice.tool_name",
+        ),
+        (
+            pb.GenerateRequest(
+                messages=[
+                    chat_pb2.Message(
+                        role=chat_pb2.ROLE_USER, images=[chat_pb2.Image(url="file:///etc/passwd")]
+                    )
+                ]
+            ),
+            "messages[0].images[0].url",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_a_wrong_field_is_named(stub, request_, field):
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await events_of(stub.Generate(request_, timeout=10))
+    error = service_error_of(caught.value)
+    assert isinstance(error, InvalidArgument)
+    assert [violation.field for violation in error.violations] == [field]
+
+
+async def test_an_unknown_model_is_not_found(stub):
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await events_of(stub.Generate(request_for(model="gpt-17"), timeout=10))
+    error = service_error_of(caught.value)
+    assert isinstance(error, NotFound)
+    assert error.metadata == {"resource_type": "model", "resource_name": "gpt-17"}
+
+
+async def test_models_are_listed_with_prices(stub):
+    listed = await stub.ListModels(pb.ListModelsRequest(), timeout=10)
+    models = {model.name: model for model in listed.models}
+    assert list(models) == sorted(models)
+    mini = models["gpt-4o-mini"]
+    assert (mini.provider, mini.has_price) == ("openai", True)
+    assert mini.input_price_nano_usd_per_million == 150_000_000
+    assert mini.cached_input_price_nano_usd_per_million == 75_000_000
+    assert mini.output_price_nano_usd_per_million == 600_000_000
+    assert mini.context_token_count == 128_000
+    assert "tools" in mini.features
+    groups = {group.name: list(group.models) for group in listed.groups}
+    assert groups["default"] == ["claude-sonnet-5-5", "gpt-4o", "gpt-4o-mini"]
+
+
+async def test_tokens_are_counted(stub):
+    counted = await stub.CountTokens(
+        pb.CountTokensRequest(model="gpt-4o", texts=["Hello there", ""]), timeout=10
+    )
+    assert (list(counted.token_counts), counted.estimated) == ([2, 0], False)
+    counted = await stub.CountTokens(pb.CountTokensRequest(texts=["Hello there"]), timeout=10)
+    assert counted.estimated
+
+
+async def test_too_much_text_is_not_counted(stub):
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub.CountTokens(pb.CountTokensRequest(texts=["x" * 1_048_577]), timeout=10)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+class TestWithoutAnyKey:
+    @pytest.fixture
+    async def stub(self, transport):
+        settings = ModelRouterSettings(simulated_first_token_seconds=0, simulated_token_seconds=0)
+        async with (
+            open_model_router(settings) as register,
+            served(transport, register) as channel,
+        ):
+            yield pb_grpc.ModelRouterServiceStub(channel)
+
+    async def test_the_simulated_provider_answers(self, stub):
+        request = request_for("What is the capital of France?")
+        events = await events_of(stub.Generate(request, timeout=10))
+        assert events[0].route.provider == "simulated"
+        assert "Paris" in "".join(event.text for event in events)
+        completed = events[-1].completed
+        assert completed.cost_nano_usd > 0
+        assert not completed.usage.estimated
+
+    async def test_a_fallback_can_be_shown(self, stub):
+        request = request_for("hello", model="demo-failing-first")
+        events = await events_of(stub.Generate(request, timeout=10))
+        assert kinds(events) == ["route", "attempt", "switched", "text", "attempt", "completed"]
+        assert events[2].switched.to_model == "gpt-4o"

@@ -1,0 +1,112 @@
+import random
+
+import pytest
+
+from services.kit.clock import SystemClock
+from services.kit.prices import PriceTable
+from services.model_router.catalogue import Catalogue, Group, Link, Model
+from services.model_router.events import AttemptEnded
+from services.model_router.generation import GenerationRequest, Message, Role
+from services.model_router.keys import KeyRing
+from services.model_router.live_attempt import Limits
+from services.model_router.policy import RouterPolicy
+from services.model_router.provider import ModelTraits, TextDelta
+from services.model_router.routed_call import Means
+from services.model_router.router import Router
+
+
+@pytest.fixture(scope="session")
+def prices():
+    return PriceTable.load()
+
+
+def request_for(model="", **fields):
+    fields.setdefault("messages", (Message(role=Role.USER, text="What is a quay?"),))
+    return GenerationRequest(request_id="r1", model=model, **fields)
+
+
+def model(name, *, provider=None, context=128_000, features=("tools", "vision", "json_object")):
+    return Model(
+        name=name,
+        provider=provider or name,
+        traits=ModelTraits(name="gpt-4o", max_output_token_count=1000),
+        context_token_count=context,
+        features=frozenset(features),
+    )
+
+
+class Bench:
+    """A router over scripted providers: each is a model of its own, chained as given."""
+
+    def __init__(self, prices, *, keys=None, models=None, policy=None, clock=None, **providers):
+        self.pauses = []
+        self.providers = providers
+        # Scripted models are priced as OpenAI's, whatever their provider is called.
+        models = models or {name: model(name) for name in providers}
+        links = tuple(Link(model=each, priority=n) for n, each in enumerate(models.values()))
+        self.router = Router(
+            Catalogue(
+                models=models.values(),
+                groups=[Group(name="default", links=links)],
+                default_group="default",
+            ),
+            Means(
+                providers=providers,
+                keys={name: KeyRing(name, (keys or {}).get(name, [""])) for name in providers},
+                policy=policy
+                or RouterPolicy(
+                    limits=Limits(first_token_seconds=5, stall_seconds=5), jitter_seconds=0
+                ),
+                price_version="test",
+                clock=clock or SystemClock(),
+                sleep=self._sleep,
+                draw=random.Random(1),
+            ),
+            prices,
+            unknown_price=prices.price(provider="openai", model="gpt-4o", at=SystemClock().now()),
+        )
+
+    async def _sleep(self, seconds):
+        self.pauses.append(seconds)
+
+    async def answer(self, request=None, timeout_seconds=60.0):
+        """Return all events of one call."""
+        events, error = await self.outcome(request, timeout_seconds)
+        if error is not None:
+            raise error
+        return events
+
+    async def outcome(self, request=None, timeout_seconds=60.0):
+        """Return the events until the call ended, and the error that ended it, if any."""
+        call = self.router.start(request or request_for(), timeout_seconds=timeout_seconds)
+        events = []
+        try:
+            await call.run(into(events))
+        except Exception as error:
+            return events, error
+        return events, None
+
+
+def into(events):
+    """Return an `emit` that collects."""
+
+    async def emit(event):
+        events.append(event)
+
+    return emit
+
+
+def text_of(events):
+    return "".join(event.text for event in events if isinstance(event, TextDelta))
+
+
+def attempts_of(events):
+    return [event.attempt for event in events if isinstance(event, AttemptEnded)]
+
+
+@pytest.fixture
+def bench(prices):
+    def make(**arguments):
+        return Bench(prices, **arguments)
+
+    return make

@@ -1,0 +1,332 @@
+import asyncio
+
+import pytest
+
+from services.kit.errors import (
+    DeadlineExceeded,
+    InputTooLarge,
+    NotFound,
+    ProviderRefused,
+    ProviderUnavailable,
+)
+from services.kit.prices import TokenUsage
+from services.model_router.attempt import AttemptKind, AttemptOutcome
+from services.model_router.events import AttemptEnded, Completed, RouteChosen, Switched
+from services.model_router.failures import FailureKind, ProviderError
+from services.model_router.generation import MidStreamPolicy, ToolCall
+from services.model_router.live_attempt import Limits
+from services.model_router.policy import RouterPolicy
+from services.model_router.provider import FinishReason, ToolCallDone
+from tests.support.model_router import HANG, STOP, ScriptedProvider
+from tests.support.waiting import until
+from tests.unit.model_router.conftest import attempts_of, into, model, request_for, text_of
+
+
+def switches_of(events):
+    return [event for event in events if isinstance(event, Switched)]
+
+
+async def test_an_answer_is_route_text_attempt_completed(bench):
+    usage = TokenUsage(input_token_count=10, output_token_count=2)
+    a = ScriptedProvider(["Hel", "lo"], usage=usage)
+    events = await bench(a=a).answer()
+
+    assert events[0] == RouteChosen(provider="a", model="a", reason="named")
+    assert text_of(events) == "Hello"
+    [attempt] = attempts_of(events)
+    assert (attempt.number, attempt.kind, attempt.outcome) == (
+        1,
+        AttemptKind.PRIMARY,
+        AttemptOutcome.SUCCEEDED,
+    )
+    assert attempt.usage == usage
+    assert attempt.cost_nano_usd == 10 * 2500 + 2 * 10_000
+    assert attempt.provider_request_id == "req_1"
+    assert events[-1] == Completed(
+        finish_reason=FinishReason.STOP,
+        provider="a",
+        model="a",
+        usage=usage,
+        cost_nano_usd=attempt.cost_nano_usd,
+    )
+    assert a.open_streams == 0
+
+
+async def test_a_provider_that_does_not_count_is_counted(bench):
+    [attempt] = attempts_of(await bench(a=ScriptedProvider(["Hello there"])).answer())
+    assert attempt.usage.estimated
+    assert attempt.usage.output_token_count == 2
+    assert attempt.usage.input_token_count > 4
+
+
+async def test_a_failure_that_may_pass_is_retried_after_longer_pauses(bench):
+    a = ScriptedProvider(*[[FailureKind.SERVER_ERROR]] * 3, ["yes"])
+    b = ScriptedProvider(["no"])
+    made = bench(a=a, b=b)
+    events = await made.answer()
+
+    assert text_of(events) == "yes"
+    assert made.pauses == [1, 2, 4]
+    assert [(each.number, each.kind, each.outcome) for each in attempts_of(events)] == [
+        (1, AttemptKind.PRIMARY, AttemptOutcome.FAILED),
+        (2, AttemptKind.RETRY, AttemptOutcome.FAILED),
+        (3, AttemptKind.RETRY, AttemptOutcome.FAILED),
+        (4, AttemptKind.RETRY, AttemptOutcome.SUCCEEDED),
+    ]
+    assert [each.cost_nano_usd for each in attempts_of(events)][:3] == [0, 0, 0]
+    assert not switches_of(events)
+    assert not b.calls
+
+
+async def test_after_three_retries_the_next_route_is_asked(bench):
+    made = bench(a=ScriptedProvider([FailureKind.SERVER_ERROR]), b=ScriptedProvider(["yes"]))
+    events = await made.answer()
+    assert len(made.providers["a"].calls) == 4
+    assert text_of(events) == "yes"
+    assert attempts_of(events)[-1].kind is AttemptKind.FALLBACK
+    assert switches_of(events) == [
+        Switched(
+            from_model="a", to_model="b", to_provider="b", reason="server_error", restarts=False
+        )
+    ]
+    assert events[-1].model == "b"
+
+
+async def test_each_call_is_announced_before_and_reported_after(bench):
+    made = bench(a=ScriptedProvider([FailureKind.SERVER_ERROR]), b=ScriptedProvider(["yes"]))
+    kinds = [
+        type(event)
+        for event in await made.answer()
+        if isinstance(event, RouteChosen | Switched | AttemptEnded)
+    ]
+    assert kinds == [RouteChosen, AttemptEnded] * 4 + [Switched, AttemptEnded]
+
+
+async def test_an_overloaded_route_is_left_at_once(bench):
+    made = bench(a=ScriptedProvider([FailureKind.OVERLOADED]), b=ScriptedProvider(["yes"]))
+    assert text_of(await made.answer()) == "yes"
+    assert len(made.providers["a"].calls) == 1
+    assert made.pauses == []
+
+
+async def test_the_last_route_is_retried_also_when_overloaded(bench):
+    made = bench(a=ScriptedProvider([FailureKind.OVERLOADED], ["yes"]))
+    assert text_of(await made.answer()) == "yes"
+    assert made.pauses == [1]
+
+
+async def test_retry_after_is_honoured(bench):
+    limited = ProviderError(FailureKind.RATE_LIMITED, retry_after_seconds=7.5)
+    made = bench(a=ScriptedProvider([limited], ["yes"]))
+    assert text_of(await made.answer()) == "yes"
+    assert made.pauses == [7.5]
+
+
+async def test_a_retry_after_that_is_too_long_is_a_reason_to_move_on(bench):
+    limited = ProviderError(FailureKind.RATE_LIMITED, retry_after_seconds=60)
+    made = bench(a=ScriptedProvider([limited]), b=ScriptedProvider(["yes"]))
+    assert text_of(await made.answer()) == "yes"
+    assert made.pauses == []
+
+
+async def test_a_retry_that_would_outlast_the_deadline_does_not_happen(bench):
+    made = bench(a=ScriptedProvider([FailureKind.SERVER_ERROR]))
+    events, error = await made.outcome(timeout_seconds=2.5)
+    assert isinstance(error, ProviderUnavailable)
+    assert made.pauses == [1, 2]
+    assert len(attempts_of(events)) == 3
+
+
+@pytest.mark.parametrize("kind", [FailureKind.INVALID_REQUEST, FailureKind.CONTENT_POLICY])
+async def test_what_cannot_succeed_is_not_tried_again(bench, kind):
+    made = bench(a=ScriptedProvider([kind]), b=ScriptedProvider(["no"]))
+    events, error = await made.outcome()
+    assert isinstance(error, ProviderRefused)
+    assert error.metadata == {"provider": "a", "kind": kind.value}
+    assert len(attempts_of(events)) == 1
+    assert not made.providers["b"].calls
+
+
+@pytest.mark.parametrize("kind", [FailureKind.MODEL_NOT_FOUND, FailureKind.QUOTA_EXHAUSTED])
+async def test_what_this_route_cannot_do_goes_to_the_next(bench, kind):
+    made = bench(a=ScriptedProvider([kind]), b=ScriptedProvider([kind]))
+    _, error = await made.outcome()
+    assert isinstance(error, ProviderUnavailable)
+    assert [len(each.calls) for each in made.providers.values()] == [1, 1]
+
+
+async def test_all_failed_says_when_to_come_back(bench):
+    made = bench(
+        a=ScriptedProvider([ProviderError(FailureKind.RATE_LIMITED, retry_after_seconds=90)]),
+        b=ScriptedProvider([ProviderError(FailureKind.RATE_LIMITED, retry_after_seconds=40)]),
+    )
+    events, error = await made.outcome()
+    assert isinstance(error, ProviderUnavailable)
+    assert error.retry_after_seconds == 40
+    assert len(attempts_of(events)) == 2
+
+
+async def test_a_refused_key_is_dropped_and_another_takes_its_place(bench):
+    made = bench(
+        a=ScriptedProvider([FailureKind.KEY_REFUSED], ["yes"], ["yes"]),
+        keys={"a": ["dead", "alive"]},
+    )
+    assert text_of(await made.answer()) == "yes"
+    await made.answer()
+    assert [call.api_key for call in made.providers["a"].calls] == ["dead", "alive", "alive"]
+    assert made.pauses == [0]
+
+
+async def test_without_a_living_key_the_route_is_not_called(bench):
+    made = bench(a=ScriptedProvider([FailureKind.KEY_REFUSED]), b=ScriptedProvider(["yes"]))
+    for _ in range(2):
+        assert text_of(await made.answer()) == "yes"
+    assert len(made.providers["a"].calls) == 1
+
+
+async def test_a_conversation_that_is_too_long_goes_to_a_larger_context(bench):
+    providers = {
+        "a": ScriptedProvider([FailureKind.CONTEXT_TOO_LONG]),
+        "b": ScriptedProvider(["no"]),
+        "c": ScriptedProvider(["yes"]),
+    }
+    models = {
+        "a": model("a", context=8000),
+        "b": model("b", context=8000),
+        "c": model("c", context=128_000),
+    }
+    assert text_of(await bench(models=models, **providers).answer()) == "yes"
+    assert not providers["b"].calls
+    del models["c"], providers["c"]
+    _, error = await bench(models=models, **providers).outcome()
+    assert isinstance(error, InputTooLarge)
+    assert error.metadata["limit"] == "8000"
+
+
+async def test_an_unknown_model_is_not_found(bench):
+    made = bench(a=ScriptedProvider(["no"]))
+    with pytest.raises(NotFound) as caught:
+        made.router.start(request_for("nope"), timeout_seconds=1)
+    assert caught.value.metadata == {"resource_type": "model", "resource_name": "nope"}
+
+
+class TestSilence:
+    @pytest.fixture
+    def policy(self):
+        return RouterPolicy(limits=Limits(first_token_seconds=0.03, stall_seconds=0.02))
+
+    async def test_an_answer_that_does_not_begin_goes_to_the_next_route(self, bench, policy):
+        made = bench(a=ScriptedProvider([HANG]), b=ScriptedProvider(["yes"]), policy=policy)
+        events = await made.answer()
+        assert text_of(events) == "yes"
+        assert attempts_of(events)[0].error_kind == "first_token_timeout"
+        assert made.providers["a"].open_streams == 0
+
+    async def test_an_answer_that_falls_silent_is_continued(self, bench, policy):
+        made = bench(a=ScriptedProvider(["one ", HANG]), b=ScriptedProvider(["two"]), policy=policy)
+        events = await made.answer()
+        assert text_of(events) == "one two"
+        assert [(each.outcome, each.error_kind) for each in attempts_of(events)] == [
+            (AttemptOutcome.CUT, "stalled"),
+            (AttemptOutcome.SUCCEEDED, ""),
+        ]
+
+    async def test_the_deadline_ends_the_call_and_books_it(self, bench):
+        made = bench(a=ScriptedProvider(["one ", HANG]))
+        events, error = await made.outcome(timeout_seconds=0.03)
+        assert isinstance(error, DeadlineExceeded)
+        [attempt] = attempts_of(events)
+        assert attempt.outcome is AttemptOutcome.CANCELLED
+        assert attempt.usage.estimated
+        assert attempt.usage.output_token_count > 0
+        assert attempt.cost_nano_usd > 0
+
+
+class TestBreaksInTheMiddle:
+    def make(self, bench, *second):
+        return bench(
+            a=ScriptedProvider(["The quick ", "brown fo", FailureKind.CUT]),
+            b=ScriptedProvider(*second),
+        )
+
+    async def test_the_next_route_continues_and_nothing_repeats(self, bench):
+        made = self.make(bench, ["brown fox ", "jumps."])
+        events = await made.answer()
+        assert text_of(events) == "The quick brown fox jumps."
+        assert [(each.kind, each.outcome) for each in attempts_of(events)] == [
+            (AttemptKind.PRIMARY, AttemptOutcome.CUT),
+            (AttemptKind.CONTINUATION, AttemptOutcome.SUCCEEDED),
+        ]
+        [switched] = switches_of(events)
+        assert (switched.reason, switched.restarts) == ("cut", False)
+        sent = made.providers["b"].calls[0].request.messages
+        assert sent[-2].text == "The quick brown fo"
+
+    async def test_both_attempts_are_booked(self, bench):
+        first, second = attempts_of(await self.make(bench, ["x jumps."]).answer())
+        assert first.usage.estimated
+        assert first.usage.output_token_count == 4
+        assert second.usage.input_token_count > first.usage.input_token_count
+
+    async def test_restart_drops_what_was_sent(self, bench):
+        request = request_for(mid_stream_policy=MidStreamPolicy.RESTART)
+        events = await self.make(bench, ["A new answer."]).answer(request)
+        [switched] = switches_of(events)
+        assert switched.restarts
+        assert text_of(events[events.index(switched) :]) == "A new answer."
+        assert attempts_of(events)[-1].kind is AttemptKind.FALLBACK
+
+    async def test_fail_fails(self, bench):
+        request = request_for(mid_stream_policy=MidStreamPolicy.FAIL)
+        made = self.make(bench, ["no"])
+        events, error = await made.outcome(request)
+        assert isinstance(error, ProviderUnavailable)
+        assert len(attempts_of(events)) == 1
+        assert not made.providers["b"].calls
+
+    async def test_a_tool_call_that_was_sent_is_not_made_twice(self, bench):
+        call = ToolCallDone(ToolCall(id="1", name="pay", arguments_json="{}"))
+        made = bench(a=ScriptedProvider([call, FailureKind.CUT]), b=ScriptedProvider(["no"]))
+        _, error = await made.outcome()
+        assert isinstance(error, ProviderUnavailable)
+        assert not made.providers["b"].calls
+
+    async def test_breaks_without_end_come_to_an_end(self, bench):
+        made = bench(a=ScriptedProvider(["x", FailureKind.CUT]))
+        events, error = await made.outcome()
+        assert isinstance(error, ProviderUnavailable)
+        assert len(attempts_of(events)) == 9
+
+    async def test_a_single_route_continues_itself(self, bench):
+        a = ScriptedProvider(["one ", FailureKind.CUT], ["one two"])
+        assert text_of(await bench(a=a).answer()) == "one two"
+
+
+async def test_a_cancel_closes_the_stream_and_keeps_the_booking(bench):
+    made = bench(a=ScriptedProvider(["one ", "two ", HANG]))
+    call = made.router.start(request_for(), timeout_seconds=60)
+    seen = []
+
+    task = asyncio.create_task(call.run(into(seen)))
+    await until(lambda: text_of(seen) == "one two ")
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert made.providers["a"].open_streams == 0
+    [attempt] = call.unreported
+    assert attempt.outcome is AttemptOutcome.CANCELLED
+    assert attempt.usage.estimated
+    assert attempt.usage.output_token_count > 0
+
+
+async def test_a_repair_goes_on_counting(bench):
+    request = request_for(kind=AttemptKind.REPAIR, first_attempt_number=3)
+    [attempt] = attempts_of(await bench(a=ScriptedProvider(["yes"])).answer(request))
+    assert (attempt.number, attempt.kind) == (3, AttemptKind.REPAIR)
+
+
+async def test_an_answer_without_text_is_an_answer(bench):
+    events = await bench(a=ScriptedProvider([STOP])).answer()
+    assert text_of(events) == ""
+    assert events[-1].finish_reason is FinishReason.STOP

@@ -105,8 +105,8 @@ class ChatDecoder:
             else:
                 for text, is_reasoning in _parts(content):
                     (self._run.reasoning if is_reasoning else self._run.text)(text)
-        if len(message) < 2:
-            return
+            if len(message) == 1:
+                return  # Nearly all deltas are this.
         # DeepSeek, vLLM and Groq name it each in their own way.
         if reasoning := message.get("reasoning_content") or message.get("reasoning"):
             self._run.reasoning(reasoning)

@@ -1,6 +1,8 @@
 """An answer read as raw bytes from the connection that an SDK opened."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
@@ -8,7 +10,7 @@ import httpx2
 
 from services.kit.prices import TokenUsage
 from services.model_router.failures import FailureKind, ProviderError
-from services.model_router.provider import ProviderEvent
+from services.model_router.provider import Finished, ProviderEvent
 from services.model_router.providers.refusals import (
     failure_of_body,
     failure_of_status,
@@ -16,6 +18,10 @@ from services.model_router.providers.refusals import (
 )
 
 MAX_WHOLE_ANSWER_BYTES: Final = 16 * 1024 * 1024
+
+DRAIN_SECONDS: Final = 0.05
+"""How long the end of a body is waited for after the last event. It comes in the same
+packet or the next; a new connection would cost about as much."""
 
 
 class Decoder(Protocol):
@@ -46,6 +52,7 @@ class RawStream:
         self._response = response
         self._decoder = decoder
         self._chunks: AsyncIterator[bytes] = response.aiter_bytes()
+        self._is_whole = False
         self._header_id = response.headers.get("request-id") or response.headers.get("x-request-id")
 
     @property
@@ -68,10 +75,22 @@ class RawStream:
                 raise ProviderError(FailureKind.CUT) from None
             events = self._decoder.finish() if chunk is None else self._decoder.feed(chunk)
             if events:
+                self._is_whole = isinstance(events[-1], Finished)
                 return events
 
     async def aclose(self) -> None:
-        await self._response.aclose()
+        try:
+            if self._is_whole:
+                await self._drain()
+        finally:
+            await self._response.aclose()
+
+    async def _drain(self) -> None:
+        """Read the end of the body: only then may the connection be used again."""
+        with suppress(TimeoutError, httpx2.TransportError, httpx2.DecodingError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                async for _ in self._chunks:
+                    pass
 
     async def _read_whole(self) -> Sequence[ProviderEvent]:
         # Some compatible servers answer in one piece although a stream was asked for.

@@ -16,9 +16,11 @@ from services.kit.peers import Peers
 from services.kit.prices import SIMULATED, Price, PriceTable, Rates
 from services.kit.service import Register, ServiceDefinition
 from services.kit.tokens import load_vocabulary
+from services.model_router.budget import ShareBudget
 from services.model_router.catalogue import Catalogue
 from services.model_router.config import ProviderConfig, RouterConfig, load_config
 from services.model_router.keys import KeyRing
+from services.model_router.limiter import LimiterPolicy
 from services.model_router.live_attempt import Limits
 from services.model_router.policy import RouterPolicy
 from services.model_router.provider import Provider
@@ -28,6 +30,7 @@ from services.model_router.providers.simulated import SimulatedBehaviour, Simula
 from services.model_router.providers.simulated_answers import Script
 from services.model_router.routed_call import Means
 from services.model_router.router import Router
+from services.model_router.routes import Routes
 from services.model_router.servicer import ModelRouterServicer
 from services.model_router.settings import ModelRouterSettings
 
@@ -47,6 +50,7 @@ async def open_model_router(
     A test passes its own *providers*, by their names in the router's file; then no other
     is made. Raises ConfigInvalid for a file that is wrong.
     """
+    clock = clock or SystemClock()
     config = load_config(settings.config_path)
     prices = PriceTable.load(settings.prices_path)
     async with AsyncExitStack() as stack:
@@ -58,12 +62,23 @@ async def open_model_router(
             catalogue,
             Means(
                 providers=providers,
-                keys={
-                    name: KeyRing(name, _keys(name, config, settings) or [""]) for name in providers
-                },
+                routes=Routes(
+                    {
+                        name: KeyRing(name, _keys(name, config, settings) or [""])
+                        for name in providers
+                    },
+                    clock=clock,
+                    limiter_policy=LimiterPolicy(
+                        first_limit=settings.first_concurrency_limit,
+                        max_limit=settings.max_concurrency_limit,
+                        max_waiting=settings.max_waiting_calls,
+                        max_wait_seconds=settings.max_wait_seconds,
+                    ),
+                ),
+                retry_budget=ShareBudget(settings.retry_share, reserve=settings.retry_reserve),
                 policy=policy_of(settings),
                 price_version=prices.version,
-                clock=clock or SystemClock(),
+                clock=clock,
                 sleep=sleep,
                 draw=draw or random.Random(),
             ),

@@ -37,6 +37,10 @@ class FailureKind(StrEnum):
     """The conversation is longer than the model's context."""
     CONTENT_POLICY = "content_policy"
     """The provider refused the conversation before any answer."""
+    BREAKER_OPEN = "breaker_open"
+    """Our own: the route has failed too often lately. Nothing was sent."""
+    BUSY = "busy"
+    """Our own: the route has no place for a further call. Nothing was sent."""
 
 
 class Treatment(StrEnum):
@@ -72,6 +76,8 @@ TREATMENTS: Final[dict[FailureKind, Treatment]] = {
     FailureKind.MODEL_NOT_FOUND: Treatment.NEXT_ONLY,
     FailureKind.CONTEXT_TOO_LONG: Treatment.LARGER_CONTEXT,
     FailureKind.CONTENT_POLICY: Treatment.GIVE_UP,
+    FailureKind.BREAKER_OPEN: Treatment.NEXT_ONLY,
+    FailureKind.BUSY: Treatment.NEXT_ONLY,
 }
 """The one table of what is done about what. A test holds it complete."""
 

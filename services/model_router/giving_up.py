@@ -3,13 +3,22 @@
 from collections.abc import Sequence
 from typing import Final
 
-from services.kit.errors import InputTooLarge, ProviderRefused, ProviderUnavailable, ServiceError
+from services.kit.errors import (
+    InputTooLarge,
+    Overloaded,
+    ProviderRefused,
+    ProviderUnavailable,
+    ServiceError,
+)
 from services.model_router.chain import Plan, Step
 from services.model_router.failures import FailureKind, ProviderError, Treatment
 
 RETRY_AFTER_SECONDS: Final = 5.0
 """What a caller is asked to wait where no provider named a time: long enough for a
 breaker to probe, short enough for a person."""
+
+BUSY_RETRY_AFTER_SECONDS: Final = 1.0
+"""A place comes free with each answer that ends."""
 
 
 def error_of_failures(failures: Sequence[tuple[Step, ProviderError]], plan: Plan) -> ServiceError:
@@ -29,6 +38,12 @@ def error_of_failures(failures: Sequence[tuple[Step, ProviderError]], plan: Plan
                 "actual": str(plan.input_token_count),
                 "unit": "tokens",
             },
+        )
+    if all(error.kind is FailureKind.BUSY for _, error in failures):
+        return Overloaded(
+            "All models have as many calls as they take; try again in a moment.",
+            metadata=metadata,
+            retry_after_seconds=BUSY_RETRY_AFTER_SECONDS,
         )
     asked = [
         error.failure.retry_after_seconds

@@ -25,6 +25,11 @@ class KeyRing:
         """Return how many keys are alive."""
         return len(self._alive)
 
+    @property
+    def alive(self) -> Sequence[str]:
+        """The keys that may be used."""
+        return self._alive
+
     def pick(self) -> str | None:
         """Return the next key, or None if all are dead."""
         if not self._alive:

@@ -11,6 +11,7 @@ from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
 from services.kit.clock import Clock
 from services.kit.errors import DeadlineExceeded
 from services.model_router.attempt import Attempt, AttemptKind, AttemptOutcome
+from services.model_router.budget import ShareBudget
 from services.model_router.chain import Plan, Step
 from services.model_router.continuation import continuation_of
 from services.model_router.events import (
@@ -20,11 +21,10 @@ from services.model_router.events import (
     RouterEvent,
     Switched,
 )
-from services.model_router.failures import FailureKind, ProviderError, Treatment
+from services.model_router.failures import ProviderError, Treatment
 from services.model_router.generation import AnswerForm, GenerationRequest, MidStreamPolicy
 from services.model_router.giving_up import error_of_failures, unavailable
 from services.model_router.join import Seam
-from services.model_router.keys import KeyRing
 from services.model_router.live_attempt import DeadlinePassed, LiveAttempt
 from services.model_router.policy import RouterPolicy
 from services.model_router.provider import (
@@ -38,6 +38,7 @@ from services.model_router.provider import (
     ToolCallDone,
 )
 from services.model_router.retrying import PauseBetweenTries, StopAtDeadline
+from services.model_router.routes import Permit, Routes
 
 Emit: TypeAlias = Callable[[RouterEvent], Awaitable[None]]
 """Takes an event on its way to the caller; waits while the caller is behind."""
@@ -48,7 +49,8 @@ class Means:
     """What all calls share."""
 
     providers: Mapping[str, Provider]
-    keys: Mapping[str, KeyRing]
+    routes: Routes
+    retry_budget: ShareBudget
     policy: RouterPolicy
     price_version: str
     clock: Clock
@@ -76,7 +78,7 @@ class RoutedCall:
         self._means = means
         self._steps = deque(plan.steps)
         self._next_number = request.first_attempt_number
-        self._live: list[LiveAttempt] = []
+        self._live: list[tuple[LiveAttempt, Permit]] = []
         self._failures: list[tuple[Step, ProviderError]] = []
         self._sent: list[str] = []
         self._sent_tool_call = False
@@ -169,6 +171,12 @@ class RoutedCall:
         async def open_once() -> LiveAttempt:
             nonlocal tries
             tries += 1
+            permit = await means.routes.enter(
+                step.model,
+                self._request.tenant_id,
+                is_shadow=self._request.kind is AttemptKind.SHADOW,
+            )
+            live = self._begin(step, permit, self._kind(is_retry=tries > 1))
             if tries > 1 or not announced:
                 reason = "retry" if tries > 1 else self._plan.reason
                 chosen = RouteChosen(
@@ -176,9 +184,13 @@ class RoutedCall:
                 )
                 await emit(chosen)
             try:
-                return await self._open_once(step, self._kind(is_retry=tries > 1))
+                await live.open()
+            except ProviderError as error:
+                await self._end(live, AttemptOutcome.FAILED, error)
+                raise
             finally:
                 await self._report(emit)
+            return live
 
         retrying = AsyncRetrying(
             sleep=means.sleep,
@@ -193,12 +205,8 @@ class RoutedCall:
         live: LiveAttempt = await retrying(open_once)
         return live
 
-    async def _open_once(self, step: Step, kind: AttemptKind) -> LiveAttempt:
+    def _begin(self, step: Step, permit: Permit, kind: AttemptKind) -> LiveAttempt:
         means, model = self._means, step.model
-        ring = means.keys[model.provider]
-        key = ring.pick()
-        if key is None:
-            raise ProviderError(FailureKind.KEY_REFUSED)
         number = self._next_number
         self._next_number += 1
         live = LiveAttempt(
@@ -210,7 +218,7 @@ class RoutedCall:
             call=ProviderCall(
                 model=model.traits,
                 request=self._request_now(),
-                api_key=key,
+                api_key=permit.key,
                 attempt_number=number,
             ),
             price=step.price,
@@ -219,14 +227,7 @@ class RoutedCall:
             deadline=self._deadline,
             clock=means.clock,
         )
-        self._live.append(live)
-        try:
-            await live.open()
-        except ProviderError as error:
-            if error.kind is FailureKind.KEY_REFUSED:
-                ring.refuse(key)
-            await self._end(live, AttemptOutcome.FAILED, error)
-            raise
+        self._live.append((live, permit))
         return live
 
     def _request_now(self) -> GenerationRequest:
@@ -249,15 +250,17 @@ class RoutedCall:
         match error.treatment:
             case Treatment.RETRY:
                 asked = error.failure.retry_after_seconds or 0.0
-                return asked <= self._means.policy.max_retry_after_seconds
+                may = asked <= self._means.policy.max_retry_after_seconds
             case Treatment.NEXT:
-                return len(self._steps) == 1
+                may = len(self._steps) == 1
             case Treatment.OTHER_KEY:
-                return len(self._means.keys[step.model.provider]) > 0
+                # Not a burden on the provider, so the budget does not count it.
+                return self._means.routes.has_key(step.model)
             case Treatment.NEXT_ONLY | Treatment.LARGER_CONTEXT | Treatment.GIVE_UP:
                 return False
             case _:
                 assert_never(error.treatment)
+        return may and self._means.retry_budget.take()
 
     def _switch_after(self, failure: ProviderError | DeadlinePassed) -> Switched:
         """Turn to the next step and say so. Raises what the caller is told if there is none."""
@@ -275,6 +278,8 @@ class RoutedCall:
             self._drop_first_step(failure)
         if not self._steps:
             raise error_of_failures(self._failures, self._plan)
+        while len(self._steps) > 1 and not self._means.routes.lets_pass(self._steps[0].model):
+            self._steps.popleft()
         to = self._steps[0].model
         return Switched(
             from_model=step.model.name,
@@ -325,12 +330,14 @@ class RoutedCall:
     ) -> Attempt:
         # Booked before the connection is closed: a cancel in between loses no booking.
         attempt = live.book(outcome, error)
-        self._live.remove(live)
+        permit = next(permit for each, permit in self._live if each is live)
+        self._live.remove((live, permit))
         self.unreported.append(attempt)
+        self._means.routes.leave(permit, attempt, error)
         await live.aclose()
         return attempt
 
     async def _cancel_all(self) -> None:
         while self._live:
-            live = self._live[-1]
+            live, _ = self._live[-1]
             await self._end(live, AttemptOutcome.CANCELLED)

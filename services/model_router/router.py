@@ -1,15 +1,18 @@
 """The router: knows the catalogue and starts calls."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from services.kit.errors import InputTooLarge, InvalidArgument, PriceUnknown
 from services.kit.prices import Price, PriceTable
 from services.kit.tokens import TokenCount, measure_tokens
-from services.model_router.catalogue import Catalogue, Group, Model
-from services.model_router.chain import Plan, plan_chain
+from services.model_router.auto import is_hard
+from services.model_router.catalogue import AUTO, Catalogue, Group, Model
+from services.model_router.chain import Plan, Step, plan_chain
 from services.model_router.generation import GenerationRequest
 from services.model_router.live_attempt import input_token_count
 from services.model_router.routed_call import Means, RoutedCall
+from services.model_router.routes import RouteHealth
 
 
 class Router:
@@ -51,8 +54,13 @@ class Router:
         plan = self._plan(request)
         if not plan.steps:
             raise self._nothing_fits(plan, request)
+        self._means.retry_budget.note_call()
         deadline = self._means.clock.monotonic() + timeout_seconds
         return RoutedCall(request, plan, deadline=deadline, means=self._means)
+
+    def health(self, model: Model) -> RouteHealth:
+        """Return how *model* does, from the calls of the last minutes."""
+        return self._means.routes.health(model)
 
     def price(self, model: Model) -> Price | None:
         """Return what *model* costs now, or None if nobody knows."""
@@ -67,19 +75,42 @@ class Router:
         return [measure_tokens(text, name) for text in texts]
 
     def _plan(self, request: GenerationRequest) -> Plan:
-        group = self._catalogue.group(request.model)
+        group, reason = self._choose(request)
         first = group.links[0].model
-        return plan_chain(
+        plan = plan_chain(
             group,
             request,
-            reason="priority" if len(group.links) > 1 else "named",
+            reason=reason or ("priority" if len(group.links) > 1 else "named"),
             input_token_count=input_token_count(request, first.traits.name),
             price_of=self.price,
             draw=self._means.draw,
         )
+        return self._healthy_first(plan)
+
+    def _healthy_first(self, plan: Plan) -> Plan:
+        """Return *plan* with routes that are ejected, or far slower than the others, last."""
+        routes = self._means.routes
+        slow = routes.outliers([step.model for step in plan.steps])
+
+        def illness(step: Step) -> tuple[bool, bool]:
+            return not routes.lets_pass(step.model), step.model.name in slow
+
+        steps = tuple(sorted(plan.steps, key=illness))
+        if steps == plan.steps:
+            return plan
+        return replace(plan, steps=steps, reason="health")
+
+    def _choose(self, request: GenerationRequest) -> tuple[Group, str]:
+        """Return the chain of *request*, and why it is that one unless the caller named it."""
+        auto = self._catalogue.auto
+        if request.model != AUTO or auto is None:
+            return self._catalogue.group(request.model), ""
+        if is_hard(request):
+            return self._catalogue.group(auto.large), "auto_large"
+        return self._catalogue.group(auto.small), "auto_small"
 
     def _nothing_fits(self, plan: Plan, request: GenerationRequest) -> Exception:
-        group = self._catalogue.group(request.model)
+        group, _ = self._choose(request)
         if plan.unpriced:
             return PriceUnknown(
                 f"The model {plan.unpriced[0]} has no price; add it to the price file.",

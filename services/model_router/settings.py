@@ -107,6 +107,26 @@ class ModelRouterSettings(ParleySettings):
     """The longest wait that a provider may ask for, in seconds; beyond it the next route is
     asked instead."""
 
+    retry_share: float = Field(default=0.1, ge=0, le=1)
+    """Retries allowed as a share of calls, so that a failing provider is not asked many
+    times more than usual. A tenth, as Google's SRE book advises."""
+
+    retry_reserve: float = Field(default=20.0, ge=0)
+    """Retries allowed at once beyond that share, so that a quiet system retries too."""
+
+    first_concurrency_limit: int = Field(default=64, ge=4)
+    """Calls to one model at once, to begin with. The limit then follows what the provider
+    takes: up while answers end well, down by 30 % when it says that it is too much."""
+
+    max_concurrency_limit: int = Field(default=1000, ge=4)
+    """The most that this limit grows to."""
+
+    max_waiting_calls: int = Field(default=256, ge=0)
+    """Calls that wait for a place at one model at most; they are served tenant by tenant."""
+
+    max_wait_seconds: float = Field(default=5.0, ge=0)
+    """Seconds that a call waits for a place at most; then the next model is asked."""
+
     mid_stream_policy: MidStreamPolicy = MidStreamPolicy.CONTINUE
     """What happens when a stream breaks after text was sent: `continue` has the next route
     go on with the text, `restart` begins again, `fail` fails the call."""

@@ -4,6 +4,8 @@ import pytest
 
 from services.kit.clock import SystemClock
 from services.kit.prices import PriceTable
+from services.model_router.breaker import BreakerPolicy
+from services.model_router.budget import ShareBudget
 from services.model_router.catalogue import Catalogue, Group, Link, Model
 from services.model_router.events import AttemptEnded
 from services.model_router.generation import GenerationRequest, Message, Role
@@ -13,6 +15,7 @@ from services.model_router.policy import RouterPolicy
 from services.model_router.provider import ModelTraits, TextDelta
 from services.model_router.routed_call import Means
 from services.model_router.router import Router
+from services.model_router.routes import Routes
 
 
 @pytest.fixture(scope="session")
@@ -38,8 +41,21 @@ def model(name, *, provider=None, context=128_000, features=("tools", "vision", 
 class Bench:
     """A router over scripted providers: each is a model of its own, chained as given."""
 
-    def __init__(self, prices, *, keys=None, models=None, policy=None, clock=None, **providers):
+    def __init__(
+        self,
+        prices,
+        *,
+        keys=None,
+        models=None,
+        policy=None,
+        clock=None,
+        breaker_policy=None,
+        limiter_policy=None,
+        retry_reserve=100.0,
+        **providers,
+    ):
         self.pauses = []
+        self._manual_clock = clock
         self.providers = providers
         # Scripted models are priced as OpenAI's, whatever their provider is called.
         models = models or {name: model(name) for name in providers}
@@ -52,7 +68,13 @@ class Bench:
             ),
             Means(
                 providers=providers,
-                keys={name: KeyRing(name, (keys or {}).get(name, [""])) for name in providers},
+                routes=Routes(
+                    {name: KeyRing(name, (keys or {}).get(name, [""])) for name in providers},
+                    clock=clock or SystemClock(),
+                    breaker_policy=breaker_policy or BreakerPolicy(min_calls=1000),
+                    limiter_policy=limiter_policy,
+                ),
+                retry_budget=ShareBudget(0.1, reserve=retry_reserve),
                 policy=policy
                 or RouterPolicy(
                     limits=Limits(first_token_seconds=5, stall_seconds=5), jitter_seconds=0
@@ -68,6 +90,8 @@ class Bench:
 
     async def _sleep(self, seconds):
         self.pauses.append(seconds)
+        if self._manual_clock is not None:
+            self._manual_clock.advance(seconds)
 
     async def answer(self, request=None, timeout_seconds=60.0):
         """Return all events of one call."""

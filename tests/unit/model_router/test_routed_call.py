@@ -6,17 +6,21 @@ from services.kit.errors import (
     DeadlineExceeded,
     InputTooLarge,
     NotFound,
+    Overloaded,
     ProviderRefused,
     ProviderUnavailable,
 )
 from services.kit.prices import TokenUsage
 from services.model_router.attempt import AttemptKind, AttemptOutcome
+from services.model_router.breaker import BreakerPolicy
 from services.model_router.events import AttemptEnded, Completed, RouteChosen, Switched
 from services.model_router.failures import FailureKind, ProviderError
 from services.model_router.generation import MidStreamPolicy, ToolCall
+from services.model_router.limiter import LimiterPolicy
 from services.model_router.live_attempt import Limits
 from services.model_router.policy import RouterPolicy
 from services.model_router.provider import FinishReason, ToolCallDone
+from tests.support.clock import ManualClock
 from tests.support.model_router import HANG, STOP, ScriptedProvider
 from tests.support.waiting import until
 from tests.unit.model_router.conftest import attempts_of, into, model, request_for, text_of
@@ -117,7 +121,7 @@ async def test_the_last_route_is_retried_also_when_overloaded(bench):
 
 async def test_retry_after_is_honoured(bench):
     limited = ProviderError(FailureKind.RATE_LIMITED, retry_after_seconds=7.5)
-    made = bench(a=ScriptedProvider([limited], ["yes"]))
+    made = bench(a=ScriptedProvider([limited], ["yes"]), clock=ManualClock())
     assert text_of(await made.answer()) == "yes"
     assert made.pauses == [7.5]
 
@@ -330,3 +334,62 @@ async def test_an_answer_without_text_is_an_answer(bench):
     events = await bench(a=ScriptedProvider([STOP])).answer()
     assert text_of(events) == ""
     assert events[-1].finish_reason is FinishReason.STOP
+
+
+async def test_retries_stay_within_their_budget(bench):
+    made = bench(a=ScriptedProvider([FailureKind.SERVER_ERROR]), retry_reserve=2.0)
+    for _ in range(3):
+        await made.outcome()
+    # Three calls and the two retries that the reserve allowed.
+    assert len(made.providers["a"].calls) == 5
+
+
+class TestAnIllRoute:
+    @pytest.fixture
+    def made(self, bench):
+        return bench(
+            a=ScriptedProvider(*[[FailureKind.OVERLOADED]] * 4, ["well again"]),
+            b=ScriptedProvider(["from b"]),
+            breaker_policy=BreakerPolicy(min_calls=4, first_open_seconds=5),
+            clock=ManualClock(),
+        )
+
+    async def test_is_left_alone_and_probed_later(self, made):
+        clock, a = made._manual_clock, made.providers["a"]
+        for _ in range(4):
+            assert text_of(await made.answer()) == "from b"
+        events = await made.answer()
+        assert events[0] == RouteChosen(provider="b", model="b", reason="health")
+        assert len(a.calls) == 4
+
+        clock.advance(5)
+        assert text_of(await made.answer()) == "well again"
+        assert made.router.health(made.router.catalogue.models["a"]).breaker == "closed"
+
+    async def test_alone_it_is_not_called_at_all(self, made):
+        for _ in range(4):
+            await made.answer()
+        _, error = await made.outcome(request_for("a"))
+        assert isinstance(error, ProviderUnavailable)
+        assert error.retry_after_seconds == 5
+        assert len(made.providers["a"].calls) == 4
+
+
+async def test_without_a_place_the_next_route_answers_and_then_nobody(bench):
+    full = LimiterPolicy(first_limit=0, min_limit=0, max_waiting=0)
+    made = bench(a=ScriptedProvider(["no"]), limiter_policy=full)
+    _, error = await made.outcome()
+    assert isinstance(error, Overloaded)
+    assert error.retry_after_seconds == 1
+    assert not made.providers["a"].calls
+
+
+async def test_places_are_given_back(bench):
+    made = bench(
+        a=ScriptedProvider([FailureKind.OVERLOADED], ["x", FailureKind.CUT], ["yes"]),
+        b=ScriptedProvider(["b"], ["x y"]),
+    )
+    for _ in range(3):
+        await made.outcome()
+    for model_ in made.router.catalogue.models.values():
+        assert made.router.health(model_).in_flight_count == 0

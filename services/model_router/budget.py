@@ -1,0 +1,28 @@
+"""Keeps extra calls a small share of all calls, so that a failure does not become a storm."""
+
+
+class ShareBudget:
+    """
+    Allows extra calls up to a share of the calls.
+
+    A token bucket, as Finagle's retry budget: each call puts *share* of a token in, each
+    extra call takes a whole one out. The reserve it starts with, and can save up to, lets
+    a quiet system retry too.
+    """
+
+    def __init__(self, share: float, *, reserve: float) -> None:
+        """Allow *share* (0 to 1) of the calls, and *reserve* calls at once."""
+        self._share = share
+        self._reserve = reserve
+        self._tokens = reserve
+
+    def note_call(self) -> None:
+        """Count a call."""
+        self._tokens = min(self._tokens + self._share, self._reserve)
+
+    def take(self) -> bool:
+        """Tell whether an extra call may be made now, and count it."""
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True

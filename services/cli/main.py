@@ -4,6 +4,7 @@ import typer
 
 from services.cli import (
     chat,
+    demo,
     health,
     serve,
     settings,
@@ -20,6 +21,7 @@ app = typer.Typer(
 app.command()(serve.serve)
 app.command()(up.up)
 app.command()(chat.chat)
+app.command()(demo.demo)
 app.command()(health.health)
 app.command()(settings.settings)
 

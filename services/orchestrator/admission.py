@@ -15,6 +15,7 @@ from services.orchestrator.keys import Keyring, acting_for
 from services.orchestrator.lease import Lease
 from services.orchestrator.offline import OfflineAllowance
 from services.orchestrator.request import TurnRequest, validate
+from services.orchestrator.routing import Models
 from services.orchestrator.trace import Trace
 from services.orchestrator.values import InputSource, Message, Placeholder, Role, Subject
 
@@ -44,6 +45,7 @@ class Admission:
         *,
         keyring: Keyring,
         accounts: Accounts,
+        models: Models,
         guard: Guard,
         books: Books,
         offline: OfflineAllowance,
@@ -53,6 +55,7 @@ class Admission:
     ) -> None:
         self._keyring = keyring
         self._accounts = accounts
+        self._models = models
         self._guard = guard
         self._books = books
         self._offline = offline
@@ -68,16 +71,17 @@ class Admission:
 
         The reservation and the check of the input run side by side, and both must pass. If the
         check refuses, or the turn is cancelled meanwhile, the reservation is given back.
-        Raises what Keyring.principal, validate and Accounts.reserve raise, GuardrailBlocked,
-        and Overloaded if too much is still to be booked.
+        Raises what Keyring.principal, validate and Accounts.reserve raise, NotFound for an unknown
+        model, GuardrailBlocked, and Overloaded if too much is still to be booked.
         """
         self._books.check_room()
         principal = await self._keyring.principal(secret, deadline)
         subject = acting_for(principal, request.user_id)
         token_count = validate(request, max_input_tokens=self._max_input_tokens)
+        model = self._models.price_name(request.model)
         texts = list(_texts(request))
         reserving = asyncio.create_task(
-            self._reserve(request, subject, principal, token_count, deadline, trace)
+            self._reserve(request, subject, principal, model, token_count, deadline, trace)
         )
         admitted = False
         try:
@@ -104,6 +108,7 @@ class Admission:
         request: TurnRequest,
         subject: Subject,
         principal: Principal,
+        model: str,
         token_count: int,
         deadline: Deadline,
         trace: Trace,
@@ -113,7 +118,7 @@ class Admission:
                 ReservationRequest(
                     request_id=request.request_id,
                     subject=subject,
-                    model=request.model,
+                    model=model,
                     input_token_count=token_count,
                     max_output_token_count=request.parameters.max_output_token_count or 0,
                     template=request.template,

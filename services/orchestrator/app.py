@@ -24,6 +24,7 @@ from services.orchestrator.peers.accounting import GrpcAccounts
 from services.orchestrator.peers.books import OutboxBooks, deliveries
 from services.orchestrator.peers.floor import FloorGuardrails
 from services.orchestrator.peers.guardrails import GrpcGuardrails
+from services.orchestrator.peers.model_catalogue import ListedModels
 from services.orchestrator.peers.model_router import GrpcRouter
 from services.orchestrator.peers.prompt_registry import GrpcPrompts
 from services.orchestrator.peers.semantic_cache import GrpcCache
@@ -46,6 +47,7 @@ async def open_orchestrator(
     """Open what the orchestrator needs and yield the function that registers it."""
     accounts = GrpcAccounts(peers.channel("accounting"))
     prompts = GrpcPrompts(peers.channel("prompt_registry"))
+    models = ListedModels(peers.channel("model_router"))
     snapshot = WatchedTemplates(peers.channel("prompt_registry"))
     outbox_url = f"sqlite:///{settings.data_dir / 'orchestrator' / 'outbox.db'}"
     async with open_database(outbox_url, service="orchestrator", migrations=MIGRATIONS) as database:
@@ -79,6 +81,7 @@ async def open_orchestrator(
             admission=Admission(
                 keyring=keyring,
                 accounts=accounts,
+                models=models,
                 guard=guard,
                 books=books,
                 offline=OfflineAllowance(turn_limit=settings.offline_turn_limit),
@@ -117,7 +120,7 @@ async def open_orchestrator(
         def register(server: grpc.aio.Server) -> None:
             pb_grpc.add_OrchestratorServiceServicer_to_server(servicer, server)
 
-        async with outbox.running(), snapshot.watching():
+        async with outbox.running(), snapshot.watching(), models.refreshing():
             yield register
 
 

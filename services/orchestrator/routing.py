@@ -115,3 +115,16 @@ class Router(Protocol):
         cancels the call.
         """
         ...
+
+
+class Models(Protocol):
+    """What can be asked for, as the model router last said."""
+
+    def price_name(self, name: str) -> str:
+        """
+        Return the model that stands for *name* when a turn is priced before it is routed.
+
+        For a group that is its first model. A name that is not known is returned as it is while
+        the router was never reached. Raises NotFound otherwise.
+        """
+        ...

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from services.kit.clock import SystemClock
-from services.kit.errors import DependencyUnavailable, KeyInvalid
+from services.kit.errors import DependencyUnavailable, KeyInvalid, NotFound
 from services.kit.prices import TokenUsage
 from services.orchestrator.accounts import Principal, Reservation
 from services.orchestrator.admission import Admission
@@ -127,6 +127,15 @@ class FakeAccounts:
         if isinstance(self.extension, Exception):
             raise self.extension
         return self.extension
+
+
+class FakeModels:
+    """Knows every model but `no-such`; the group `cheap` is priced as `small`."""
+
+    def price_name(self, name):
+        if name == "no-such":
+            raise NotFound("No such model.", resource_type="model", resource_name=name)
+        return "small" if name == "cheap" else name
 
 
 class FakeScan:
@@ -358,6 +367,7 @@ class Bench:
             admission=Admission(
                 keyring=self.keyring,
                 accounts=self.accounts,
+                models=FakeModels(),
                 guard=guard,
                 books=self.books,
                 offline=self.offline,

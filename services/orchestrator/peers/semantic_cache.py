@@ -7,6 +7,7 @@ from parley.chat.v1 import chat_pb2
 from parley.semantic_cache.v1 import semantic_cache_service_pb2 as pb
 from parley.semantic_cache.v1 import semantic_cache_service_pb2_grpc as pb_grpc
 
+from services.kit.errors import DependencyUnavailable
 from services.orchestrator.booking import NewAnswer
 from services.orchestrator.partition import Partition
 from services.orchestrator.peers.calling import calling
@@ -48,6 +49,10 @@ class GrpcCache:
                     is_fallback=is_fallback,
                 ),
                 timeout=timeout_seconds,
+            )
+        if response.miss.reason == pb.MISS_REASON_STORE_UNAVAILABLE:
+            raise DependencyUnavailable(
+                "The cache's store is away: go on without.", metadata={"dependency": PEER}
             )
         if not response.HasField("hit"):
             return None

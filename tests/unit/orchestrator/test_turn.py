@@ -9,6 +9,7 @@ from services.kit.errors import (
     GuardrailBlocked,
     KeyInvalid,
     KeyMissing,
+    NotFound,
     Overloaded,
     ProviderUnavailable,
     RateLimited,
@@ -110,6 +111,18 @@ class TestAdmission:
         bench = Bench("x")
         await bench.run(request(user_id="somebody"))
         assert bench.accounts.reserved[0].subject.user_id == "somebody"
+
+    async def test_an_unknown_model_is_refused_before_anything_is_reserved(self):
+        bench = Bench("x")
+        _, error = await bench.run_until_error(request(model="no-such"))
+        assert isinstance(error, NotFound)
+        assert bench.accounts.reserved == []
+
+    async def test_a_group_is_priced_as_the_model_that_stands_for_it(self):
+        bench = Bench("x")
+        await bench.run(request(model="cheap"))
+        assert bench.accounts.reserved[0].model == "small"
+        assert bench.router.calls[0].model == "cheap"
 
     async def test_a_blocked_input_gives_the_reservation_back(self):
         bench = Bench("x", guardrails=FakeGuardrails(blocks=True))

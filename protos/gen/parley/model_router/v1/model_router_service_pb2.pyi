@@ -554,6 +554,8 @@ class Model(_message.Message):
     HAS_PRICE_FIELD_NUMBER: _builtins.int
     FEATURES_FIELD_NUMBER: _builtins.int
     HEALTH_FIELD_NUMBER: _builtins.int
+    ALIASES_FIELD_NUMBER: _builtins.int
+    PRICE_NAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name to ask for."""
     provider: _builtins.str
@@ -570,6 +572,8 @@ class Model(_message.Message):
     """Price of 1,000,000 output tokens, in billionths of a US dollar."""
     has_price: _builtins.bool
     """Whether a price is known."""
+    price_name: _builtins.str
+    """The name under which the price table knows it."""
     @_builtins.property
     def features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What it can do, as `tools`, `vision`, `json_schema`."""
@@ -577,6 +581,10 @@ class Model(_message.Message):
     @_builtins.property
     def health(self) -> Global___RouteHealth:
         """Its health now."""
+
+    @_builtins.property
+    def aliases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Other names to ask for it by."""
 
     def __init__(
         self,
@@ -591,10 +599,12 @@ class Model(_message.Message):
         has_price: _builtins.bool = ...,
         features: _abc.Iterable[_builtins.str] | None = ...,
         health: Global___RouteHealth | None = ...,
+        aliases: _abc.Iterable[_builtins.str] | None = ...,
+        price_name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["health", b"health"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cached_input_price_nano_usd_per_million", b"cached_input_price_nano_usd_per_million", "context_token_count", b"context_token_count", "features", b"features", "has_price", b"has_price", "health", b"health", "input_price_nano_usd_per_million", b"input_price_nano_usd_per_million", "max_output_token_count", b"max_output_token_count", "name", b"name", "output_price_nano_usd_per_million", b"output_price_nano_usd_per_million", "provider", b"provider"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "cached_input_price_nano_usd_per_million", b"cached_input_price_nano_usd_per_million", "context_token_count", b"context_token_count", "features", b"features", "has_price", b"has_price", "health", b"health", "input_price_nano_usd_per_million", b"input_price_nano_usd_per_million", "max_output_token_count", b"max_output_token_count", "name", b"name", "output_price_nano_usd_per_million", b"output_price_nano_usd_per_million", "price_name", b"price_name", "provider", b"provider"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

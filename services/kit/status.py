@@ -108,7 +108,10 @@ def service_error_of(error: grpc.aio.AioRpcError) -> ServiceError | None:
     Return the error that a peer's service raised, so that it can be raised again here.
 
     None if *error* does not come from a service of Parley or says nothing that this
-    version knows: the connection broke, the deadline passed, the peer crashed.
+    version knows: the connection broke, the deadline passed, the peer crashed. Also None
+    for a refusal that crosses a request of a client stream on its way over TCP, which
+    grpc.aio may report as INTERNAL "Internal error from Core"; a client that must know
+    the reason waits for the answer to one request before it sends the next.
     """
     try:
         status = rpc_status.from_call(cast(grpc.Call, error))

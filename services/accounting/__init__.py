@@ -1,0 +1,1 @@
+"""Knows who may spend what, and books every token once."""

@@ -1,0 +1,180 @@
+"""The service's own face: takes requests, checks them, and has steps committed."""
+
+import uuid
+from datetime import datetime
+
+from services.accounting.books import Books, LedgerStore, Needs
+from services.accounting.extending import Extend, ExtendRequest
+from services.accounting.moment import Moment, Timekeeper
+from services.accounting.reserving import Reserve, ReserveRequest
+from services.accounting.settling import Settle, Settled, SettleRequest
+from services.accounting.subjects import Subject
+from services.accounting.terms import Terms, levels_of
+from services.accounting.turns import Turn
+from services.kit.errors import FieldViolation, InvalidArgument
+
+MAX_REQUEST_ID_CHARACTERS = 128
+MAX_TOKENS = 10**8
+MAX_TURN_TIMEOUT_SECONDS = 3600.0
+MAX_TAGS = 32
+MAX_TAG_CHARACTERS = 128
+MAX_ATTEMPTS = 100
+
+
+class Accounting:
+    """Reserves, extends, settles and releases turns."""
+
+    def __init__(self, store: LedgerStore, *, terms: Terms, timekeeper: Timekeeper) -> None:
+        self._store = store
+        self._terms = terms
+        self._timekeeper = timekeeper
+
+    async def reserve(self, request: ReserveRequest) -> Turn:
+        """
+        Set aside what a turn may cost. Idempotent by request id.
+
+        Raises InvalidArgument, RateLimited, ConcurrencyLimited, BudgetExhausted,
+        PriceUnknown, StateForbids for a turn that has ended, DependencyUnavailable if the
+        store is away.
+        """
+        _check_reserve(request)
+        step = Reserve(
+            request,
+            terms=self._terms,
+            moment=self._timekeeper.moment(),
+            reservation_id=uuid.uuid4().hex,
+        )
+        return await self._store.commit(step)
+
+    async def extend(self, request: ExtendRequest) -> Turn:
+        """
+        Set more aside for a turn that runs. Idempotent by step.
+
+        Raises InvalidArgument, BudgetExhausted, NotFound, StateForbids,
+        DependencyUnavailable if the store is away.
+        """
+        if request.step < 1:
+            raise InvalidArgument.field("step", "must be 1 or more")
+        if not 0 <= request.output_token_count <= MAX_TOKENS:
+            raise InvalidArgument.field("output_token_count", f"must be 0 to {MAX_TOKENS}")
+        moment = self._timekeeper.moment()
+        return await self._store.commit(Extend(request, terms=self._terms, moment=moment))
+
+    async def settle(self, request: SettleRequest) -> Settled:
+        """
+        Book what a turn used; return after the commit. Idempotent by attempt.
+
+        Raises InvalidArgument, DependencyUnavailable if the store is away or full.
+        """
+        _check_settle(request)
+        moment = self._timekeeper.moment()
+        return await self._store.commit(Settle(request, terms=self._terms, moment=moment))
+
+    async def release(self, request_id: str, subject: Subject) -> None:
+        """
+        End the reservation of a turn that used nothing. Idempotent.
+
+        Raises InvalidArgument, DependencyUnavailable if the store is away.
+        """
+        await self.settle(SettleRequest(request_id=request_id, subject=subject))
+
+    async def has_hard_budget(self, subject: Subject) -> bool:
+        """Say whether a hard budget holds for *subject* at any level."""
+        return await self._store.commit(_AskForHardBudget(subject, self._timekeeper.moment()))
+
+    def lease_end(self, turn: Turn) -> datetime:
+        """Return when the lease of *turn* ends, by the wall clock."""
+        return self._timekeeper.wall_time(turn.deadline_ns)
+
+
+class _AskForHardBudget:
+    """The step behind `has_hard_budget`. Changes nothing."""
+
+    def __init__(self, subject: Subject, moment: Moment) -> None:
+        self._subject = subject
+        self._moment = moment
+
+    @property
+    def needs(self) -> Needs:
+        return Needs(subject=self._subject)
+
+    def run(self, books: Books) -> bool:
+        levels = levels_of(books, self._subject, self._moment.now)
+        return any(budget.is_hard for level in levels for budget in level.limits.budgets)
+
+
+def _check_reserve(request: ReserveRequest) -> None:
+    violations = _turn_violations(request.request_id, request.subject, request.tags)
+    if not 0 <= request.input_token_count <= MAX_TOKENS:
+        violations.append(_violation("input_token_count", f"must be 0 to {MAX_TOKENS}"))
+    if not 0 <= request.max_output_token_count <= MAX_TOKENS:
+        violations.append(_violation("max_output_token_count", f"must be 0 to {MAX_TOKENS}"))
+    if not 0 < request.turn_timeout_seconds <= MAX_TURN_TIMEOUT_SECONDS:
+        violations.append(
+            _violation(
+                "turn_timeout", f"must be above 0 and at most {MAX_TURN_TIMEOUT_SECONDS:.0f} s"
+            )
+        )
+    if violations:
+        raise InvalidArgument.of(*violations)
+
+
+def _check_settle(request: SettleRequest) -> None:
+    violations = _turn_violations(request.request_id, request.subject, request.tags)
+    if len(request.attempts) > MAX_ATTEMPTS:
+        violations.append(_violation("attempts", f"must be at most {MAX_ATTEMPTS}"))
+    if request.saved_cost_nano_usd < 0:
+        violations.append(_violation("saved_cost_nano_usd", "must be 0 or more"))
+    numbers = set()
+    for index, attempt in enumerate(request.attempts):
+        where = f"attempts[{index}]"
+        if attempt.number < 1 or attempt.number in numbers:
+            violations.append(_violation(f"{where}.number", "must be 1 or more and given once"))
+        numbers.add(attempt.number)
+        usage = attempt.usage
+        counts = (
+            usage.input_token_count,
+            usage.cached_input_token_count,
+            usage.cache_write_token_count,
+            usage.output_token_count,
+            usage.reasoning_token_count,
+        )
+        if not all(0 <= count <= MAX_TOKENS for count in counts):
+            violations.append(_violation(f"{where}.usage", f"counts must be 0 to {MAX_TOKENS}"))
+        if attempt.cost_nano_usd < 0:
+            violations.append(_violation(f"{where}.cost_nano_usd", "must be 0 or more"))
+    if violations:
+        raise InvalidArgument.of(*violations)
+
+
+def _turn_violations(request_id: str, subject: Subject, tags: object) -> list[FieldViolation]:
+    subject.check()
+    violations = []
+    if (
+        not request_id
+        or len(request_id) > MAX_REQUEST_ID_CHARACTERS
+        or not request_id.isprintable()
+    ):
+        violations.append(
+            _violation(
+                "request_id", f"must be 1 to {MAX_REQUEST_ID_CHARACTERS} printable characters"
+            )
+        )
+    if isinstance(tags, dict) and (
+        len(tags) > MAX_TAGS
+        or any(
+            not name or len(name) > MAX_TAG_CHARACTERS or len(value) > MAX_TAG_CHARACTERS
+            for name, value in tags.items()
+        )
+    ):
+        violations.append(
+            _violation(
+                "tags",
+                f"must be at most {MAX_TAGS}, each at most {MAX_TAG_CHARACTERS} characters",
+            )
+        )
+    return violations
+
+
+def _violation(field: str, description: str) -> FieldViolation:
+    return FieldViolation(field=field, description=description)

@@ -1,0 +1,222 @@
+"""Puts accounting together. The only module that knows which classes are real."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+import structlog
+from parley.accounting.v1 import accounting_service_pb2_grpc as pb_grpc
+
+from services.accounting.accounting import Accounting
+from services.accounting.allowance_book import AllowanceBook
+from services.accounting.allowances import Limits
+from services.accounting.bootstrap import ensure_first_key
+from services.accounting.keys import FailureLimit, KeyRing
+from services.accounting.moment import Timekeeper
+from services.accounting.office import Office
+from services.accounting.policy import DEFAULT_PATH, Policy, load_policy
+from services.accounting.pricing import Pricer, Prices, flat_price
+from services.accounting.servicer import AccountingServicer
+from services.accounting.settings import AccountingSettings
+from services.accounting.sql_alerts import SqlAlerts
+from services.accounting.sql_allowances import SqlAllowances
+from services.accounting.sql_costs import SqlCostReader
+from services.accounting.sql_keys import SqlKeyStore
+from services.accounting.sql_store import SqlLedgerStore
+from services.accounting.subjects import SubjectLevel
+from services.accounting.sweeper import Sweeper
+from services.accounting.terms import Terms
+from services.accounting.watching import Bell
+from services.accounting.webhooks import Post, Webhook
+from services.kit.clock import Clock, SystemClock
+from services.kit.database import open_database
+from services.kit.health import Health
+from services.kit.peers import Peers
+from services.kit.prices import PriceTable
+from services.kit.service import Register, ServiceDefinition
+
+log = structlog.get_logger()
+
+NAME = "accounting"
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+_NANO = 10**9
+_WORST_NANO_USD_PER_MILLION = 100 * _NANO
+"""What a call costs whose model has no price and no cap, until it is corrected: at least as
+much as the dearest models that people chat with."""
+
+_BURST = 10
+_WEBHOOK_TIMEOUT_SECONDS = 10.0
+
+Report = Callable[[bool], Awaitable[None]]
+
+
+@asynccontextmanager
+async def open_accounting(
+    settings: AccountingSettings,
+    *,
+    clock: Clock | None = None,
+    prices: Prices | None = None,
+    post: Post | None = None,
+    report: Report | None = None,
+) -> AsyncIterator[Register]:
+    """
+    Open what accounting needs and yield the function that registers it.
+
+    A test passes its own *clock*, *prices*, and *post* for webhooks. *report* is told again
+    and again whether the store answers. Raises ValueError for a policy or a price file that
+    is wrong, DependencyUnavailable if the database cannot be reached.
+    """
+    clock = clock or SystemClock()
+    policy = load_policy(settings.policy_path or DEFAULT_PATH)
+    defaults = default_limits(policy, settings)
+    pricer = _pricer(policy, settings, prices or PriceTable.load(settings.prices_path))
+    terms = Terms(policy=policy, pricer=pricer, lease_grace_seconds=settings.lease_grace_seconds)
+    timekeeper = Timekeeper(clock)
+    alert_bell, key_bell = Bell(), Bell()
+    url = settings.database_url or f"sqlite:///{settings.data_dir / 'accounting.db'}"
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(
+            open_database(url, service=NAME, migrations=MIGRATIONS)
+        )
+        store = SqlLedgerStore(database, defaults=defaults, alert_bell=alert_bell)
+        stack.push_async_callback(store.aclose)
+        key_store = SqlKeyStore(database)
+        alerts = SqlAlerts(database)
+        rate = settings.wrong_keys_per_second
+        keys = KeyRing(
+            key_store,
+            clock=clock,
+            failures=FailureLimit(clock, per_second=rate, burst=max(1, int(rate * _BURST))),
+        )
+        made = await ensure_first_key(
+            keys, secret=settings.bootstrap_key.get_secret_value(), data_dir=settings.data_dir
+        )
+        if made is not None:
+            log.info("bootstrap_key_written", path=str(made))
+        servicer = AccountingServicer(
+            accounting=Accounting(store, terms=terms, timekeeper=timekeeper),
+            keys=keys,
+            office=Office(
+                reader=SqlCostReader(database),
+                allowances=AllowanceBook(SqlAllowances(database), defaults=defaults),
+                alerts=alerts,
+                key_changes=key_store,
+                pricer=pricer,
+                clock=clock,
+                alert_bell=alert_bell,
+                key_bell=key_bell,
+                poll_interval_seconds=settings.poll_interval_seconds,
+            ),
+            clock=clock,
+            key_max_age_seconds=settings.key_max_age_seconds,
+        )
+        sweeper = Sweeper(
+            store,
+            terms=terms,
+            timekeeper=timekeeper,
+            interval_seconds=settings.sweep_interval_seconds,
+            report=report or _no_report,
+        )
+        await stack.enter_async_context(_running(sweeper.run()))
+        if settings.webhook_urls:
+            post = post or await stack.enter_async_context(_posting())
+        for each in settings.webhook_urls:
+            assert post is not None
+            webhook = Webhook(
+                each,
+                secret=_webhook_secret(settings),
+                deliveries=alerts,
+                post=post,
+                bell=alert_bell,
+                clock=clock,
+                poll_interval_seconds=settings.poll_interval_seconds,
+            )
+            await stack.enter_async_context(_running(webhook.run()))
+
+        def register(server: grpc.aio.Server) -> None:
+            pb_grpc.add_AccountingServiceServicer_to_server(servicer, server)
+
+        yield register
+
+
+def default_limits(policy: Policy, settings: AccountingSettings) -> dict[SubjectLevel, Limits]:
+    """Return what holds at each level for a subject without an allowance of its own."""
+    defaults = {level: policy.default_limits(level) for level in SubjectLevel}
+    user = defaults[SubjectLevel.USER]
+    if not user.requests_per_minute:
+        defaults[SubjectLevel.USER] = Limits(
+            budgets=user.budgets,
+            requests_per_minute=settings.user_requests_per_minute,
+            tokens_per_minute=user.tokens_per_minute,
+            max_concurrent_turns=user.max_concurrent_turns,
+        )
+    return defaults
+
+
+def _pricer(policy: Policy, settings: AccountingSettings, prices: Prices) -> Pricer:
+    cap = settings.unknown_price_usd_per_million
+    return Pricer(
+        prices,
+        default_model=policy.default_model,
+        groups=policy.model_groups,
+        cap=None if cap is None else flat_price(int(cap * _NANO)),
+        worst=flat_price(_WORST_NANO_USD_PER_MILLION),
+    )
+
+
+def _webhook_secret(settings: AccountingSettings) -> str:
+    secret = settings.webhook_secret.get_secret_value()
+    if not secret:
+        raise ValueError("Set PARLEY_ACCOUNTING_WEBHOOK_SECRET: webhooks must be signed.")
+    return secret
+
+
+@asynccontextmanager
+async def _posting() -> AsyncGenerator[Post, None]:
+    async with httpx.AsyncClient(timeout=_WEBHOOK_TIMEOUT_SECONDS) as client:
+
+        async def post(url: str, body: bytes, headers: Mapping[str, str]) -> bool:
+            try:
+                response = await client.post(url, content=body, headers=dict(headers))
+            except httpx.HTTPError:
+                return False
+            return response.is_success
+
+        yield post
+
+
+@asynccontextmanager
+async def _running(work: Coroutine[Any, Any, None]) -> AsyncGenerator[None, None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def _no_report(is_up: bool) -> None:
+    return None
+
+
+@asynccontextmanager
+async def _open(*, peers: Peers, health: Health, clock: Clock) -> AsyncIterator[Register]:
+    async def report(is_up: bool) -> None:
+        if health.is_serving(NAME) is not is_up:
+            await health.set(NAME, is_up)
+
+    async with open_accounting(AccountingSettings(), clock=clock, report=report) as register:
+        yield register
+
+
+accounting = ServiceDefinition(
+    name=NAME,
+    proto_service_full_name="parley.accounting.v1.AccountingService",
+    default_port=50056,
+    open=_open,
+)

@@ -1,0 +1,1 @@
+"""Alembic revisions of accounting's tables, oldest first."""

@@ -1,0 +1,244 @@
+"""Rows of the tables to values of the domain, and back."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import orjson
+from sqlalchemy import Row
+
+from services.accounting.alerts import Alert, AlertKind
+from services.accounting.allowances import Budget, BudgetPeriod, Limits
+from services.accounting.ledger import Account, AttemptKind, Entry
+from services.accounting.meters import Meter
+from services.accounting.subjects import Subject, SubjectKey, SubjectLevel
+from services.accounting.turns import BudgetDecision, Turn, TurnKey, TurnState
+from services.kit.prices import TokenUsage
+
+Values = dict[str, Any]
+
+
+def meter_of(row: Row[Any]) -> Meter:
+    """Return the meter in a row of `meters`."""
+    return Meter(**row._mapping)
+
+
+def meter_values(meter: Meter) -> Values:
+    """Return the row of *meter*."""
+    return {name: getattr(meter, name) for name in Meter.__slots__}
+
+
+def turn_of(row: Row[Any]) -> Turn:
+    """Return the turn in a row of `turns`."""
+    return Turn(
+        key=TurnKey(tenant_id=row.tenant_id, request_id=row.request_id),
+        reservation_id=row.reservation_id,
+        state=TurnState(row.state),
+        subject=_subject_of(row),
+        create_time_us=row.create_time_us,
+        decision=BudgetDecision(row.decision),
+        policy_rule=row.policy_rule,
+        model=row.model,
+        downgrade_model=row.downgrade_model,
+        input_token_count=row.input_token_count,
+        max_output_token_count=row.max_output_token_count,
+        covered_output_token_count=row.covered_output_token_count,
+        produced_output_token_count=row.produced_output_token_count,
+        step=row.step,
+        amount_nano_usd=row.amount_nano_usd,
+        charged_token_count=row.charged_token_count,
+        lease_ns=row.lease_ns,
+        deadline_ns=row.deadline_ns,
+        template=row.template,
+        tags=_tags_of(row.tags_json),
+        booked_attempts=tuple(orjson.loads(row.booked_attempts_json)),
+        cost_nano_usd=row.cost_nano_usd,
+        expiry_cost_nano_usd=row.expiry_cost_nano_usd,
+    )
+
+
+def turn_values(turn: Turn) -> Values:
+    """Return the row of *turn*."""
+    subject = turn.subject
+    return {
+        "turn_key": turn.key.text,
+        "tenant_id": turn.key.tenant_id,
+        "request_id": turn.key.request_id,
+        "reservation_id": turn.reservation_id,
+        "state": turn.state.value,
+        "team_id": subject.team_id,
+        "user_id": subject.user_id,
+        "key_id": subject.key_id,
+        "create_time_us": turn.create_time_us,
+        "decision": turn.decision.value,
+        "policy_rule": turn.policy_rule,
+        "model": turn.model,
+        "downgrade_model": turn.downgrade_model,
+        "input_token_count": turn.input_token_count,
+        "max_output_token_count": turn.max_output_token_count,
+        "covered_output_token_count": turn.covered_output_token_count,
+        "produced_output_token_count": turn.produced_output_token_count,
+        "step": turn.step,
+        "amount_nano_usd": turn.amount_nano_usd,
+        "charged_token_count": turn.charged_token_count,
+        "lease_ns": turn.lease_ns,
+        "deadline_ns": turn.deadline_ns,
+        "template": turn.template,
+        "tags_json": _tags_json(turn.tags),
+        "booked_attempts_json": orjson.dumps(turn.booked_attempts).decode(),
+        "cost_nano_usd": turn.cost_nano_usd,
+        "expiry_cost_nano_usd": turn.expiry_cost_nano_usd,
+    }
+
+
+def entry_of(row: Row[Any]) -> Entry:
+    """Return the entry in a row of `entries`."""
+    return Entry(
+        tenant_id=row.tenant_id,
+        sequence=row.sequence,
+        request_id=row.request_id,
+        attempt_number=row.attempt_number,
+        account=Account(row.account),
+        is_correction=row.is_correction,
+        subject=_subject_of(row),
+        provider=row.provider,
+        model=row.model,
+        kind=AttemptKind(row.kind),
+        usage=TokenUsage(
+            input_token_count=row.input_token_count,
+            cached_input_token_count=row.cached_input_token_count,
+            cache_write_token_count=row.cache_write_token_count,
+            output_token_count=row.output_token_count,
+            reasoning_token_count=row.reasoning_token_count,
+            estimated=row.is_estimated,
+        ),
+        cost_nano_usd=row.cost_nano_usd,
+        saved_cost_nano_usd=row.saved_cost_nano_usd,
+        price_version=row.price_version,
+        template=row.template,
+        template_version=row.template_version,
+        tags=_tags_of(row.tags_json),
+        turn_count=row.turn_count,
+        attempt_count=row.attempt_count,
+        cache_hit_count=row.cache_hit_count,
+        end_time_us=row.end_time_us,
+        create_time_us=row.create_time_us,
+        row_hash=row.row_hash,
+    )
+
+
+def entry_values(entry: Entry) -> Values:
+    """Return the row of *entry*."""
+    subject, usage = entry.subject, entry.usage
+    return {
+        "tenant_id": entry.tenant_id,
+        "sequence": entry.sequence,
+        "request_id": entry.request_id,
+        "attempt_number": entry.attempt_number,
+        "account": entry.account.value,
+        "counter_account": entry.counter_account,
+        "is_correction": entry.is_correction,
+        "team_id": subject.team_id,
+        "user_id": subject.user_id,
+        "key_id": subject.key_id,
+        "provider": entry.provider,
+        "model": entry.model,
+        "kind": entry.kind.value,
+        "input_token_count": usage.input_token_count,
+        "cached_input_token_count": usage.cached_input_token_count,
+        "cache_write_token_count": usage.cache_write_token_count,
+        "output_token_count": usage.output_token_count,
+        "reasoning_token_count": usage.reasoning_token_count,
+        "is_estimated": usage.estimated,
+        "cost_nano_usd": entry.cost_nano_usd,
+        "saved_cost_nano_usd": entry.saved_cost_nano_usd,
+        "price_version": entry.price_version,
+        "template": entry.template,
+        "template_version": entry.template_version,
+        "tags_json": _tags_json(entry.tags),
+        "turn_count": entry.turn_count,
+        "attempt_count": entry.attempt_count,
+        "cache_hit_count": entry.cache_hit_count,
+        "end_time_us": entry.end_time_us,
+        "create_time_us": entry.create_time_us,
+        "row_hash": entry.row_hash,
+    }
+
+
+def alert_of(row: Row[Any]) -> Alert:
+    """Return the alert in a row of `alerts`."""
+    return Alert(
+        alert_number=row.alert_number,
+        kind=AlertKind(row.kind),
+        key=key_of(row),
+        message=row.message,
+        used_nano_usd=row.used_nano_usd,
+        limit_nano_usd=row.limit_nano_usd,
+        create_time_us=row.create_time_us,
+    )
+
+
+def alert_values(alert: Alert) -> Values:
+    """Return the row of *alert*."""
+    return {
+        "alert_number": alert.alert_number,
+        "kind": alert.kind.value,
+        "level": alert.key.level.value,
+        "tenant_id": alert.key.tenant_id,
+        "subject_id": alert.key.subject_id,
+        "message": alert.message,
+        "used_nano_usd": alert.used_nano_usd,
+        "limit_nano_usd": alert.limit_nano_usd,
+        "create_time_us": alert.create_time_us,
+    }
+
+
+def key_of(row: Row[Any]) -> SubjectKey:
+    """Return the subject in the columns `level`, `tenant_id` and `subject_id`."""
+    return SubjectKey(
+        level=SubjectLevel(row.level), tenant_id=row.tenant_id, subject_id=row.subject_id
+    )
+
+
+def limits_json(limits: Limits) -> str:
+    """Return *limits* as they are stored."""
+    return orjson.dumps(
+        {
+            "budgets": [
+                [each.period.value, each.limit_nano_usd, each.is_hard] for each in limits.budgets
+            ],
+            "requests_per_minute": limits.requests_per_minute,
+            "tokens_per_minute": limits.tokens_per_minute,
+            "max_concurrent_turns": limits.max_concurrent_turns,
+        }
+    ).decode()
+
+
+@lru_cache(maxsize=4096)
+def limits_of(text: str) -> Limits:
+    """Return the limits that `limits_json` stored."""
+    stored = orjson.loads(text)
+    return Limits(
+        budgets=tuple(
+            Budget(period=BudgetPeriod(period), limit_nano_usd=limit, is_hard=is_hard)
+            for period, limit, is_hard in stored["budgets"]
+        ),
+        requests_per_minute=stored["requests_per_minute"],
+        tokens_per_minute=stored["tokens_per_minute"],
+        max_concurrent_turns=stored["max_concurrent_turns"],
+    )
+
+
+def _subject_of(row: Row[Any]) -> Subject:
+    return Subject(
+        tenant_id=row.tenant_id, team_id=row.team_id, user_id=row.user_id, key_id=row.key_id
+    )
+
+
+def _tags_json(tags: Mapping[str, str]) -> str:
+    return orjson.dumps(dict(tags), option=orjson.OPT_SORT_KEYS).decode() if tags else "{}"
+
+
+def _tags_of(text: str) -> dict[str, str]:
+    tags: dict[str, str] = orjson.loads(text)
+    return tags

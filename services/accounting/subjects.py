@@ -1,0 +1,99 @@
+"""Whom spending belongs to: the suite, an organisation, a team, a user, a key."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from services.kit.errors import FieldViolation, InvalidArgument
+
+EVERYONE = "*"
+"""The subject id that stands for the default of a level."""
+
+MAX_ID_CHARACTERS = 256
+
+
+class SubjectLevel(StrEnum):
+    """A level at which limits and budgets hold, the widest first."""
+
+    SUITE = "suite"
+    TENANT = "tenant"
+    TEAM = "team"
+    USER = "user"
+    KEY = "key"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """Who a turn is for. Only the tenant is always known; other ids may be empty."""
+
+    tenant_id: str
+    team_id: str = ""
+    user_id: str = ""
+    key_id: str = ""
+
+    def check(self) -> None:
+        """Raise InvalidArgument if the tenant is missing or an id is malformed."""
+        violations = [
+            FieldViolation(
+                field=f"subject.{name}",
+                description=f"must be printable and at most {MAX_ID_CHARACTERS} characters",
+            )
+            for name, value in (
+                ("tenant_id", self.tenant_id),
+                ("team_id", self.team_id),
+                ("user_id", self.user_id),
+                ("key_id", self.key_id),
+            )
+            if len(value) > MAX_ID_CHARACTERS or not value.isprintable() or value == EVERYONE
+        ]
+        if not self.tenant_id:
+            violations.append(
+                FieldViolation(field="subject.tenant_id", description="must not be empty")
+            )
+        if violations:
+            raise InvalidArgument.of(*violations)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubjectKey:
+    """One subject at one level."""
+
+    level: SubjectLevel
+    tenant_id: str = ""
+    """Empty for the suite, and for the default of all tenants."""
+    subject_id: str = ""
+    """Empty for the suite, `*` for the default of the level."""
+
+    @property
+    def text(self) -> str:
+        """The key as one text, for the store. Ids hold no control characters."""
+        return f"{self.level.value}\x1f{self.tenant_id}\x1f{self.subject_id}"
+
+
+SUITE = SubjectKey(level=SubjectLevel.SUITE)
+
+
+def keys_of(subject: Subject) -> tuple[SubjectKey, ...]:
+    """Return the subjects whose limits hold for a turn of *subject*, the widest first."""
+    tenant = subject.tenant_id
+    keys = [SUITE, SubjectKey(level=SubjectLevel.TENANT, tenant_id=tenant, subject_id=tenant)]
+    for level, subject_id in (
+        (SubjectLevel.TEAM, subject.team_id),
+        (SubjectLevel.USER, subject.user_id),
+        (SubjectLevel.KEY, subject.key_id),
+    ):
+        if subject_id:
+            keys.append(SubjectKey(level=level, tenant_id=tenant, subject_id=subject_id))
+    return tuple(keys)
+
+
+def defaults_of(key: SubjectKey) -> tuple[SubjectKey, ...]:
+    """Return whose allowance holds for *key* if it has none, the nearest first."""
+    if key.level is SubjectLevel.SUITE:
+        return ()
+    everyone = SubjectKey(level=key.level, subject_id=EVERYONE)
+    if key.level is SubjectLevel.TENANT:
+        return (everyone,)
+    return (
+        SubjectKey(level=key.level, tenant_id=key.tenant_id, subject_id=EVERYONE),
+        everyone,
+    )

@@ -1,0 +1,46 @@
+import hashlib
+from contextlib import AsyncExitStack
+
+import pytest
+from parley.accounting.v1 import accounting_service_pb2_grpc as pb_grpc
+
+from services.accounting.app import open_accounting
+from services.accounting.settings import AccountingSettings
+from tests.support.clock import ManualClock
+from tests.support.serving import TRANSPORTS, served
+
+SECRET = "parley_first"
+SECRET_DIGEST = hashlib.sha256(SECRET.encode()).digest()
+
+
+@pytest.fixture(params=TRANSPORTS)
+def transport(request):
+    return request.param
+
+
+@pytest.fixture
+def clock():
+    return ManualClock()
+
+
+@pytest.fixture
+async def serve(tmp_path, clock):
+    """Opens accounting on the test's data: `await serve(transport, **settings)`."""
+    async with AsyncExitStack() as stack:
+
+        async def serve(transport="in_process", *, post=None, **settings):
+            settings = {"bootstrap_key": SECRET, "poll_interval_seconds": 0.02} | settings
+            register = await stack.enter_async_context(
+                open_accounting(
+                    AccountingSettings(data_dir=tmp_path, **settings), clock=clock, post=post
+                )
+            )
+            channel = await stack.enter_async_context(served(transport, register))
+            return pb_grpc.AccountingServiceStub(channel)
+
+        yield serve
+
+
+@pytest.fixture
+async def stub(serve, transport):
+    return await serve(transport)

@@ -1,0 +1,396 @@
+import hashlib
+
+import grpc
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from parley.accounting.v1 import accounting_service_pb2 as pb
+from parley.chat.v1 import chat_pb2
+from parley.model_router.v1 import model_router_service_pb2 as router_pb
+
+from services.kit.errors import (
+    BudgetExhausted,
+    InvalidArgument,
+    KeyInvalid,
+    NotFound,
+    PriceUnknown,
+    RateLimited,
+    StateForbids,
+)
+from services.kit.status import service_error_of
+from tests.service.accounting.conftest import SECRET_DIGEST
+
+ADA = chat_pb2.Subject(tenant_id="acme", team_id="core", user_id="ada", key_id="key_1")
+USD = 10**9
+
+
+def reserve(request_id="r1", subject=ADA, **fields):
+    fields = {"model": "gpt-4o", "input_token_count": 1000, "max_output_token_count": 100} | fields
+    return pb.ReserveRequest(request_id=request_id, subject=subject, **fields)
+
+
+def settle(request_id="r1", subject=ADA, *, cost=5_000_000, number=1, **fields):
+    attempt = router_pb.Attempt(
+        number=number,
+        provider="openai",
+        model="gpt-4o",
+        usage=chat_pb2.Usage(input_token_count=1000, output_token_count=100),
+        cost_nano_usd=cost,
+        price_version="test",
+    )
+    return pb.SettleRequest(
+        request_id=request_id,
+        subject=subject,
+        attempts=[attempt],
+        source=chat_pb2.ANSWER_SOURCE_MODEL,
+        model="gpt-4o",
+        **fields,
+    )
+
+
+async def refused(call, kind):
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    error = service_error_of(caught.value)
+    assert isinstance(error, kind), caught.value
+    return error
+
+
+async def set_budget(stub, limit_nano_usd, *, is_hard=True):
+    await stub.SetAllowance(
+        pb.SetAllowanceRequest(
+            allowance=pb.Allowance(
+                level=pb.SUBJECT_LEVEL_USER,
+                tenant_id="acme",
+                subject_id="ada",
+                budgets=[
+                    pb.Budget(
+                        period=pb.BUDGET_PERIOD_DAY, limit_nano_usd=limit_nano_usd, is_hard=is_hard
+                    )
+                ],
+            )
+        )
+    )
+
+
+class TestTurns:
+    async def test_a_turn_is_reserved_settled_and_read(self, stub):
+        reserved = await stub.Reserve(reserve())
+        assert reserved.decision == pb.BUDGET_DECISION_ALLOW
+        assert reserved.amount_nano_usd == 3_500_000
+        assert reserved.covered_output_token_count == 100
+        settled = await stub.Settle(settle(tags={"app": "help"}, template="faq"))
+        assert (settled.cost_nano_usd, settled.was_settled) == (5_000_000, False)
+        turn = await stub.GetTurnCost(pb.GetTurnCostRequest(tenant_id="acme", request_id="r1"))
+        assert turn.cost_nano_usd == 5_000_000
+        (entry,) = turn.entries
+        assert (entry.sequence, entry.account, entry.subject.user_id) == (1, "usage", "ada")
+        assert (dict(entry.tags), entry.template) == ({"app": "help"}, "faq")
+
+    async def test_a_repeated_reserve_gets_the_same_answer(self, stub):
+        assert await stub.Reserve(reserve()) == await stub.Reserve(reserve())
+
+    async def test_a_repeated_settle_books_once(self, stub):
+        await stub.Reserve(reserve())
+        await stub.Settle(settle())
+        again = await stub.Settle(settle())
+        assert (again.cost_nano_usd, again.was_settled) == (5_000_000, True)
+        more = await stub.Settle(settle(number=2, cost=1))
+        assert (more.cost_nano_usd, more.was_settled) == (5_000_001, False)
+
+    async def test_a_turn_without_a_reservation_is_booked(self, stub):
+        settled = await stub.Settle(settle())
+        assert (settled.cost_nano_usd, settled.was_settled) == (5_000_000, False)
+
+    async def test_a_released_turn_gives_all_back(self, stub):
+        await set_budget(stub, 4_000_000)
+        await stub.Reserve(reserve())
+        await refused(stub.Reserve(reserve("r2")), BudgetExhausted)
+        for _ in range(2):
+            await stub.Release(pb.ReleaseRequest(request_id="r1", subject=ADA))
+        await stub.Reserve(reserve("r2"))
+        await refused(stub.Reserve(reserve("r1")), StateForbids)
+
+    async def test_a_hard_budget_refuses_and_says_until_when(self, stub):
+        await set_budget(stub, 3_000_000)
+        error = await refused(stub.Reserve(reserve()), BudgetExhausted)
+        assert error.metadata["subject"] == "user/ada"
+        assert error.metadata["reset_time"] == "2026-01-02T00:00:00Z"
+
+    async def test_an_unknown_user_has_thirty_requests_a_minute(self, stub, clock):
+        for number in range(30):
+            await stub.Reserve(reserve(f"r{number}"))
+        error = await refused(stub.Reserve(reserve("r30")), RateLimited)
+        assert error.retry_after_seconds == pytest.approx(2.0)
+        clock.advance(2.0)
+        await stub.Reserve(reserve("r30"))
+
+    async def test_a_model_without_a_price_is_refused(self, stub):
+        error = await refused(stub.Reserve(reserve(model="nobody-knows")), PriceUnknown)
+        assert error.metadata["model"] == "nobody-knows"
+
+    async def test_a_cap_prices_unknown_models(self, serve):
+        stub = await serve(unknown_price_usd_per_million=10)
+        reserved = await stub.Reserve(reserve(model="nobody-knows"))
+        assert reserved.amount_nano_usd == 11_000_000
+
+    async def test_the_default_group_has_a_price(self, stub):
+        for number, model in enumerate(("", "default", "auto")):
+            reserved = await stub.Reserve(reserve(f"r{number}", model=model))
+            assert reserved.amount_nano_usd > 0
+
+    async def test_an_extension_covers_more(self, stub):
+        reserved = await stub.Reserve(reserve(max_output_token_count=0))
+        extend = pb.ExtendRequest(
+            request_id="r1",
+            reservation_id=reserved.reservation_id,
+            step=1,
+            output_token_count=512,
+            model="gpt-4o",
+        )
+        extended = await stub.Extend(extend)
+        assert extended.covered_output_token_count == 1024
+        assert extended == await stub.Extend(extend)
+        extend.reservation_id = "none"
+        await refused(stub.Extend(extend), NotFound)
+
+    async def test_what_is_wrong_is_named(self, stub):
+        error = await refused(stub.Reserve(pb.ReserveRequest()), InvalidArgument)
+        assert error.violations[0].field == "subject.tenant_id"
+
+
+class TestKeys:
+    async def test_the_first_key_may_do_everything(self, stub):
+        answer = await stub.AuthenticateKey(pb.AuthenticateKeyRequest(secret_sha256=SECRET_DIGEST))
+        key = answer.key
+        assert (key.subject.tenant_id, key.may_act_for_users, len(key.scopes)) == (
+            "default",
+            True,
+            3,
+        )
+        assert answer.max_age.ToTimedelta().total_seconds() == 2
+        assert not answer.has_hard_budget
+
+    async def test_without_a_setting_the_first_key_is_written_to_a_file(self, serve, tmp_path):
+        stub = await serve(bootstrap_key="")
+        path = tmp_path / "bootstrap.key"
+        assert path.stat().st_mode & 0o777 == 0o600
+        digest = hashlib.sha256(path.read_text().strip().encode()).digest()
+        await stub.AuthenticateKey(pb.AuthenticateKeyRequest(secret_sha256=digest))
+
+    async def test_a_key_lives_rotates_and_ends(self, stub, clock):
+        made = await stub.CreateKey(
+            pb.CreateKeyRequest(subject=ADA, scopes=[pb.KEY_SCOPE_CHAT], display_name="ci")
+        )
+        assert made.secret.startswith(made.key.prefix)
+        await authenticate(stub, made.secret)
+        rotated = await stub.RotateKey(
+            pb.RotateKeyRequest(key_id=made.key.key_id, grace=Duration(seconds=60))
+        )
+        await authenticate(stub, made.secret)
+        await authenticate(stub, rotated.secret)
+        clock.advance(60)
+        await refused(authenticate(stub, made.secret), KeyInvalid)
+        for _ in range(2):
+            revoked = await stub.RevokeKey(pb.RevokeKeyRequest(key_id=made.key.key_id))
+            assert revoked.key.HasField("revoke_time")
+        await refused(authenticate(stub, rotated.secret), KeyInvalid)
+        await refused(stub.RotateKey(pb.RotateKeyRequest(key_id="none")), NotFound)
+
+    async def test_keys_are_listed_in_pages_newest_first(self, stub, clock):
+        for name in ("a", "b", "c"):
+            clock.advance(1)
+            await stub.CreateKey(
+                pb.CreateKeyRequest(subject=ADA, scopes=[pb.KEY_SCOPE_CHAT], display_name=name)
+            )
+        names, token = [], ""
+        while True:
+            page = await stub.ListKeys(
+                pb.ListKeysRequest(tenant_id="acme", page_size=2, page_token=token)
+            )
+            names += [key.display_name for key in page.keys]
+            token = page.next_page_token
+            if not token:
+                break
+        assert names == ["c", "b", "a"]
+
+    async def test_wrong_keys_cost_a_rate_limit_and_good_ones_go_on(self, serve):
+        stub = await serve(wrong_keys_per_second=0.1)
+        await refused(authenticate(stub, "wrong"), KeyInvalid)
+        error = await refused(authenticate(stub, "wrong"), RateLimited)
+        assert error.retry_after_seconds == pytest.approx(10)
+        await stub.AuthenticateKey(pb.AuthenticateKeyRequest(secret_sha256=SECRET_DIGEST))
+
+    async def test_a_hard_budget_is_told_with_the_key(self, stub):
+        made = await stub.CreateKey(pb.CreateKeyRequest(subject=ADA, scopes=[pb.KEY_SCOPE_CHAT]))
+        await set_budget(stub, USD)
+        assert (await authenticate(stub, made.secret)).has_hard_budget
+
+    async def test_a_watcher_hears_of_a_revoked_key_also_from_another_replica(self, serve):
+        here, there = await serve(), await serve()
+        made = await here.CreateKey(pb.CreateKeyRequest(subject=ADA, scopes=[pb.KEY_SCOPE_CHAT]))
+        calls = [stub.WatchKeys(pb.WatchKeysRequest(), timeout=20) for stub in (here, there)]
+        for call in calls:
+            assert (await call.read()).key_id == ""
+        await here.RevokeKey(pb.RevokeKeyRequest(key_id=made.key.key_id))
+        for call in calls:
+            assert (await call.read()).key_id == made.key.key_id
+            call.cancel()
+
+
+class TestReading:
+    async def test_top_users_are_the_dearest_first(self, stub):
+        for number, (user, cost) in enumerate([("ada", 10), ("bob", 30), ("ada", 5), ("cy", 1)]):
+            subject = chat_pb2.Subject(tenant_id="acme", user_id=user)
+            await stub.Settle(settle(f"r{number}", subject, cost=cost))
+        summary = await stub.GetCostSummary(
+            pb.GetCostSummaryRequest(tenant_id="acme", grouping=pb.COST_GROUPING_USER, page_size=2)
+        )
+        found = [(each.name, each.cost_nano_usd, each.request_count) for each in summary.groups]
+        assert found == [("bob", 30, 1), ("ada", 15, 2)]
+        assert summary.total.cost_nano_usd == 46
+        rest = await stub.GetCostSummary(
+            pb.GetCostSummaryRequest(
+                tenant_id="acme",
+                grouping=pb.COST_GROUPING_USER,
+                page_size=2,
+                page_token=summary.next_page_token,
+            )
+        )
+        assert ([each.name for each in rest.groups], rest.next_page_token) == (["cy"], "")
+
+    @pytest.mark.parametrize(
+        ("grouping", "name"),
+        [
+            (pb.COST_GROUPING_MODEL, "gpt-4o"),
+            (pb.COST_GROUPING_TEMPLATE, "faq"),
+            (pb.COST_GROUPING_TEAM, "core"),
+            (pb.COST_GROUPING_KEY, "key_1"),
+            (pb.COST_GROUPING_TENANT, "acme"),
+            (pb.COST_GROUPING_HOUR, "2026-01-01T00"),
+            (pb.COST_GROUPING_DAY, "2026-01-01"),
+        ],
+    )
+    async def test_groupings(self, serve, grouping, name):
+        stub = await serve()
+        await stub.Settle(settle(template="faq"))
+        summary = await stub.GetCostSummary(pb.GetCostSummaryRequest(grouping=grouping))
+        assert [each.name for each in summary.groups] == [name]
+
+    async def test_a_tag_is_a_grouping_of_its_own(self, serve):
+        stub = await serve()
+        await stub.Settle(settle("r1", tags={'a "b': "x"}))
+        await stub.Settle(settle("r2"))
+        query = pb.GetCostSummaryRequest(grouping=pb.COST_GROUPING_TAG, tag='a "b')
+        names = [each.name for each in (await stub.GetCostSummary(query)).groups]
+        assert sorted(names) == ["", "x"]
+        query.tag = ""
+        await refused(stub.GetCostSummary(query), InvalidArgument)
+
+    async def test_a_cache_hit_costs_nothing_and_saves(self, serve):
+        stub = await serve()
+        await stub.Reserve(reserve())
+        await stub.Settle(
+            pb.SettleRequest(
+                request_id="r1",
+                subject=ADA,
+                source=chat_pb2.ANSWER_SOURCE_CACHE_EXACT,
+                saved_cost_nano_usd=77,
+                model="gpt-4o",
+            )
+        )
+        total = (await stub.GetCostSummary(pb.GetCostSummaryRequest())).total
+        assert (total.request_count, total.cache_hit_count, total.attempt_count) == (1, 1, 0)
+        assert (total.cost_nano_usd, total.saved_cost_nano_usd) == (0, 77)
+
+    async def test_the_example_projection(self, serve):
+        stub = await serve()
+        month = await stub.ProjectCost(
+            pb.ProjectCostRequest(
+                user_count=10_000,
+                questions_per_user=5,
+                input_token_count=1500,
+                output_token_count=400,
+                cache_hit_rate=0.35,
+                model="gpt-4o",
+            )
+        )
+        assert month.question_count == 1_500_000
+        assert month.cost_nano_usd == 7_556_250_000_000
+        assert month.uncached_cost_nano_usd == 11_625_000_000_000
+
+    async def test_entries_are_read_in_pages_and_verify(self, serve):
+        stub = await serve()
+        for number in range(5):
+            await stub.Settle(settle(f"r{number}"))
+        first = await stub.ListEntries(pb.ListEntriesRequest(tenant_id="acme", page_size=3))
+        second = await stub.ListEntries(
+            pb.ListEntriesRequest(tenant_id="acme", page_size=3, page_token=first.next_page_token)
+        )
+        sequences = [entry.sequence for entry in (*first.entries, *second.entries)]
+        assert (sequences, second.next_page_token) == ([1, 2, 3, 4, 5], "")
+        verified = await stub.VerifyLedger(pb.VerifyLedgerRequest())
+        assert (verified.checked_count, list(verified.faults)) == (5, [])
+
+    async def test_a_turn_that_booked_nothing_is_not_found(self, serve):
+        stub = await serve()
+        query = pb.GetTurnCostRequest(tenant_id="acme", request_id="none")
+        await refused(stub.GetTurnCost(query), NotFound)
+
+
+class TestAllowances:
+    async def test_an_allowance_is_set_listed_with_its_use_and_removed(self, stub):
+        await set_budget(stub, USD)
+        await stub.Reserve(reserve("r1"))
+        await stub.Settle(settle("r2", cost=7))
+        (found,) = (await stub.ListAllowances(pb.ListAllowancesRequest())).allowances
+        (budget,) = found.budgets
+        assert (budget.used_nano_usd, budget.reserved_nano_usd) == (7, 3_500_000)
+        delete = pb.DeleteAllowanceRequest(
+            level=pb.SUBJECT_LEVEL_USER, tenant_id="acme", subject_id="ada"
+        )
+        await stub.DeleteAllowance(delete)
+        await refused(stub.DeleteAllowance(delete), NotFound)
+
+    async def test_a_default_that_was_set_holds_for_all_of_its_level(self, serve):
+        stub = await serve()
+        await stub.SetAllowance(
+            pb.SetAllowanceRequest(
+                allowance=pb.Allowance(
+                    level=pb.SUBJECT_LEVEL_USER,
+                    subject_id="*",
+                    tenant_id="acme",
+                    requests_per_minute=1,
+                )
+            )
+        )
+        for user in ("ada", "bob"):
+            subject = chat_pb2.Subject(tenant_id="acme", user_id=user)
+            await stub.Reserve(reserve(f"{user}1", subject))
+            await refused(stub.Reserve(reserve(f"{user}2", subject)), RateLimited)
+
+
+class TestAlerts:
+    async def test_a_budget_alerts_at_eighty_and_at_a_hundred_percent_once(self, stub):
+        await set_budget(stub, 100, is_hard=False)
+        for number, cost in enumerate((79, 1, 19, 1, 50)):
+            await stub.Settle(settle(f"r{number}", cost=cost))
+        alerts = (await stub.ListAlerts(pb.ListAlertsRequest(tenant_id="acme"))).alerts
+        assert [(each.kind, each.used_nano_usd) for each in alerts] == [
+            (pb.ALERT_KIND_BUDGET_EXHAUSTED, 100),
+            (pb.ALERT_KIND_BUDGET_WARNING, 80),
+        ]
+        assert alerts[1].message == "The daily budget of user/ada is 80 % used."
+
+    async def test_a_watcher_gets_those_before_and_those_to_come(self, stub):
+        await set_budget(stub, 100, is_hard=False)
+        await stub.Settle(settle("r1", cost=80))
+        call = stub.WatchAlerts(pb.WatchAlertsRequest(tenant_id="acme"), timeout=20)
+        assert (await call.read()).alert.kind == pb.ALERT_KIND_BUDGET_WARNING
+        await stub.Settle(settle("r2", cost=20))
+        assert (await call.read()).alert.kind == pb.ALERT_KIND_BUDGET_EXHAUSTED
+        call.cancel()
+
+
+async def authenticate(stub, secret):
+    digest = hashlib.sha256(secret.encode()).digest()
+    return await stub.AuthenticateKey(pb.AuthenticateKeyRequest(secret_sha256=digest))

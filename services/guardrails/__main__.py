@@ -1,0 +1,5 @@
+"""`python -m services.guardrails` is `parley serve guardrails`."""
+
+from services.cli.serve import serve
+
+serve(["guardrails"])

@@ -1,0 +1,55 @@
+"""Puts the guardrails together. The only module that knows which classes are real."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import grpc
+from parley.guardrails.v1 import guardrails_service_pb2_grpc as pb_grpc
+
+from services.guardrails.guardrails import Guardrails
+from services.guardrails.policy import DEFAULT, Policies
+from services.guardrails.rule import PatternRule
+from services.guardrails.rules import PATTERN_RULES
+from services.guardrails.servicer import GuardrailsServicer
+from services.guardrails.settings import GuardrailsSettings
+from services.kit.clock import Clock, SystemClock
+from services.kit.health import Health
+from services.kit.peers import Peers
+from services.kit.service import Register, ServiceDefinition
+
+
+@asynccontextmanager
+async def open_guardrails(
+    settings: GuardrailsSettings,
+    *,
+    clock: Clock | None = None,
+    rules: Sequence[PatternRule] = PATTERN_RULES,
+) -> AsyncIterator[Register]:
+    """
+    Compile the rules and yield the function that registers the service.
+
+    A test passes its own *rules*.
+    """
+    guardrails = Guardrails(Policies(default=DEFAULT), rules, clock or SystemClock())
+    if settings.prepare_rules:
+        guardrails.prepare()
+    servicer = GuardrailsServicer(guardrails)
+
+    def register(server: grpc.aio.Server) -> None:
+        pb_grpc.add_GuardrailsServiceServicer_to_server(servicer, server)
+
+    yield register
+
+
+@asynccontextmanager
+async def _open(*, peers: Peers, health: Health, clock: Clock) -> AsyncIterator[Register]:
+    async with open_guardrails(GuardrailsSettings(), clock=clock) as register:
+        yield register
+
+
+guardrails = ServiceDefinition(
+    name="guardrails",
+    proto_service_full_name="parley.guardrails.v1.GuardrailsService",
+    default_port=50052,
+    open=_open,
+)

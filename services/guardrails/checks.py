@@ -1,0 +1,157 @@
+"""Applies one policy to texts."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from services.guardrails.output_scanner import OutputContext, OutputScanner
+from services.guardrails.placeholders import Numbering
+from services.guardrails.policy import Policy
+from services.guardrails.rule import PatternRule, RuleInfo
+from services.guardrails.stream_plan import StreamPlan
+from services.guardrails.text_plan import Finds, Found, TextPlan
+from services.guardrails.verdict import (
+    Action,
+    Finding,
+    InputSource,
+    Placeholder,
+    Stage,
+    Verdict,
+    strictest,
+)
+from services.kit.errors import InputTooLarge
+
+MAX_INPUT_CHARACTERS = 1024 * 1024
+"""Length of all texts of one request, above which they are refused."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputText:
+    """One text of a turn, with where it comes from."""
+
+    text: str
+    source: InputSource = InputSource.USER
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedText:
+    """A text after the check."""
+
+    text: str
+    """With every redaction applied."""
+
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputReport:
+    """What a check of the input found."""
+
+    verdict: Verdict
+    texts: tuple[CheckedText, ...]
+    placeholders: tuple[Placeholder, ...]
+    """What the placeholders stand for, where the policy restores them."""
+
+    blocking_finding: Finding | None
+    rule_ids: tuple[str, ...]
+    normalized_text_sha256: str
+    failed_rule_ids: tuple[str, ...]
+
+
+class Checks:
+    """The rules of one policy, compiled."""
+
+    def __init__(self, policy: Policy, rules: Sequence[PatternRule]) -> None:
+        """Compile *rules*. Raises PatternInvalid and PatternUnbounded."""
+        self.policy = policy
+        self._texts = {
+            stage: TextPlan(_chosen(policy, rules, stage)) for stage in (Stage.INPUT, Stage.CONTEXT)
+        }
+        restoring = _chosen(policy, rules, Stage.OUTPUT)
+        if not policy.restore:
+            restoring = [each for each in restoring if each[1] is not Action.RESTORE]
+        self._stream = StreamPlan(restoring)
+        self.output_rules: tuple[RuleInfo, ...] = tuple(rule.info for rule, _ in restoring)
+
+    def check_input(self, texts: Sequence[InputText]) -> InputReport:
+        """
+        Judge *texts*, which go to a model together.
+
+        Raises InputTooLarge above 1,048,576 characters in all.
+        """
+        if sum(len(each.text) for each in texts) > MAX_INPUT_CHARACTERS:
+            raise InputTooLarge(
+                f"The texts are longer than {MAX_INPUT_CHARACTERS} characters in all: send less."
+            )
+        numbering = Numbering()
+        digest = hashlib.sha256()
+        failed: set[str] = set()
+        checked = []
+        for each in texts:
+            finds = self._texts[each.source.stage].find(each.text)
+            digest.update(finds.normalized)
+            failed |= finds.failed_rule_ids
+            checked.append(_checked(each, finds, numbering))
+        findings = [finding for each in checked for finding in each.findings]
+        blocking = [each for each in findings if each.action is Action.BLOCK]
+        return InputReport(
+            verdict=strictest(findings),
+            texts=tuple(checked),
+            placeholders=self._restorable(numbering),
+            blocking_finding=max(blocking, key=lambda each: each.severity, default=None),
+            rule_ids=self._input_rule_ids(texts),
+            normalized_text_sha256=digest.hexdigest(),
+            failed_rule_ids=tuple(sorted(failed)),
+        )
+
+    def scan_output(self, context: OutputContext) -> OutputScanner:
+        """Begin to judge an answer."""
+        return OutputScanner(self._stream, context)
+
+    def _restorable(self, numbering: Numbering) -> tuple[Placeholder, ...]:
+        if not self.policy.restore:
+            return ()
+        return tuple(
+            Placeholder(placeholder=placeholder, original=original)
+            for placeholder, original in numbering.originals.items()
+        )
+
+    def _input_rule_ids(self, texts: Sequence[InputText]) -> tuple[str, ...]:
+        stages = {each.source.stage for each in texts}
+        return tuple(
+            sorted({info.rule_id for stage in stages for info in self._texts[stage].rules})
+        )
+
+
+def _chosen(
+    policy: Policy, rules: Sequence[PatternRule], stage: Stage
+) -> list[tuple[PatternRule, Action]]:
+    chosen = [(rule, policy.action(rule.info, stage)) for rule in rules]
+    return [(rule, action) for rule, action in chosen if action is not Action.OFF]
+
+
+def _checked(given: InputText, finds: Finds, numbering: Numbering) -> CheckedText:
+    pieces: list[str] = []
+    end = 0
+    for found in finds.found:
+        if found.hit.action is Action.REDACT and found.start >= end:
+            original = given.text[found.start : found.end]
+            pieces += (given.text[end : found.start], numbering.placeholder(found.hit, original))
+            end = found.end
+    pieces.append(given.text[end:])
+    stage = given.source.stage
+    findings = tuple(_finding(found, stage) for found in finds.found)
+    return CheckedText(text="".join(pieces), findings=findings)
+
+
+def _finding(found: Found, stage: Stage) -> Finding:
+    info = found.hit.rule.info
+    return Finding(
+        rule_id=info.rule_id,
+        stage=stage,
+        action=found.hit.action,
+        severity=info.severity,
+        category=info.category,
+        start=found.start,
+        end=found.end,
+    )

@@ -1,0 +1,232 @@
+"""Judges an answer while it is written, and a whole one as a stream of one piece."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeAlias, assert_never
+
+from services.guardrails.arbiter import Arbiter
+from services.guardrails.folded_tail import FoldedTail
+from services.guardrails.matching import Hit
+from services.guardrails.placeholders import Numbering
+from services.guardrails.rule import PatternRule
+from services.guardrails.stream_plan import StreamPlan
+from services.guardrails.verdict import Action, Finding, Placeholder, Stage, Verdict, strictest
+from services.kit.errors import InputTooLarge
+
+MAX_ANSWER_CHARACTERS = 1024 * 1024
+"""Length of an answer above which a scan refuses to go on."""
+
+Step: TypeAlias = str | Finding
+"""Text that may be shown, or an intervention at this place of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputContext:
+    """What a check of an answer needs to know about its turn."""
+
+    placeholders: tuple[Placeholder, ...] = ()
+    """Placeholders to turn back for this user. None: they stay."""
+
+    user_texts: tuple[str, ...] = ()
+    """What the user sent, so that an answer may repeat the user's own data."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputReport:
+    """What a scan found in all."""
+
+    verdict: Verdict
+    cacheable_text: str
+    """The released text, but with a placeholder for each piece of personal data."""
+
+    findings: tuple[Finding, ...]
+    normalized_text_sha256: str
+    """Hash of the folded answer, up to the end of a match that blocked."""
+
+    failed_rule_ids: tuple[str, ...]
+
+
+class OutputScanner:
+    """
+    Releases an answer piece by piece, and never a character that a rule may still claim.
+
+    What is released depends on the answer alone and not on how it was cut. To that end a
+    match is settled only when no text to come could change it or begin before it, and
+    settled matches take effect from left to right:
+
+    * *block* ends the answer before the match;
+    * *redact* puts a placeholder in its place; what else would be redacted is looked for
+      beside it, not across it;
+    * *restore* puts in the place of a placeholder what the user had sent;
+    * *flag* changes nothing.
+
+    `Arbiter` says in which order.
+    """
+
+    def __init__(self, plan: StreamPlan, context: OutputContext) -> None:
+        self._plan = plan
+        self._context = context
+        self._tail = FoldedTail()
+        self._held = ""
+        self._cursor = 0
+        self._arbiter = Arbiter(plan.finders)
+        self._numbering: Numbering | None = None
+        self._own_values: frozenset[tuple[str, str]] | None = None
+        self._cacheable: list[str] = []
+        self._findings: list[Finding] = []
+        self._digest = hashlib.sha256()
+        self.blocking_finding: Finding | None = None
+        """The finding that ended the answer, if one did."""
+
+    def feed(self, text: str) -> list[Step]:
+        """
+        Return what may be shown now that *text* has come; nothing after a block.
+
+        Raises InputTooLarge when the answer exceeds a million characters.
+        """
+        if self.blocking_finding is not None or not text:
+            return []
+        tail = self._tail
+        tail.append(text)
+        self._held += text
+        if tail.place(len(tail.data)) > MAX_ANSWER_CHARACTERS:
+            raise InputTooLarge(
+                f"The answer is longer than {MAX_ANSWER_CHARACTERS} characters: ask for less."
+            )
+        return self._settle(self._plan.hold(tail.data, tail.start))
+
+    def end(self) -> list[Step]:
+        """Return what is left to show now that the answer is over."""
+        if self.blocking_finding is not None:
+            return []
+        return self._settle(len(self._tail.data))
+
+    def report(self) -> OutputReport:
+        """Return what was found. To be called once, after `end` or a block."""
+        return OutputReport(
+            verdict=strictest(self._findings),
+            cacheable_text="".join(self._cacheable),
+            findings=tuple(self._findings),
+            normalized_text_sha256=self._digest.hexdigest(),
+            failed_rule_ids=tuple(sorted(self._arbiter.failed_rule_ids)),
+        )
+
+    def _settle(self, limit: int) -> list[Step]:
+        """Let all matches that begin before *limit* take effect, and release up to it."""
+        tail = self._tail
+        steps: list[Step] = []
+        if self._plan.may_hit(tail.data, tail.start):
+            self._apply_all(limit, steps)
+            if self.blocking_finding is not None:
+                return steps
+        self._digest.update(tail.data[tail.start : limit])
+        self._release(tail.place(limit), steps)
+        tail.settle(limit)
+        return steps
+
+    def _apply_all(self, limit: int, steps: list[Step]) -> None:
+        tail = self._tail
+        for hit in self._arbiter.settled(
+            tail.data, offset=tail.offset, start=tail.start, limit=limit
+        ):
+            self._apply(hit, *tail.span(hit.start, hit.end), steps)
+            if self.blocking_finding is not None:
+                self._digest.update(tail.data[tail.start : hit.end])
+                self._held = ""
+                return
+
+    def _apply(self, hit: Hit, start: int, end: int, steps: list[Step]) -> None:
+        match hit.action:
+            case Action.OFF:
+                return
+            case Action.FLAG:
+                self._findings.append(_finding(hit.rule, Action.FLAG, start, end))
+            case Action.BLOCK:
+                self._release(start, steps)
+                self.blocking_finding = _finding(hit.rule, Action.BLOCK, start, end)
+                self._findings.append(self.blocking_finding)
+                steps.append(self.blocking_finding)
+            case Action.REDACT:
+                self._redact(hit, start, end, steps)
+            case Action.RESTORE:
+                self._restore(hit, start, end, steps)
+            case _:
+                assert_never(hit.action)
+
+    def _redact(self, hit: Hit, start: int, end: int, steps: list[Step]) -> None:
+        self._release(start, steps)
+        original = self._held[: end - start]
+        if self._numbering is None:
+            self._numbering = Numbering(self._context.placeholders)
+        placeholder = self._numbering.placeholder(hit, original)
+        if self._is_own(hit):
+            self._replace(hit, Action.RESTORE, start, end, original, placeholder, steps)
+        else:
+            finding = self._replace(hit, Action.REDACT, start, end, placeholder, placeholder, steps)
+            steps.append(finding)
+
+    def _restore(self, hit: Hit, start: int, end: int, steps: list[Step]) -> None:
+        for each in self._context.placeholders:
+            if each.placeholder == hit.value:
+                self._release(start, steps)
+                self._replace(hit, Action.RESTORE, start, end, each.original, hit.value, steps)
+                return
+
+    def _replace(
+        self,
+        hit: Hit,
+        action: Action,
+        start: int,
+        end: int,
+        shown: str,
+        cacheable: str,
+        steps: list[Step],
+    ) -> Finding:
+        steps.append(shown)
+        self._cacheable.append(cacheable)
+        self._skip(end)
+        self._arbiter.take(hit.end + self._tail.offset)
+        finding = _finding(hit.rule, action, start, end)
+        self._findings.append(finding)
+        return finding
+
+    def _is_own(self, hit: Hit) -> bool:
+        if self._own_values is None:
+            texts = (*self._context.user_texts, *(p.original for p in self._context.placeholders))
+            self._own_values = frozenset(self._values_in(texts))
+        return (hit.rule.label, hit.rule.same_value(hit.value)) in self._own_values
+
+    def _values_in(self, texts: Iterable[str]) -> Iterable[tuple[str, str]]:
+        for text in texts:
+            tail = FoldedTail()
+            tail.append(text)
+            for finder in self._plan.finders:
+                hits, _ = finder.find(tail.data, 0, len(tail.data))
+                for hit in hits:
+                    yield hit.rule.label, hit.rule.same_value(hit.value)
+
+    def _release(self, place: int, steps: list[Step]) -> None:
+        if place <= self._cursor:
+            return
+        text = self._held[: place - self._cursor]
+        self._cacheable.append(text)
+        steps.append(text)
+        self._skip(place)
+
+    def _skip(self, place: int) -> None:
+        if place > self._cursor:
+            self._held = self._held[place - self._cursor :]
+            self._cursor = place
+
+
+def _finding(rule: PatternRule, action: Action, start: int, end: int) -> Finding:
+    return Finding(
+        rule_id=rule.info.rule_id,
+        stage=Stage.OUTPUT,
+        action=action,
+        severity=rule.info.severity,
+        category=rule.info.category,
+        start=start,
+        end=end,
+    )

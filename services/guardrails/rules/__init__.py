@@ -1,0 +1,37 @@
+"""The rules that come with Parley, one file each. A file's `RULE` is the rule."""
+
+from services.guardrails.rule import PatternRule
+from services.guardrails.rules import (
+    banned_output_code_execution,
+    banned_output_destructive_shell,
+    banned_output_destructive_sql,
+    injection_fake_turn,
+    injection_ignore_previous,
+    injection_jailbreak,
+    injection_prompt_extraction,
+    injection_role_override,
+    injection_special_mode,
+    pii_email,
+    pii_payment_card,
+    pii_phone,
+    pii_us_ssn,
+    restore_placeholder,
+)
+
+PATTERN_RULES: tuple[PatternRule, ...] = (
+    banned_output_code_execution.RULE,
+    banned_output_destructive_shell.RULE,
+    banned_output_destructive_sql.RULE,
+    injection_fake_turn.RULE,
+    injection_ignore_previous.RULE,
+    injection_jailbreak.RULE,
+    injection_prompt_extraction.RULE,
+    injection_role_override.RULE,
+    injection_special_mode.RULE,
+    pii_email.RULE,
+    pii_payment_card.RULE,
+    pii_phone.RULE,
+    pii_us_ssn.RULE,
+    restore_placeholder.RULE,
+)
+"""All of them, sorted by id."""

@@ -1,0 +1,261 @@
+import base64
+import functools
+import itertools
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from services.guardrails.checks import Checks
+from services.guardrails.output_scanner import MAX_ANSWER_CHARACTERS, OutputContext
+from services.guardrails.policy import DEFAULT
+from services.guardrails.rules import PATTERN_RULES
+from services.guardrails.verdict import Action, Placeholder, Verdict
+from services.kit.errors import InputTooLarge
+
+OWN = OutputContext(
+    placeholders=(
+        Placeholder(placeholder="[REDACTED_EMAIL_1]", original="ada@lovelace.org"),
+        Placeholder(placeholder="[REDACTED_CARD_1]", original="4111 1111 1111 1111"),
+    ),
+    user_texts=("write to zoe@example.net",),
+)
+
+
+@functools.cache
+def checks():
+    return Checks(DEFAULT, PATTERN_RULES)
+
+
+def scan(pieces, context=OWN):
+    scanner = checks().scan_output(context)
+    steps = [step for piece in pieces for step in scanner.feed(piece)]
+    steps += scanner.end()
+    return "".join(step for step in steps if isinstance(step, str)), scanner.report()
+
+
+def released_after_each(pieces, context=OWN):
+    scanner = checks().scan_output(context)
+    for piece in pieces:
+        yield "".join(step for step in scanner.feed(piece) if isinstance(step, str))
+
+
+FRAGMENTS = st.sampled_from(
+    [
+        "DROP TABLE",
+        "drop",
+        " ta",
+        "ble",
+        "exec(",
+        ".exec(",
+        "exe",
+        "__import__ (",
+        "rm -rf /",
+        "rm -rf /tmp/x",
+        "chmod 777",
+        "elbat pord",
+        "qebc gnoyr",
+        "%64rop",
+        "&#32;table",
+        "\\x20",
+        base64.b64encode(b"now drop table x").decode(),
+        b"drop table".hex(),
+        "ZHJv",
+        "64 72 6f",
+        "4111 1111 1111 1111",
+        "4111",
+        " 1111",
+        "212-555-0123",
+        "+44 20 7946 0018",
+        "078-05-1120",
+        "ada@lovelace.org",
+        "bob@exam",
+        "ple.com",
+        "zoe@example.net",
+        "[REDACTED_EMAIL_1]",
+        "[REDACTED_",
+        "CARD_1]",
+        "[REDACTED_SSN_9]",
+        "\uff14\uff11\uff11\uff11",
+        "\u200b",
+        "\U000e0041",
+        "é",
+        "忽略",
+        "\u017f",
+        " ",
+        "\n",
+        ".",
+        ",",
+        "1",
+        "a",
+        "@",
+        "-",
+        "%",
+        "&",
+        "The answer is 42. ",
+        "e-mail",
+    ]
+)
+TEXTS = st.lists(FRAGMENTS | st.text(max_size=4), max_size=12).map("".join)
+
+
+@st.composite
+def cut_texts(draw):
+    text = draw(TEXTS)
+    cuts = sorted(draw(st.lists(st.integers(0, len(text)), max_size=16)))
+    return text, [text[a:b] for a, b in itertools.pairwise([0, *cuts, len(text)])]
+
+
+@settings(max_examples=400, deadline=None)
+@given(cut_texts())
+@example(("a 4111 1111 1111 1111 2 b", ["a 4111 1111 1111", " 1111 2", " b"]))
+@example(("x %64rop table y", ["x %", "64rop tab", "le y"]))
+def test_the_result_does_not_depend_on_the_cutting(cut):
+    text, pieces = cut
+    assert scan(pieces) == scan([text])
+
+
+@settings(max_examples=150, deadline=None)
+@given(TEXTS)
+def test_one_character_at_a_time_is_a_cutting_too(text):
+    assert scan(list(text)) == scan([text])
+
+
+@settings(max_examples=200, deadline=None)
+@given(cut_texts())
+def test_what_was_released_is_never_part_of_a_match(cut):
+    """At each moment the released text is a beginning of the result, so nothing is taken back."""
+    text, pieces = cut
+    whole, _ = scan([text])
+    so_far = ""
+    for released in released_after_each(pieces):
+        so_far += released
+        assert whole.startswith(so_far)
+
+
+@settings(max_examples=200, deadline=None)
+@given(cut_texts())
+def test_what_is_cached_holds_no_personal_data_of_the_user(cut):
+    _, report = scan(cut[1])
+    assert "ada@lovelace.org" not in report.cacheable_text
+    assert "zoe@example.net" not in report.cacheable_text
+
+
+@pytest.mark.parametrize(
+    "banned",
+    [
+        "DROP TABLE",
+        "delete\n table",
+        "TRUNCATE  TABLE",
+        "drop/* x */table",
+        "rm -rf /",
+        "rm -fr /*",
+        "sudo rm -r --no-preserve-root /",
+        "rm -rf /etc",
+        "chmod 777",
+        "chmod -R 0777",
+        "chown 777",
+        "exec(",
+        "__import__(",
+        "mkfs.ext4 /dev/sda",
+        "dd if=/dev/zero of=/dev/sda",
+        ":(){ :|:& };:",
+        "DR\u200bOP TABLE",
+        "\uff24\uff32\uff2f\uff30 TABLE",
+        "elbat pord",
+        "qebc gnoyr",
+        "%44rop%20table",
+        "&#100;rop table",
+        "drop\\x20table",
+        b"drop table".hex(),
+        "64 72 6f 70 20 74 61 62 6c 65",
+        base64.b64encode(b"drop table").decode(),
+        base64.b64encode(b"please do a drop table for me").decode().rstrip("="),
+    ],
+)
+def test_nothing_of_a_banned_text_is_shown(banned):
+    shown, report = scan([f"Sure: {banned} now"])
+    assert shown == "Sure: " or (shown == "Sure: sudo " and "sudo" in banned)
+    assert report.verdict is Verdict.BLOCK
+    assert "".join(released_after_each(list(f"Sure: {banned}"))) in ("Sure: ", "Sure: sudo ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "We drop the table of contents.",
+        "rm -rf /tmp/build",
+        "rm -r ./build",
+        "pattern.exec(text)",
+        "chmod 755 x",
+        "execute (now)",
+        "The exec (short for executive) spoke.",
+        "aGVsbG8gd29ybGQsIGhvdyBhcmUgeW91",
+        "100% sure & happy \\o/",
+        "version 1.2.3 of 2024-01-02",
+        "a[REDACTED_EMAIL_7] b",
+        "order 123456789012",
+    ],
+)
+def test_innocent_text_passes_whole(text):
+    assert scan(list(text))[0] == text
+    assert scan([text])[1].verdict is Verdict.ALLOW
+
+
+def test_personal_data_becomes_numbered_placeholders():
+    text = "Mail bob@example.com, BOB@example.com or eve@example.com; call 212-555-0123."
+    shown, report = scan([text], OutputContext())
+    assert shown == (
+        "Mail [REDACTED_EMAIL_1], [REDACTED_EMAIL_1] or [REDACTED_EMAIL_2]; "
+        "call [REDACTED_PHONE_1]."
+    )
+    assert report.verdict is Verdict.REDACT
+    assert [text[each.start : each.end] for each in report.findings] == [
+        "bob@example.com",
+        "BOB@example.com",
+        "eve@example.com",
+        "212-555-0123",
+    ]
+
+
+def test_new_values_are_numbered_after_those_of_the_user():
+    assert scan(["bob@example.com"])[0] == "[REDACTED_EMAIL_2]"
+
+
+def test_placeholders_are_turned_back_for_the_user_and_stay_in_the_cache():
+    shown, report = scan(list("To [REDACTED_EMAIL_1], not [REDACTED_EMAIL_9]."))
+    assert shown == "To ada@lovelace.org, not [REDACTED_EMAIL_9]."
+    assert report.cacheable_text == "To [REDACTED_EMAIL_1], not [REDACTED_EMAIL_9]."
+    assert report.verdict is Verdict.ALLOW
+
+
+def test_an_answer_may_repeat_what_the_user_sent():
+    shown, report = scan(["You are zoe@example.net or ada@lovelace.org."])
+    assert shown == "You are zoe@example.net or ada@lovelace.org."
+    assert report.cacheable_text == "You are [REDACTED_EMAIL_2] or [REDACTED_EMAIL_1]."
+    assert {each.action for each in report.findings} == {Action.RESTORE}
+
+
+def test_nothing_follows_a_block():
+    scanner = checks().scan_output(OutputContext())
+    scanner.feed("a DROP TABLE x ")
+    assert scanner.feed("more") == scanner.end() == []
+    assert scanner.blocking_finding.rule_id == "banned_output.destructive_sql"
+
+
+def test_prose_is_released_at_each_word_boundary():
+    prose = (
+        "The committee met on Tuesday to discuss 3 proposals, and after a long debate it chose "
+        "the second one; the chair said (with some relief) that it would cost 40% less. "
+    ) * 3
+    words = [word + " " for word in prose.split(" ")[:-1]]
+    held = sum(
+        released != word for released, word in zip(released_after_each(words), words, strict=True)
+    )
+    assert held <= len(words) * 0.1
+
+
+def test_an_endless_answer_is_refused():
+    scanner = checks().scan_output(OutputContext())
+    with pytest.raises(InputTooLarge):
+        scanner.feed("a " * (MAX_ANSWER_CHARACTERS // 2 + 1))

@@ -1,0 +1,149 @@
+"""Puts the semantic cache together. The only module that knows which classes are real."""
+
+import random
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import grpc
+import httpx
+from parley.semantic_cache.v1 import semantic_cache_service_pb2_grpc as pb_grpc
+from qdrant_client import AsyncQdrantClient
+
+from services.kit.clock import Clock, SystemClock
+from services.kit.health import Health
+from services.kit.peers import Peers
+from services.kit.server import StartRefused
+from services.kit.service import Register, ServiceDefinition
+from services.semantic_cache.cache import CacheLimits, SemanticCache
+from services.semantic_cache.edge_store import open_edge_store
+from services.semantic_cache.embedder import Embedder
+from services.semantic_cache.leases import LeaseStore, Leasing, MemoryLeases
+from services.semantic_cache.openai_embedder import OpenAIEmbedder
+from services.semantic_cache.policy import Policies, Policy
+from services.semantic_cache.qdrant_leases import QdrantLeases, ensure_lease_collection
+from services.semantic_cache.qdrant_store import open_qdrant_store
+from services.semantic_cache.servicer import SemanticCacheServicer
+from services.semantic_cache.settings import SemanticCacheSettings
+from services.semantic_cache.store import AnswerStore, StoreUnavailable
+from services.semantic_cache.upkeep import keeping_tidy
+from services.semantic_cache.verifier import RuleVerifier
+from services.semantic_cache.wordllama_embedder import WordLlamaEmbedder
+
+NAME = "semantic_cache"
+
+
+@asynccontextmanager
+async def open_semantic_cache(
+    settings: SemanticCacheSettings,
+    *,
+    clock: Clock | None = None,
+    store: AnswerStore | None = None,
+    embedder: Embedder | None = None,
+) -> AsyncIterator[Register]:
+    """
+    Open what the semantic cache needs and yield the function that registers it.
+
+    A test passes its own *clock*, *store* and *embedder*; production passes none. Raises
+    StartRefused if the store cannot be opened.
+    """
+    clock = clock or SystemClock()
+    async with AsyncExitStack() as stack:
+        embedder = embedder or await _open_embedder(settings, stack)
+        leases: LeaseStore = MemoryLeases()
+        if store is None:
+            try:
+                store, leases = await _open_stores(settings, embedder, stack)
+            except StoreUnavailable as error:
+                raise StartRefused(f"The semantic cache cannot start: {error}.") from error
+        cache = SemanticCache(
+            store=store,
+            embedder=embedder,
+            verifier=RuleVerifier(),
+            policies=_policies(settings),
+            limits=CacheLimits(
+                capacity=settings.capacity,
+                candidates=settings.candidates,
+                semantic_characters=settings.semantic_characters,
+                time_bound_ttl_seconds=settings.time_bound_ttl_seconds,
+            ),
+            clock=clock,
+            random=random.random,
+        )
+        servicer = SemanticCacheServicer(cache, Leasing(leases, clock))
+
+        def register(server: grpc.aio.Server) -> None:
+            pb_grpc.add_SemanticCacheServiceServicer_to_server(servicer, server)
+
+        await stack.enter_async_context(keeping_tidy(store, clock, seconds=settings.upkeep_seconds))
+        yield register
+
+
+async def _open_embedder(settings: SemanticCacheSettings, stack: AsyncExitStack) -> Embedder:
+    if settings.embedder == "wordllama":
+        return WordLlamaEmbedder()
+    return OpenAIEmbedder(
+        await stack.enter_async_context(httpx.AsyncClient()),
+        base_url=settings.openai_base_url,
+        api_key=settings.openai_api_key.get_secret_value(),
+        model=settings.openai_model,
+        dimension=settings.openai_dimension,
+        timeout_seconds=settings.openai_timeout_seconds,
+    )
+
+
+async def _open_stores(
+    settings: SemanticCacheSettings, embedder: Embedder, stack: AsyncExitStack
+) -> tuple[AnswerStore, LeaseStore]:
+    if settings.store == "edge":
+        edge = await stack.enter_async_context(
+            open_edge_store(
+                settings.data_dir / NAME / embedder.name,
+                dimension=embedder.dimension,
+                limit_seconds=settings.store_timeout_seconds,
+            )
+        )
+        return edge, MemoryLeases()
+    client = AsyncQdrantClient(
+        url=settings.qdrant_url,
+        grpc_port=settings.qdrant_grpc_port,
+        prefer_grpc=True,
+        api_key=settings.qdrant_api_key.get_secret_value() or None,
+        timeout=1,
+        check_compatibility=False,
+    )
+    store = await stack.enter_async_context(
+        open_qdrant_store(
+            client,
+            f"{settings.qdrant_collection}_{embedder.name}",
+            dimension=embedder.dimension,
+        )
+    )
+    lease_collection = f"{settings.qdrant_collection}_leases"
+    await ensure_lease_collection(client, lease_collection)
+    return store, QdrantLeases(client, lease_collection)
+
+
+def _policies(settings: SemanticCacheSettings) -> Policies:
+    return Policies(
+        default=Policy(
+            similarity_threshold=settings.similarity_threshold,
+            fallback_similarity_threshold=settings.fallback_similarity_threshold,
+            ttl_seconds=settings.ttl_seconds,
+            tenant_capacity=settings.tenant_capacity,
+            show_original_text=settings.show_original_text,
+        )
+    )
+
+
+@asynccontextmanager
+async def _open(*, peers: Peers, health: Health, clock: Clock) -> AsyncIterator[Register]:
+    async with open_semantic_cache(SemanticCacheSettings(), clock=clock) as register:
+        yield register
+
+
+semantic_cache = ServiceDefinition(
+    name=NAME,
+    proto_service_full_name="parley.semantic_cache.v1.SemanticCacheService",
+    default_port=50053,
+    open=_open,
+)

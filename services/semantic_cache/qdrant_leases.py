@@ -1,0 +1,86 @@
+"""Leases on a Qdrant server, shared by all replicas of the cache."""
+
+from qdrant_client import AsyncQdrantClient, models
+
+from services.semantic_cache.leases import Lease
+from services.semantic_cache.qdrant_store import reached
+
+
+class QdrantLeases:
+    """
+    A LeaseStore in a collection of its own, one point without a vector for each key.
+
+    Qdrant applies an upsert with a condition to one point as a whole, so of two replicas
+    that try at once one wins, and reading back tells which. Make the collection with
+    `ensure_lease_collection` first.
+    """
+
+    def __init__(self, client: AsyncQdrantClient, collection: str) -> None:
+        self._client = client
+        self._collection = collection
+
+    async def take(self, lease: Lease, *, now: float) -> Lease:
+        free = models.Filter(
+            should=[
+                models.FieldCondition(key="expire_time", range=models.Range(lte=now)),
+                models.FieldCondition(key="holder", match=models.MatchValue(value=lease.holder)),
+            ]
+        )
+        point = models.PointStruct(
+            id=lease.key,
+            vector={},
+            payload={
+                "holder": lease.holder,
+                "tenant_id": lease.tenant_id,
+                "expire_time": lease.expire_time,
+            },
+        )
+        await reached(
+            self._client.upsert(
+                self._collection,
+                [point],
+                wait=True,
+                ordering=models.WriteOrdering.STRONG,
+                update_filter=free,
+            )
+        )
+        records = await reached(
+            self._client.retrieve(
+                self._collection, [lease.key], consistency=models.ReadConsistencyType.ALL
+            )
+        )
+        if not records:
+            # Given back between the two calls; whoever asks next gets it.
+            return lease
+        payload = records[0].payload or {}
+        return Lease(
+            key=lease.key,
+            holder=payload["holder"],
+            tenant_id=payload["tenant_id"],
+            expire_time=payload["expire_time"],
+        )
+
+    async def give_back(self, lease: Lease) -> None:
+        own = models.Filter(
+            must=[
+                models.HasIdCondition(has_id=[lease.key]),
+                models.FieldCondition(key="holder", match=models.MatchValue(value=lease.holder)),
+                models.FieldCondition(
+                    key="tenant_id", match=models.MatchValue(value=lease.tenant_id)
+                ),
+            ]
+        )
+        await reached(
+            self._client.delete(
+                self._collection,
+                models.FilterSelector(filter=own),
+                wait=True,
+                ordering=models.WriteOrdering.STRONG,
+            )
+        )
+
+
+async def ensure_lease_collection(client: AsyncQdrantClient, collection: str) -> None:
+    """Make *collection* unless it is there. Raises StoreUnavailable."""
+    if not await reached(client.collection_exists(collection)):
+        await reached(client.create_collection(collection, vectors_config={}))

@@ -1,0 +1,91 @@
+"""What the semantic cache reads from its environment, once, at start."""
+
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from services.kit.settings import ParleySettings
+
+
+class SemanticCacheSettings(ParleySettings):
+    """Where answers are kept, for how long, and how near a question must be to get one."""
+
+    model_config = SettingsConfigDict(env_prefix="PARLEY_SEMANTIC_CACHE_")
+
+    store: Literal["edge", "qdrant"] = "edge"
+    """Where answers are kept. `edge`, the default, is Qdrant's engine in this process, in
+    the folder `semantic_cache` of PARLEY_DATA_DIR, which one process at a time can open.
+    `qdrant` is a server, which any number of caches can share."""
+
+    qdrant_url: str = "http://localhost:6333"
+    """Address of the Qdrant server. Its gRPC port is set on its own."""
+
+    qdrant_grpc_port: int = Field(default=6334, ge=1, le=65535)
+    """gRPC port of the Qdrant server. The default is Qdrant's own."""
+
+    qdrant_api_key: SecretStr = SecretStr("")
+    """API key of the Qdrant server. Empty, the default: it asks for none."""
+
+    qdrant_collection: str = "parley_answers"
+    """First part of the collection's name; the embedder's name follows, so that vectors of
+    two embedders never mix."""
+
+    store_timeout_seconds: float = Field(default=0.15, gt=0)
+    """Seconds that the store may take for a lookup before it counts as a miss. The default
+    is far less than a model takes to answer."""
+
+    embedder: Literal["wordllama", "openai"] = "wordllama"
+    """What turns texts into vectors. `wordllama`, the default, needs no network and about
+    25 µs a text. `openai` asks an endpoint that speaks OpenAI's embeddings API."""
+
+    openai_base_url: str = "https://api.openai.com/v1"
+    """Address of that endpoint, up to and with its version."""
+
+    openai_api_key: SecretStr = SecretStr("")
+    """API key of that endpoint."""
+
+    openai_model: str = "text-embedding-3-small"
+    """Model of that endpoint."""
+
+    openai_dimension: int = Field(default=1536, ge=8, le=4096)
+    """Length of that model's vectors. The default is that of text-embedding-3-small."""
+
+    openai_timeout_seconds: float = Field(default=0.2, gt=0)
+    """Seconds that the endpoint may take before a lookup goes on with exact hits only."""
+
+    similarity_threshold: float = Field(default=0.92, ge=0, le=1)
+    """Cosine from which a stored question is looked at, 0 to 1. What is nearer must pass
+    the verifier as well, so this bounds work rather than errors."""
+
+    fallback_similarity_threshold: float = Field(default=0.85, ge=0, le=1)
+    """The same while no model can be reached."""
+
+    ttl_seconds: float = Field(default=3600.0, gt=0)
+    """Seconds that an answer may be given. The default is one hour, shortened by up to 10 %
+    at random so that answers made together do not all expire together."""
+
+    time_bound_ttl_seconds: float = Field(default=0.0, ge=0)
+    """The same for questions and answers about now, such as prices or the weather. 0, the
+    default, does not keep them."""
+
+    tenant_capacity: int = Field(default=10_000, ge=4)
+    """Entries that one tenant may have. Above it the oldest quarter goes."""
+
+    capacity: int = Field(default=100_000, ge=4)
+    """Entries of all tenants together. Above it the oldest quarter goes. The default keeps
+    a lookup under 2 ms and the store under 1 GB."""
+
+    candidates: int = Field(default=5, ge=1, le=50)
+    """Nearest entries that one lookup verifies at most."""
+
+    semantic_characters: int = Field(default=2_000, ge=1)
+    """Longer texts are matched exactly only, since one vector says too little about them."""
+
+    show_original_text: bool = False
+    """Whether hits and explanations show the text that an answer was written for. Off by
+    default: it may be another user's."""
+
+    upkeep_seconds: float = Field(default=5.0, gt=0)
+    """Seconds between rounds that remove expired entries and write what is pending to disk.
+    What was stored since the last round may be lost in a power cut, not in a crash."""

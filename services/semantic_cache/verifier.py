@@ -1,0 +1,61 @@
+"""Decides whether the answer to one question serves another one too."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from services.semantic_cache import lexicon, rules
+from services.semantic_cache.question import missing, question_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a verifier thinks of one candidate."""
+
+    probability: float
+    """That one answer serves both texts, 0 to 1; 0 where a rule refuses."""
+
+    refusal: str
+    """Why a rule refuses, as `number_changed`; empty if none does."""
+
+    features: Mapping[str, float] = field(default_factory=dict)
+    """What the verdict rests on, by name."""
+
+
+class Verifier(Protocol):
+    """Judges a candidate that is near. It is symmetric in its two texts."""
+
+    def verify(self, asked: str, stored: str, similarity: float) -> Verdict:
+        """Return the verdict on the *stored* text for the *asked* one, of cosine *similarity*."""
+        ...
+
+
+class RuleVerifier:
+    """
+    Accepts a candidate that no rule refuses and whose topics are the same words.
+
+    It knows no synonyms, so it lets few paraphrases through and hardly a wrong one.
+    """
+
+    def verify(self, asked: str, stored: str, similarity: float) -> Verdict:
+        one, other = question_of(asked), question_of(stored)
+        refusal = rules.refusal_of(one, other)
+        only_asked = _topics(missing(one.content, other.content))
+        only_stored = _topics(missing(other.content, one.content))
+        if not refusal and only_asked and only_stored:
+            refusal = "word_changed"
+        if not refusal and len(only_asked) + len(only_stored) > 1:
+            refusal = "word_added"
+        return Verdict(
+            probability=0.0 if refusal else similarity,
+            refusal=refusal,
+            features={
+                "similarity": similarity,
+                "only_asked": float(len(only_asked)),
+                "only_stored": float(len(only_stored)),
+            },
+        )
+
+
+def _topics(words: list[str]) -> list[str]:
+    return [word for word in words if word not in lexicon.POLITE_WORDS]

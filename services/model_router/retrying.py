@@ -11,6 +11,15 @@ from services.model_router.failures import ProviderError, Treatment
 from services.model_router.policy import RouterPolicy
 
 
+def pause_seconds(
+    policy: RouterPolicy, number: int, draw: random.Random, at_least_seconds: float = 0.0
+) -> float:
+    """Return the pause before the retry of that *number*, from 1, jitter included."""
+    doubled = policy.first_pause_seconds * 2.0 ** (number - 1)
+    pause = max(min(doubled, policy.max_pause_seconds), at_least_seconds)
+    return pause + draw.uniform(0, policy.jitter_seconds)
+
+
 class PauseBetweenTries(wait_base):
     """
     Twice as long each time, plus jitter; longer if the provider asks for it.
@@ -23,14 +32,11 @@ class PauseBetweenTries(wait_base):
         self._draw = draw
 
     def __call__(self, retry_state: RetryCallState) -> float:
-        policy = self._policy
         error = _error(retry_state)
         if error is not None and error.treatment is Treatment.OTHER_KEY:
             return 0.0
-        doubled = policy.first_pause_seconds * 2.0 ** (retry_state.attempt_number - 1)
-        pause = min(doubled, policy.max_pause_seconds)
         asked = error.failure.retry_after_seconds if error is not None else None
-        return max(pause, asked or 0.0) + self._draw.uniform(0, policy.jitter_seconds)
+        return pause_seconds(self._policy, retry_state.attempt_number, self._draw, asked or 0.0)
 
 
 class StopAtDeadline(stop_base):

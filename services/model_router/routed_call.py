@@ -37,7 +37,7 @@ from services.model_router.provider import (
     TextDelta,
     ToolCallDone,
 )
-from services.model_router.retrying import PauseBetweenTries, StopAtDeadline
+from services.model_router.retrying import PauseBetweenTries, StopAtDeadline, pause_seconds
 from services.model_router.routes import Permit, Routes
 
 Emit: TypeAlias = Callable[[RouterEvent], Awaitable[None]]
@@ -105,7 +105,11 @@ class RoutedCall:
                     failure = caught
                 await self._cancel_all()
                 await self._report(emit)
-                await emit(self._switch_after(failure))
+                switched = self._switch_after(failure)
+                pause = self._pause_before(switched)
+                await emit(switched)
+                if pause:
+                    await self._means.sleep(pause)
                 announced = True
         finally:
             await self._cancel_all()
@@ -288,6 +292,22 @@ class RoutedCall:
             reason=failure.kind.value,
             restarts=restarts,
         )
+
+    def _pause_before(self, switched: Switched) -> float:
+        """
+        Return how long to wait: the route that broke is not asked again at once.
+
+        Raises ProviderUnavailable when there is no time or no budget for that.
+        """
+        if switched.from_model != switched.to_model:
+            return 0.0
+        means = self._means
+        pause = pause_seconds(means.policy, self._switches, means.draw)
+        fits = means.clock.monotonic() + pause < self._deadline
+        if not fits or not means.retry_budget.take():
+            metadata = {"provider": switched.to_provider, "kind": switched.reason}
+            raise unavailable(self._plan, metadata)
+        return pause
 
     def _restarts_after_break(self, step: Step, failure: ProviderError) -> bool:
         """Return whether the answer starts again. Raises ProviderUnavailable if it fails."""

@@ -140,6 +140,8 @@ class MessagesDecoder:
                 raise ValueError("arguments that are no JSON")
 
     def _finished(self) -> Finished:
+        if self._finish is FinishReason.LENGTH:
+            self._calls.clear()  # The limit may end a call without closing it.
         if self._finish is None or self._calls:
             raise ProviderError(FailureKind.CUT)
         self._done = True

@@ -28,6 +28,7 @@ from services.model_router.providers.anthropic_provider import AnthropicProvider
 from services.model_router.providers.openai_provider import OpenAIProvider
 from services.model_router.providers.simulated import SimulatedBehaviour, SimulatedProvider
 from services.model_router.providers.simulated_answers import Script
+from services.model_router.reload import ConfigFile
 from services.model_router.routed_call import Means
 from services.model_router.router import Router
 from services.model_router.routes import Routes
@@ -56,7 +57,8 @@ async def open_model_router(
     async with AsyncExitStack() as stack:
         if providers is None:
             providers = dict(_providers(config, settings, stack))
-        catalogue = _catalogue(config, settings, providers)
+        usable = providers
+        catalogue = _catalogue(config, settings, usable)
         load_vocabulary(catalogue.group("").links[0].model.traits.name)
         router = Router(
             catalogue,
@@ -85,6 +87,16 @@ async def open_model_router(
             prices,
             unknown_price=_unknown_price(settings),
         )
+        if settings.config_path is not None:
+            file = ConfigFile(
+                settings.config_path,
+                config,
+                router,
+                lambda changed: _catalogue(changed, settings, usable),
+            )
+            watching = asyncio.create_task(file.watch())
+            stack.push_async_callback(asyncio.wait, [watching])
+            stack.callback(watching.cancel)
         servicer = ModelRouterServicer(
             router,
             default_deadline_seconds=settings.default_deadline_seconds,

@@ -12,7 +12,6 @@ from services.guardrails.stream_plan import max_hold_characters
 from services.guardrails.verdict import Action, Finding, Stage
 from services.kit.clock import Clock
 
-
 _SAMPLE = (
     "The committee, which met in 2024, chose (with 12 votes) the second proposal; see "
     'https://example.com/minutes?id=7 or call 555-0100: it\'s "cheaper" by 40%, they said. '

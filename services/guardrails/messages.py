@@ -6,6 +6,7 @@ from google.protobuf.duration_pb2 import Duration
 from parley.chat.v1 import chat_pb2
 from parley.guardrails.v1 import guardrails_service_pb2 as pb
 
+from services.guardrails.answer_format import AnswerFormat, AnswerFormatType
 from services.guardrails.checks import InputReport, InputText
 from services.guardrails.guardrails import Audit, ListedRule
 from services.guardrails.output_scanner import OutputContext, OutputReport, Step
@@ -28,6 +29,10 @@ def output_context(message: pb.OutputContext) -> OutputContext:
         placeholders=tuple(
             Placeholder(placeholder=each.placeholder, original=each.original)
             for each in message.placeholders
+        ),
+        answer_format=AnswerFormat(
+            type=AnswerFormatType(message.response_format.type),
+            json_schema=message.response_format.json_schema,
         ),
         user_texts=tuple(message.user_texts),
     )
@@ -60,6 +65,7 @@ def output_response(
         text="".join(step for step in steps if isinstance(step, str)),
         cacheable_text=report.cacheable_text,
         findings=map(finding_message, report.findings),
+        format_error=report.format_error,
         audit=_audit(audit),
     )
 
@@ -87,6 +93,7 @@ def completed_message(report: OutputReport, audit: Audit) -> pb.ScanOutputRespon
         completed=pb.ScanOutputResponse.Completed(
             verdict=pb.Verdict.ValueType(report.verdict),
             cacheable_text=report.cacheable_text,
+            format_error=report.format_error,
             audit=_audit(audit),
             findings=map(finding_message, report.findings),
         )

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
+from services.guardrails.answer_format import AnswerFormat
 from services.guardrails.arbiter import Arbiter
 from services.guardrails.folded_tail import FoldedTail
 from services.guardrails.matching import Hit
@@ -28,6 +29,8 @@ class OutputContext:
     placeholders: tuple[Placeholder, ...] = ()
     """Placeholders to turn back for this user. None: they stay."""
 
+    answer_format: AnswerFormat = AnswerFormat()
+
     user_texts: tuple[str, ...] = ()
     """What the user sent, so that an answer may repeat the user's own data."""
 
@@ -41,6 +44,9 @@ class OutputReport:
     """The released text, but with a placeholder for each piece of personal data."""
 
     findings: tuple[Finding, ...]
+    format_error: str
+    """Why the answer breaks its form; empty if it does not, or if it was blocked."""
+
     normalized_text_sha256: str
     """Hash of the folded answer, up to the end of a match that blocked."""
 
@@ -65,6 +71,8 @@ class OutputScanner:
     """
 
     def __init__(self, plan: StreamPlan, context: OutputContext) -> None:
+        """Begin. Raises InvalidArgument if the answer's format asks for an unusable schema."""
+        context.answer_format.require_valid()
         self._plan = plan
         self._context = context
         self._tail = FoldedTail()
@@ -76,6 +84,7 @@ class OutputScanner:
         self._cacheable: list[str] = []
         self._findings: list[Finding] = []
         self._digest = hashlib.sha256()
+        self._written: list[str] = []
         self.blocking_finding: Finding | None = None
         """The finding that ended the answer, if one did."""
 
@@ -90,6 +99,8 @@ class OutputScanner:
         tail = self._tail
         tail.append(text)
         self._held += text
+        if self._context.answer_format.is_json:
+            self._written.append(text)
         if tail.place(len(tail.data)) > MAX_ANSWER_CHARACTERS:
             raise InputTooLarge(
                 f"The answer is longer than {MAX_ANSWER_CHARACTERS} characters: ask for less."
@@ -108,9 +119,17 @@ class OutputScanner:
             verdict=strictest(self._findings),
             cacheable_text="".join(self._cacheable),
             findings=tuple(self._findings),
+            format_error=self._format_error(),
             normalized_text_sha256=self._digest.hexdigest(),
             failed_rule_ids=tuple(sorted(self._arbiter.failed_rule_ids)),
         )
+
+    def _format_error(self) -> str:
+        # What the model wrote is judged, not what is shown: a placeholder that stands for a
+        # number would make a good answer bad, and only the model can repair its own.
+        if self.blocking_finding is not None:
+            return ""
+        return self._context.answer_format.error("".join(self._written))
 
     def _settle(self, limit: int) -> list[Step]:
         """Let all matches that begin before *limit* take effect, and release up to it."""

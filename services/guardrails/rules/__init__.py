@@ -11,11 +11,15 @@ from services.guardrails.rules import (
     injection_prompt_extraction,
     injection_role_override,
     injection_special_mode,
+    pii_date_of_birth,
     pii_email,
+    pii_iban,
+    pii_ip_address,
     pii_payment_card,
     pii_phone,
     pii_us_ssn,
     restore_placeholder,
+    secret_api_key,
 )
 
 PATTERN_RULES: tuple[PatternRule, ...] = (
@@ -28,10 +32,14 @@ PATTERN_RULES: tuple[PatternRule, ...] = (
     injection_prompt_extraction.RULE,
     injection_role_override.RULE,
     injection_special_mode.RULE,
+    pii_date_of_birth.RULE,
     pii_email.RULE,
+    pii_iban.RULE,
+    pii_ip_address.RULE,
     pii_payment_card.RULE,
     pii_phone.RULE,
     pii_us_ssn.RULE,
     restore_placeholder.RULE,
+    secret_api_key.RULE,
 )
 """All of them, sorted by id."""

@@ -16,7 +16,7 @@ _MAX_DIGITS = 15
 
 
 def _dialable(candidate: str) -> Span | None:
-    if _looks_like_a_date(candidate):
+    if any(looks(candidate) for looks in _OTHER_NOTATIONS):
         return None
     digits = sum(each.isdigit() for each in candidate)
     if not _MIN_DIGITS <= digits <= _MAX_DIGITS + 6:
@@ -33,12 +33,27 @@ def _dialable(candidate: str) -> Span | None:
 
 
 def _looks_like_a_date(candidate: str) -> bool:
-    """Whether it is written as a date with a year of four digits, as 2024-01-02 or 2.1.2024."""
+    """Whether it begins with a date whose year has four digits, as 2024-01-02 or 2.1.2024."""
     parts = candidate.translate(_DATE_SEPARATORS).split()
-    if len(parts) != 3 or not all(part.isdigit() for part in parts):
+    if len(parts) < 3 or not all(part.isdigit() for part in parts[:3]):
         return False
-    first, second, third = map(len, parts)
+    first, second, third = map(len, parts[:3])
     return second <= 2 and sorted((first, third)) in ([1, 4], [2, 4])
+
+
+def _looks_like_an_address(candidate: str) -> bool:
+    """Whether it is written as an address of the Internet Protocol, as 10.218.6.131."""
+    parts = candidate.split(".")
+    return len(parts) == 4 and all(part.isdigit() and int(part) < 256 for part in parts)
+
+
+def _looks_like_a_us_ssn(candidate: str) -> bool:
+    """Whether it is written as a social security number, also one that is not assignable."""
+    parts = candidate.split("-")
+    return [len(part) for part in parts if part.isdigit()] == [3, 2, 4]
+
+
+_OTHER_NOTATIONS = (_looks_like_a_date, _looks_like_an_address, _looks_like_a_us_ssn)
 
 
 def _is_valid(number: str, region: str | None) -> bool:

@@ -139,3 +139,24 @@ async def test_rules_are_counted(stub):
     assert (hit.run_count, hit.hit_count, hit.block_count) == (1, 1, 1)
     assert counts["pii.email"].run_count == 1
     assert counts["pii.email"].hit_count == 0
+
+
+async def test_a_malformed_answer_is_reported_with_both_methods(stub):
+    context = pb.OutputContext(
+        response_format=chat_pb2.ResponseFormat(type=chat_pb2.RESPONSE_FORMAT_TYPE_JSON_OBJECT)
+    )
+    whole = await stub.CheckOutput(pb.CheckOutputRequest(context=context, text="no"), timeout=5)
+    responses = await scan(stub, "n", "o", context=context)
+    assert whole.format_error == responses[-1].completed.format_error
+    assert whole.format_error.startswith("The answer is not JSON")
+
+
+async def test_an_unusable_schema_is_refused(stub):
+    context = pb.OutputContext(
+        response_format=chat_pb2.ResponseFormat(
+            type=chat_pb2.RESPONSE_FORMAT_TYPE_JSON_SCHEMA, json_schema='{"type": "nope"}'
+        )
+    )
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await scan(stub, "{}", context=context)
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT

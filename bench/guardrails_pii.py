@@ -1,0 +1,71 @@
+"""
+How well do the PII rules find what they look for? `python -m bench.guardrails_pii`
+
+Reads presidio_research/generated_large.json (microsoft/presidio-research, MIT) from the
+folder PARLEY_BENCH_DATA. A finding counts if it overlaps a gold span of its type; texts
+are synthetic, from templates and fake identities.
+"""
+
+import json
+from collections import Counter
+
+from bench.guardrails_data import data_folder
+from services.guardrails.policy import DEFAULT
+from services.guardrails.rules import PATTERN_RULES
+from services.guardrails.text_plan import TextPlan
+from services.guardrails.verdict import Stage
+
+GOLD = {
+    "CREDIT_CARD": "pii.payment_card",
+    "EMAIL_ADDRESS": "pii.email",
+    "US_SSN": "pii.us_ssn",
+    "IBAN_CODE": "pii.iban",
+    "IP_ADDRESS": "pii.ip_address",
+    "PHONE_NUMBER": "pii.phone",
+}
+
+
+Span = tuple[str, int, int]
+"""A rule's id, the first character and one past the last."""
+
+
+def overlaps(one: Span, others: list[Span]) -> bool:
+    """Whether *one* shares a character with one of *others* of the same rule."""
+    return any(one[0] == each[0] and one[1] < each[2] and each[1] < one[2] for each in others)
+
+
+def main() -> None:
+    path = data_folder() / "presidio_research" / "generated_large.json"
+    rows = json.loads(path.read_text())
+    rules = [rule for rule in PATTERN_RULES if rule.info.category == "pii"]
+    plan = TextPlan([(rule, DEFAULT.action(rule.info, Stage.INPUT)) for rule in rules])
+    right: Counter[str] = Counter()
+    wrong: Counter[str] = Counter()
+    missed: Counter[str] = Counter()
+    for row in rows:
+        gold = [
+            (GOLD[span["entity_type"]], span["start_position"], span["end_position"])
+            for span in row["spans"]
+            if span["entity_type"] in GOLD
+        ]
+        found = [
+            (each.hit.rule.info.rule_id, each.start, each.end)
+            for each in plan.find(row["full_text"]).found
+        ]
+        for each in found:
+            (right if overlaps(each, gold) else wrong)[each[0]] += 1
+        for each in gold:
+            missed[each[0]] += not overlaps(each, found)
+    _show(
+        f"{len(rows)} texts\n{'rule':18} {'right':>6} {'wrong':>6} {'missed':>6} precision recall"
+    )
+    for rule_id in GOLD.values():
+        hits = right[rule_id]
+        precision = hits / max(hits + wrong[rule_id], 1)
+        recall = hits / max(hits + missed[rule_id], 1)
+        counts = f"{hits:6} {wrong[rule_id]:6} {missed[rule_id]:6}"
+        _show(f"{rule_id:18} {counts} {precision:9.3f} {recall:6.3f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+import functools
+
+import pytest
+
+from services.guardrails.checks import Checks, InputText
+from services.guardrails.policy import DEFAULT
+from services.guardrails.rules import PATTERN_RULES
+
+
+@functools.cache
+def checks():
+    return Checks(DEFAULT, [rule for rule in PATTERN_RULES if rule.label])
+
+
+def redact(text):
+    return checks().check_input([InputText(text=text)]).texts[0].text
+
+
+@pytest.mark.parametrize(
+    ("value", "label"),
+    [
+        ("4111111111111111", "CARD"),
+        ("4111-1111-1111-1111", "CARD"),
+        ("3782 822463 10005", "CARD"),
+        ("30569309025904", "CARD"),
+        ("6011111111111117", "CARD"),
+        ("4222222222222", "CARD"),
+        ("078-05-1120", "SSN"),
+        ("GB82 WEST 1234 5698 7654 32", "IBAN"),
+        ("DE89370400440532013000", "IBAN"),
+        ("192.168.0.17", "IP"),
+        ("2001:db8::8a2e:370:7334", "IP"),
+        ("+44 20 7946 0018", "PHONE"),
+        ("(212) 555-0123", "PHONE"),
+        ("+49 30 901820", "PHONE"),
+        ("first.last+tag@mail.example.co.uk", "EMAIL"),
+        ("m\u00fcller@example.de", "EMAIL"),
+        ("sk-proj-a8Fj29dkL0qWzX7vB3nM5tYp", "API_KEY"),
+        ("AKIAIOSFODNN7EXAMPLE", "API_KEY"),
+        ("ghp_16C7e42F292c6912E7710c838347Ae178B4a", "API_KEY"),
+    ],
+)
+def test_a_value_is_redacted_whole(value, label):
+    assert redact(f"It is {value}, ok") == f"It is [REDACTED_{label}_1], ok"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "4111 1111 1111 1112",  # check digit
+        "1234567812345670",  # no issuer
+        "000-12-3456 and 666-12-3456 and 900-12-3456 and 123-00-4567 and 123-45-0000",
+        "DE89370400440532013001",  # check digits
+        "version 1.2.3.4.5",
+        "999.1.1.1",
+        "2024-01-02 and 02.01.2024",
+        "order 12345678",
+        "user@localhost",
+        "api_key = your-api-key-goes-here-please",
+        "12:30:45",
+        "std::vector",
+    ],
+)
+def test_what_only_looks_like_one_stays(text):
+    assert redact(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        ("my ssn is 078051120.", "my ssn is [REDACTED_SSN_1]."),
+        ("born on 2 May 1990 in Rome", "born on [REDACTED_DATE_OF_BIRTH_1] in Rome"),
+        ("DOB: 1990-05-02", "DOB: [REDACTED_DATE_OF_BIRTH_1]"),
+        ("the ssn of 078051120 years", "the ssn of 078051120 years"),
+        ("4111 1111 1111 1111 212-555-0123", "[REDACTED_CARD_1] [REDACTED_PHONE_1]"),
+    ],
+)
+def test_context_counts(text, redacted):
+    assert redact(text) == redacted

@@ -6,6 +6,7 @@ from services.cli import (
     chat,
     demo,
     health,
+    models,
     serve,
     settings,
     up,
@@ -24,6 +25,7 @@ app.command()(chat.chat)
 app.command()(demo.demo)
 app.command()(health.health)
 app.command()(settings.settings)
+app.add_typer(models.app, name="models")
 
 if __name__ == "__main__":
     app()

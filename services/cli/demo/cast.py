@@ -32,13 +32,15 @@ class Cast:
                     self._show(event)
         if not quiet:
             self.console.print()
-            self.console.print(f"  {summary_of(stream)}", style="dim")
+            self.console.print(f"  {summary_of(stream)}", style="dim", soft_wrap=True)
         return stream
 
     def _show(self, event: pb.ChatResponse) -> None:
         match event.WhichOneof("event"):
             case "delta":
-                self.console.print(event.delta.text, end="", markup=False, style="green")
+                self.console.print(
+                    event.delta.text, end="", markup=False, style="green", soft_wrap=True
+                )
             case "intervention":
                 finding = event.intervention.finding
                 action = chat_pb2.Action.Name(finding.action).removeprefix("ACTION_").lower()

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 import typer
 import uvloop
-from parley_client import Parley
+from parley_client import Parley, ParleyError
+from rich.markup import escape
 
 from services.cli.console import console, error_console
 from services.cli.demo.cast import Cast
@@ -23,15 +24,19 @@ def demo() -> None:
     with tempfile.TemporaryDirectory(prefix="parley-demo-") as folder, _environment(folder):
         log.configure("error")
         try:
-            uvloop.run(_play())
+            failed = uvloop.run(_play())
         except StartRefused as error:
             error_console.print(f"[red]{error}[/red]")
             raise typer.Exit(2) from None
+    if failed:
+        raise typer.Exit(1)
 
 
-async def _play() -> None:
+async def _play() -> int:
+    """Play all scenes and return how many failed."""
     from services.cli.catalogue import SERVICES  # Costs a second that other commands save.
 
+    failed = 0
     console.rule("[bold]Parley[/bold]")
     with console.status("Starting six services in one process ..."):
         host = Host(SERVICES, ServerSettings())
@@ -46,12 +51,17 @@ async def _play() -> None:
             for number, scene in enumerate(SCENES, 1):
                 console.print()
                 console.rule(f"{number} · {scene.title}", align="left", style="cyan")
-                await scene.play(cast)
+                try:
+                    await scene.play(cast)
+                except ParleyError as error:
+                    failed += 1
+                    console.print(f"[red]{error.code.name}[/red] {escape(str(error))}")
         console.print()
         console.rule("[bold]That was Parley[/bold]")
         console.print('Next: [bold]parley serve[/bold], then [bold]parley chat "Hello"[/bold].')
     finally:
         await host.__aexit__(None, None, None)
+    return failed
 
 
 @contextmanager

@@ -64,7 +64,7 @@ async def an_injection(cast: Cast) -> None:
     try:
         await cast.ask(text, quiet=True)
     except ParleyError as error:
-        cast.console.print(f"[red]  {error.code.name}[/red] {escape(str(error))}")
+        cast.console.print(f"[red]  {error.code.name}[/red] {escape(str(error))}", soft_wrap=True)
 
 
 async def a_secret(cast: Cast) -> None:
@@ -82,7 +82,9 @@ async def a_secret(cast: Cast) -> None:
         timeout=_TIMEOUT_SECONDS,
     )
     await cast.ask(text)
-    cast.console.print(f"  The model saw: {escape(checked.texts[0].text)}", style="dim")
+    cast.console.print(
+        f"  The model saw: {escape(checked.texts[0].text)}", style="dim", soft_wrap=True
+    )
 
 
 async def an_experiment(cast: Cast) -> None:
@@ -104,7 +106,9 @@ async def an_experiment(cast: Cast) -> None:
     counts = Counter([await arm_of(user) for user in range(USERS)])
     for version, count in sorted(counts.items()):
         bar = "█" * round(count / USERS * 50)
-        cast.console.print(f"  {version}  [cyan]{bar}[/cyan] {count} of {USERS} users")
+        cast.console.print(
+            f"  {version}  [cyan]{bar}[/cyan] {count} of {USERS} users", soft_wrap=True
+        )
 
 
 async def a_fallback(cast: Cast) -> None:
@@ -145,6 +149,7 @@ async def the_bill(cast: Cast) -> None:
     stub: accounting_grpc.AccountingServiceAsyncStub = accounting_grpc.AccountingServiceStub(
         cast.peers.channel("accounting")
     )
+    await _until_booked(stub)
     for title, grouping in (
         ("user", accounting_pb2.COST_GROUPING_USER),
         ("model", accounting_pb2.COST_GROUPING_MODEL),
@@ -155,7 +160,7 @@ async def the_bill(cast: Cast) -> None:
             ),
             timeout=_TIMEOUT_SECONDS,
         )
-        table = Table(title, "chats", "from cache", "cost", "saved", title_justify="left")
+        table = Table(title, "chats", "from cache", "cost", "saved")
         for group in (*summary.groups, summary.total):
             table.add_row(
                 group.name or "all",
@@ -173,6 +178,19 @@ async def the_health(cast: Cast) -> None:
     for name, state in zip(SERVICES, states, strict=True):
         colour = "green" if state == "SERVING" else "red"
         cast.console.print(f"  [{colour}]●[/{colour}] {name:<16} {state}")
+
+
+async def _until_booked(stub: accounting_grpc.AccountingServiceAsyncStub) -> None:
+    """Wait until the books stand still: turns are booked a moment after their answer."""
+    before = -1
+    for _ in range(_TRIES):
+        summary = await stub.GetCostSummary(
+            accounting_pb2.GetCostSummaryRequest(tenant_id="default"), timeout=_TIMEOUT_SECONDS
+        )
+        if summary.total.request_count == before:
+            return
+        before = summary.total.request_count
+        await asyncio.sleep(0.3)
 
 
 async def _until_cached(cast: Cast, question: str) -> None:

@@ -55,6 +55,7 @@ class Books:
     ) -> None:
         self._meters = meters
         self._limits = limits
+        self._resolved: dict[str, Limits] = {}
         self._defaults = defaults
         self._turns = turns
         self._by_reservation = {
@@ -71,7 +72,11 @@ class Books:
 
     def limits(self, key: SubjectKey) -> Limits:
         """Return the limits that hold for *key*: its own, a default that was set, the policy's."""
-        return resolve(key, lambda each: self._limits.get(each.text), self._defaults)
+        found = self._resolved.get(key.text)
+        if found is None:
+            found = resolve(key, lambda each: self._limits.get(each.text), self._defaults)
+            self._resolved[key.text] = found
+        return found
 
     def meter(self, key: SubjectKey) -> Meter:
         """Return the meter of *key*. Whoever changes it says so by `meter_changed`."""

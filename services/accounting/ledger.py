@@ -83,11 +83,15 @@ class Entry:
         """The account that is credited."""
         return f"provider/{self.provider}" if self.provider else "provider/none"
 
-    def hash_after(self, previous_hash: bytes) -> bytes:
-        """Return SHA-256 over the hash before and every field, in a form without ambiguity."""
+    def hash_after(self, previous_hash: bytes, sequence: int) -> bytes:
+        """
+        Return the hash that the entry has at the place *sequence*, behind *previous_hash*.
+
+        It is SHA-256 over the hash before and every field, in a form without ambiguity.
+        """
         usage = self.usage
         fields = [
-            self.sequence,
+            sequence,
             self.tenant_id,
             self.request_id,
             self.attempt_number,
@@ -131,9 +135,10 @@ class StreamHead:
 
 def append(head: StreamHead, entry: Entry) -> tuple[StreamHead, Entry]:
     """Return *entry* chained behind *head*, and the new head."""
-    numbered = replace(entry, sequence=head.sequence + 1)
-    chained = replace(numbered, row_hash=numbered.hash_after(head.row_hash))
-    return replace(head, sequence=chained.sequence, row_hash=chained.row_hash), chained
+    sequence = head.sequence + 1
+    row_hash = entry.hash_after(head.row_hash, sequence)
+    chained = replace(entry, sequence=sequence, row_hash=row_hash)
+    return StreamHead(tenant_id=head.tenant_id, sequence=sequence, row_hash=row_hash), chained
 
 
 class FaultKind(StrEnum):
@@ -178,7 +183,7 @@ class ChainCheck:
             gap = range(self._sequence + 1, entry.sequence)
             self._missing += gap
             # After a gap the hash before is not known, so the row cannot be judged.
-            if not gap and entry.hash_after(self._hash) != entry.row_hash:
+            if not gap and entry.hash_after(self._hash, entry.sequence) != entry.row_hash:
                 self._unclear.append((entry, self._hash))
             # Go on from what is stored: a fault is named once, not with all that follow.
             self._sequence = entry.sequence
@@ -206,7 +211,7 @@ class ChainCheck:
         before = {previous for _, previous in self._unclear}
         before |= {other.row_hash for other, _ in self._unclear}
         for other, _ in self._unclear:
-            moved = replace(entry, sequence=other.sequence)
-            if any(moved.hash_after(previous) == entry.row_hash for previous in before):
+            place = other.sequence
+            if any(entry.hash_after(previous, place) == entry.row_hash for previous in before):
                 return None if other.sequence == entry.sequence else FaultKind.REORDERED
         return FaultKind.CHANGED

@@ -185,13 +185,13 @@ def _read(
     turns = _read_turns(connection, needs)
     subjects = {turn.subject for turn in turns.values()}
     subjects |= {need.subject for need in needs if need.subject is not None}
-    keys = {key for subject in subjects for key in keys_of(subject)}
-    texts = {key.text for key in keys}
+    keys = {key.text: key for subject in subjects for key in keys_of(subject)}
+    texts = set(keys)
     meters = {
         row.key_text: rows.meter_of(row)
         for row in connection.execute(_METERS, {"keys": list(texts)})
     }
-    texts |= {default.text for key in keys for default in defaults_of(key)}
+    texts |= {default.text for key in keys.values() for default in defaults_of(key)}
     limits = {
         key_text: rows.limits_of(limits_json)
         for key_text, limits_json in connection.execute(_LIMITS, {"keys": list(texts)})

@@ -1,7 +1,8 @@
 """Whom spending belongs to: the suite, an organisation, a team, a user, a key."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 
 from services.kit.errors import FieldViolation, InvalidArgument
 
@@ -9,6 +10,7 @@ EVERYONE = "*"
 """The subject id that stands for the default of a level."""
 
 MAX_ID_CHARACTERS = 256
+_KEPT = 8192
 
 
 class SubjectLevel(StrEnum):
@@ -63,15 +65,18 @@ class SubjectKey:
     subject_id: str = ""
     """Empty for the suite, `*` for the default of the level."""
 
-    @property
-    def text(self) -> str:
-        """The key as one text, for the store. Ids hold no control characters."""
-        return f"{self.level.value}\x1f{self.tenant_id}\x1f{self.subject_id}"
+    text: str = field(init=False, repr=False, compare=False)
+    """The key as one text, for the store. Ids hold no control characters."""
+
+    def __post_init__(self) -> None:
+        text = f"{self.level.value}\x1f{self.tenant_id}\x1f{self.subject_id}"
+        object.__setattr__(self, "text", text)
 
 
 SUITE = SubjectKey(level=SubjectLevel.SUITE)
 
 
+@lru_cache(maxsize=_KEPT)
 def keys_of(subject: Subject) -> tuple[SubjectKey, ...]:
     """Return the subjects whose limits hold for a turn of *subject*, the widest first."""
     tenant = subject.tenant_id
@@ -86,6 +91,7 @@ def keys_of(subject: Subject) -> tuple[SubjectKey, ...]:
     return tuple(keys)
 
 
+@lru_cache(maxsize=_KEPT)
 def defaults_of(key: SubjectKey) -> tuple[SubjectKey, ...]:
     """Return whose allowance holds for *key* if it has none, the nearest first."""
     if key.level is SubjectLevel.SUITE:

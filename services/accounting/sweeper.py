@@ -11,6 +11,7 @@ from services.accounting.expiring import Expire
 from services.accounting.moment import Moment, Timekeeper
 from services.accounting.terms import Terms
 from services.accounting.turns import TurnKey
+from services.kit.errors import Overloaded
 
 log = structlog.get_logger()
 
@@ -48,6 +49,8 @@ class Sweeper:
         while True:
             try:
                 await self.sweep()
+            except Overloaded:
+                log.info("sweep_put_off")  # The store is there, and busy.
             except Exception:
                 log.warning("sweep_failed", exc_info=True)
                 await self._report(False)

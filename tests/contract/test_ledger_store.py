@@ -1,0 +1,337 @@
+"""What the books must do on every database, whatever runs beside."""
+
+import asyncio
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+
+from services.accounting.accounting import Accounting
+from services.accounting.allowance_book import AllowanceBook
+from services.accounting.allowances import Allowance, Budget, BudgetPeriod, Limits
+from services.accounting.app import MIGRATIONS
+from services.accounting.audit import verify
+from services.accounting.books import Needs
+from services.accounting.costs import CostGrouping, CostQuery, EntryQuery
+from services.accounting.extending import ExtendRequest
+from services.accounting.moment import Timekeeper
+from services.accounting.policy import Policy
+from services.accounting.pricing import Pricer, flat_price
+from services.accounting.reserving import ReserveRequest
+from services.accounting.settling import AnswerSource, Attempt, SettleRequest
+from services.accounting.sql_allowances import SqlAllowances
+from services.accounting.sql_costs import SqlCostReader
+from services.accounting.sql_store import SqlLedgerStore
+from services.accounting.subjects import Subject, SubjectKey, SubjectLevel
+from services.accounting.sweeper import Sweeper
+from services.accounting.terms import Terms
+from services.kit.database import open_database
+from services.kit.errors import BudgetExhausted, ConcurrencyLimited, DependencyUnavailable
+from services.kit.prices import TokenUsage
+from tests.support.clock import ManualClock
+from tests.support.postgres import cluster
+
+ADA = Subject(tenant_id="acme", team_id="core", user_id="ada", key_id="key_1")
+TENANT = SubjectKey(level=SubjectLevel.TENANT, tenant_id="acme", subject_id="acme")
+COST = 100
+"""Of a turn in these tests: 60 tokens in, 40 out, one nano-dollar each."""
+
+
+class FlatPrices:
+    """One nano-dollar a token, for every model."""
+
+    version = "flat"
+
+    def price(self, *, provider, model, at):
+        return flat_price(1_000_000)
+
+
+class Replica:
+    """One accounting process, as far as the books go."""
+
+    def __init__(self, database, clock):
+        defaults = {level: Limits() for level in SubjectLevel}
+        terms = Terms(
+            policy=Policy(default_model="any"),
+            pricer=Pricer(
+                FlatPrices(), default_model="any", groups={}, worst=flat_price(10_000_000)
+            ),
+            lease_grace_seconds=30,
+        )
+        timekeeper = Timekeeper(clock)
+        self.database = database
+        self.store = SqlLedgerStore(database, defaults=defaults)
+        self.accounting = Accounting(self.store, terms=terms, timekeeper=timekeeper)
+        self.reader = SqlCostReader(database)
+        self.allowances = AllowanceBook(SqlAllowances(database), defaults=defaults)
+        self.sweeper = Sweeper(
+            self.store, terms=terms, timekeeper=timekeeper, interval_seconds=5, report=None
+        )
+
+    async def limit(self, key=TENANT, **limits):
+        await self.allowances.put(Allowance(key=key, limits=Limits(**limits)))
+
+    async def hard_budget(self, limit_nano_usd, key=TENANT):
+        budget = Budget(period=BudgetPeriod.TOTAL, limit_nano_usd=limit_nano_usd, is_hard=True)
+        await self.limit(key, budgets=(budget,))
+
+    async def budget(self):
+        """Return what is used and reserved of the tenant's budget."""
+        (found,) = await self.allowances.page("acme", offset=0, limit=2)
+        if found.meter is None:
+            return 0, 0
+        return found.meter.total_used_nano_usd, found.meter.reserved_nano_usd
+
+    async def cost(self):
+        summary = await self.reader.summary(CostQuery(grouping=CostGrouping.USER))
+        return summary.total.cost_nano_usd
+
+
+def reserve(request_id, subject=ADA, **fields):
+    fields = {"input_token_count": 60, "max_output_token_count": 40} | fields
+    return ReserveRequest(request_id=request_id, subject=subject, **fields)
+
+
+def settle(request_id, subject=ADA, output=40):
+    attempt = Attempt(
+        number=1,
+        provider="simulated",
+        model="any",
+        usage=TokenUsage(input_token_count=60, output_token_count=output),
+    )
+    return SettleRequest(
+        request_id=request_id, subject=subject, attempts=(attempt,), source=AnswerSource.MODEL
+    )
+
+
+@pytest.fixture(scope="module")
+def postgres():
+    with cluster() as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path):
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/accounting.db"
+    return request.getfixturevalue("postgres").new_database()
+
+
+class JumpingClock(ManualClock):
+    """A clock whose wall time somebody sets."""
+
+    def jump(self, seconds):
+        self._now += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def clock():
+    return JumpingClock()
+
+
+@asynccontextmanager
+async def open_replica(url, clock):
+    async with open_database(url, service="accounting", migrations=MIGRATIONS) as database:
+        replica = Replica(database, clock)
+        try:
+            yield replica
+        finally:
+            await replica.store.aclose()
+
+
+@pytest.fixture
+async def replica(url, clock):
+    async with open_replica(url, clock) as replica:
+        yield replica
+
+
+@pytest.fixture
+async def replicas(url, clock):
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(open_replica(url, clock)) for _ in range(3)]
+
+
+class TestReplicas:
+    async def test_two_hundred_clients_never_overspend_a_hard_budget(self, replicas):
+        limit = 61 * COST + 50
+        await replicas[0].hard_budget(limit)
+        most_committed = 0
+
+        async def client(number):
+            nonlocal most_committed
+            accounting = replicas[number % 3].accounting
+            try:
+                await accounting.reserve(reserve(f"r{number}"))
+            except BudgetExhausted:
+                return 0
+            most_committed = max(most_committed, sum(await replicas[number % 3].budget()))
+            # Another replica may book what this one reserved.
+            await replicas[(number + 1) % 3].accounting.settle(settle(f"r{number}"))
+            return 1
+
+        turns = sum(await asyncio.gather(*(client(number) for number in range(200))))
+        assert turns == 61
+        assert most_committed <= limit
+        assert await replicas[2].budget() == (61 * COST, 0)
+        assert await replicas[1].cost() == 61 * COST
+
+    async def test_what_a_crashed_caller_held_is_booked_once_and_nothing_stays_held(
+        self, replicas, clock
+    ):
+        await replicas[0].hard_budget(100 * COST)
+        for number in range(30):
+            await replicas[number % 3].accounting.reserve(reserve(f"r{number}"))
+        assert await replicas[0].budget() == (0, 30 * COST)
+        clock.advance(61)
+        ended = await asyncio.gather(*(each.sweeper.sweep() for each in replicas))
+        assert sum(ended) == 30
+        assert await replicas[0].budget() == (30 * COST, 0)
+        assert await replicas[0].cost() == 30 * COST
+
+    async def test_the_same_booking_at_every_replica_is_booked_once(self, replicas):
+        await replicas[0].accounting.reserve(reserve("r1"))
+        results = await asyncio.gather(
+            *(each.accounting.settle(settle("r1")) for each in replicas * 3)
+        )
+        assert sorted(each.was_settled for each in results) == [False] + [True] * 8
+        assert await replicas[0].cost() == COST
+
+    async def test_turns_at_once_are_limited_over_all_replicas(self, replicas):
+        await replicas[0].limit(max_concurrent_turns=5)
+        results = await asyncio.gather(
+            *(replicas[n % 3].accounting.reserve(reserve(f"r{n}")) for n in range(30)),
+            return_exceptions=True,
+        )
+        refused = [each for each in results if isinstance(each, ConcurrencyLimited)]
+        assert len(refused) == 25
+
+    async def test_the_chain_stays_whole_under_concurrency(self, replicas):
+        subjects = [Subject(tenant_id=f"t{n % 3}", user_id="ada") for n in range(90)]
+        await asyncio.gather(
+            *(
+                replicas[(n // 3) % 3].accounting.settle(settle(f"r{n}", subject))
+                for n, subject in enumerate(subjects)
+            )
+        )
+        found = await verify(replicas[0].reader)
+        assert (found.checked_count, found.faults) == (90, ())
+
+
+class TestSteps:
+    async def test_an_answer_that_grows_is_stopped_where_the_budget_ends(self, replica):
+        await replica.hard_budget(1_000)
+        turn = await replica.accounting.reserve(reserve("r1", max_output_token_count=0))
+        assert (turn.amount_nano_usd, turn.covered_output_token_count) == (572, 512)
+
+        def extend(step, produced):
+            return replica.accounting.extend(
+                ExtendRequest(
+                    request_id="r1",
+                    reservation_id=turn.reservation_id,
+                    step=step,
+                    output_token_count=produced,
+                )
+            )
+
+        extended = await extend(1, 512)
+        assert (extended.amount_nano_usd, extended.covered_output_token_count) == (1_000, 940)
+        with pytest.raises(BudgetExhausted):
+            await extend(2, 940)
+        await replica.accounting.settle(settle("r1", output=940))
+        assert await replica.budget() == (1_000, 0)
+
+    async def test_a_booking_after_the_lease_takes_the_estimate_back(self, replica, clock):
+        await replica.hard_budget(10_000)
+        await replica.accounting.reserve(reserve("r1"))
+        clock.advance(61)
+        assert await replica.sweeper.sweep() == 1
+        settled = await replica.accounting.settle(settle("r1", output=7))
+        assert settled.cost_nano_usd == 67
+        assert await replica.budget() == (67, 0)
+        summary = await replica.reader.summary(CostQuery())
+        assert (summary.total.request_count, summary.total.cost_nano_usd) == (1, 67)
+        assert summary.total.usage.output_token_count == 7
+        entries = await replica.reader.entries(EntryQuery(tenant_id="acme"))
+        assert [entry.cost_nano_usd for entry in entries] == [100, -100, 67]
+
+    async def test_setting_the_clock_ends_no_lease(self, replica, clock):
+        await replica.accounting.reserve(reserve("r1"))
+        clock.jump(7 * 86_400)
+        assert await replica.sweeper.sweep() == 0
+
+    async def test_a_step_that_crashes_takes_no_other_with_it(self, replica):
+        class Crash:
+            needs = Needs()
+
+            def run(self, books):
+                raise ZeroDivisionError
+
+        results = await asyncio.gather(
+            replica.accounting.settle(settle("r0")),
+            replica.accounting.settle(settle("r1")),
+            replica.store.commit(Crash()),
+            replica.accounting.settle(settle("r2")),
+            return_exceptions=True,
+        )
+        assert [type(each).__name__ for each in results] == [
+            "Settled",
+            "Settled",
+            "ZeroDivisionError",
+            "Settled",
+        ]
+        assert await replica.cost() == 3 * COST
+
+
+class TestTampering:
+    @pytest.fixture
+    async def books(self, replica):
+        for number in range(1, 8):
+            await replica.accounting.settle(settle(f"r{number}", output=number))
+        return replica
+
+    @pytest.mark.parametrize(
+        ("statements", "faults"),
+        [
+            ("UPDATE entries SET cost_nano_usd = 0 WHERE sequence = 3", [(3, "changed")]),
+            ("UPDATE entries SET user_id = 'bob' WHERE sequence = 7", [(7, "changed")]),
+            ("DELETE FROM entries WHERE sequence = 4", [(4, "missing")]),
+            ("DELETE FROM entries WHERE sequence > 5", [(6, "missing"), (7, "missing")]),
+            (
+                "UPDATE entries SET sequence = 99 WHERE sequence = 2;"
+                "UPDATE entries SET sequence = 2 WHERE sequence = 5;"
+                "UPDATE entries SET sequence = 5 WHERE sequence = 99",
+                [(2, "reordered"), (5, "reordered")],
+            ),
+            (
+                "UPDATE entries SET sequence = 99 WHERE sequence = 2;"
+                "UPDATE entries SET sequence = 2 WHERE sequence = 3;"
+                "UPDATE entries SET sequence = 3 WHERE sequence = 99",
+                [(2, "reordered"), (3, "reordered")],
+            ),
+        ],
+    )
+    async def test_each_fault_is_found_and_named(self, books, statements, faults):
+        def unit(connection):
+            for statement in statements.split(";"):
+                connection.execute(text(statement))
+
+        await books.database.write(unit)
+        found = await verify(books.reader)
+        assert [(each.sequence, each.kind) for each in found.faults] == faults
+
+
+class TestStoreAway:
+    async def test_nothing_booked_is_lost(self, clock):
+        with cluster() as running:
+            url = running.new_database()
+            async with open_replica(url, clock) as replica:
+                await replica.accounting.settle(settle("r1"))
+                running.stop()
+                with pytest.raises(DependencyUnavailable):
+                    await replica.accounting.reserve(reserve("r2"))
+                with pytest.raises(DependencyUnavailable):
+                    await replica.accounting.settle(settle("r3"))
+                running.start()
+                await replica.accounting.settle(settle("r3"))
+                assert await replica.cost() == 2 * COST

@@ -9,6 +9,9 @@ are synthetic, from templates and fake identities.
 import json
 from collections import Counter
 
+from rich.console import Console
+from rich.table import Table
+
 from bench.guardrails_data import data_folder
 from services.guardrails.policy import DEFAULT
 from services.guardrails.rules import PATTERN_RULES
@@ -56,15 +59,15 @@ def main() -> None:
             (right if overlaps(each, gold) else wrong)[each[0]] += 1
         for each in gold:
             missed[each[0]] += not overlaps(each, found)
-    _show(
-        f"{len(rows)} texts\n{'rule':18} {'right':>6} {'wrong':>6} {'missed':>6} precision recall"
-    )
+    table = Table(title=f"{len(rows)} texts")
+    for title in ("rule", "right", "wrong", "missed", "precision", "recall"):
+        table.add_column(title, justify="left" if title == "rule" else "right")
     for rule_id in GOLD.values():
-        hits = right[rule_id]
-        precision = hits / max(hits + wrong[rule_id], 1)
-        recall = hits / max(hits + missed[rule_id], 1)
-        counts = f"{hits:6} {wrong[rule_id]:6} {missed[rule_id]:6}"
-        _show(f"{rule_id:18} {counts} {precision:9.3f} {recall:6.3f}")
+        hits, extra, lost = right[rule_id], wrong[rule_id], missed[rule_id]
+        precision = f"{hits / max(hits + extra, 1):.3f}"
+        recall = f"{hits / max(hits + lost, 1):.3f}"
+        table.add_row(rule_id, str(hits), str(extra), str(lost), precision, recall)
+    Console().print(table)
 
 
 if __name__ == "__main__":

@@ -98,3 +98,7 @@ def _validator(schema: str) -> jsonschema_rs.Validator:
             "is not a JSON Schema that can be used: check its keywords, and keep all that it "
             "refers to inside it.",
         ) from None
+
+
+ANY_TEXT: Final = AnswerFormat()
+"""No form at all."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
-from services.guardrails.answer_format import AnswerFormat
+from services.guardrails.answer_format import ANY_TEXT, AnswerFormat
 from services.guardrails.arbiter import Arbiter
 from services.guardrails.folded_tail import FoldedTail
 from services.guardrails.matching import Hit
@@ -29,7 +29,7 @@ class OutputContext:
     placeholders: tuple[Placeholder, ...] = ()
     """Placeholders to turn back for this user. None: they stay."""
 
-    answer_format: AnswerFormat = AnswerFormat()
+    answer_format: AnswerFormat = ANY_TEXT
 
     user_texts: tuple[str, ...] = ()
     """What the user sent, so that an answer may repeat the user's own data."""

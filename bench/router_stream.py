@@ -23,6 +23,7 @@ from rich.table import Table
 from services.model_router.generation import GenerationRequest, Message, Role
 from services.model_router.provider import Finished, ModelTraits, ProviderCall
 from services.model_router.providers.anthropic_decoder import MessagesDecoder
+from services.model_router.providers.http_transport import StreamingTransport
 from services.model_router.providers.openai_chat_decoder import ChatDecoder
 from services.model_router.providers.openai_provider import OpenAIProvider
 
@@ -86,9 +87,11 @@ def call() -> ProviderCall:
     )
 
 
-async def through_adapter(port: int) -> Callable[[], Awaitable[None]]:
-    """Return what reads one stream through the adapter."""
-    client = httpx2.AsyncClient(timeout=10)
+async def through_adapter(
+    port: int, transport: httpx2.AsyncBaseTransport | None = None
+) -> Callable[[], Awaitable[None]]:
+    """Return what reads one stream through the adapter, over our own transport."""
+    client = httpx2.AsyncClient(timeout=10, transport=transport or StreamingTransport())
     provider = OpenAIProvider(http_client=client, base_url=f"http://127.0.0.1:{port}/v1")
 
     async def read() -> None:
@@ -98,6 +101,11 @@ async def through_adapter(port: int) -> Callable[[], Awaitable[None]]:
         await stream.aclose()
 
     return read
+
+
+async def over_httpx2(port: int) -> Callable[[], Awaitable[None]]:
+    """Return what reads one stream through the adapter, over httpx2's transport."""
+    return await through_adapter(port, httpx2.AsyncHTTPTransport())
 
 
 async def through_sdk(port: int) -> Callable[[], Awaitable[None]]:
@@ -146,7 +154,11 @@ def main() -> None:
         process.start()
         port = port_read.recv()
         try:
-            for label, reader in (("adapter", through_adapter), ("SDK's objects", through_sdk)):
+            for label, reader in (
+                ("adapter", through_adapter),
+                ("adapter over httpx2's transport", over_httpx2),
+                ("SDK's objects", through_sdk),
+            ):
 
                 async def measure(reader: Any = reader, port: int = port) -> float:
                     return await cpu_us_per_chunk(await reader(port))

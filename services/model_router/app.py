@@ -5,6 +5,7 @@ import os
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from urllib.request import getproxies
 
 import grpc
 import httpx2
@@ -25,6 +26,7 @@ from services.model_router.live_attempt import Limits
 from services.model_router.policy import RouterPolicy
 from services.model_router.provider import Provider
 from services.model_router.providers.anthropic_provider import AnthropicProvider
+from services.model_router.providers.http_transport import StreamingTransport
 from services.model_router.providers.openai_provider import OpenAIProvider
 from services.model_router.providers.simulated import SimulatedBehaviour, SimulatedProvider
 from services.model_router.providers.simulated_answers import Script
@@ -208,10 +210,12 @@ def _keys(name: str, config: RouterConfig, settings: ModelRouterSettings) -> lis
 
 def _http_client(settings: ModelRouterSettings) -> httpx2.AsyncClient:
     slowest = max(settings.first_token_seconds, settings.stall_seconds)
+    # Our own transport knows no proxies; where the environment names one, httpx2's does.
+    transport = None if getproxies() else StreamingTransport()
     return httpx2.AsyncClient(
         timeout=httpx2.Timeout(slowest, connect=settings.connect_timeout_seconds),
         limits=httpx2.Limits(max_connections=None, max_keepalive_connections=100),
-        follow_redirects=True,
+        transport=transport,
     )
 
 

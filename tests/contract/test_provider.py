@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 import httpx2
 import pytest
+import uvloop
 
 from services.model_router.failures import FailureKind, ProviderError
 from services.model_router.generation import (
@@ -26,6 +27,7 @@ from services.model_router.provider import (
     TextDelta,
     ToolCallDone,
 )
+from services.model_router.providers.http_transport import StreamingTransport
 from tests.support.provider_server import Reply, cut_every, provider_server
 from tests.support.provider_wires import USAGE, WIRES, error_bytes
 
@@ -35,9 +37,19 @@ def wire(request):
     return WIRES[request.param]
 
 
+@pytest.fixture(params=["own", "httpx2"], autouse=True)
+def transport(request, monkeypatch):
+    """Run each test over our own transport and over the one that serves behind a proxy."""
+    made = {"own": StreamingTransport, "httpx2": httpx2.AsyncHTTPTransport}[request.param]
+    monkeypatch.setitem(globals(), "transport_class", made)
+
+
+transport_class = StreamingTransport
+
+
 @asynccontextmanager
 async def provider_for(wire, server, read_seconds=5.0):
-    client = httpx2.AsyncClient(timeout=httpx2.Timeout(read_seconds))
+    client = httpx2.AsyncClient(timeout=httpx2.Timeout(read_seconds), transport=transport_class())
     provider = wire.provider(server.url, client)
     try:
         yield provider
@@ -96,6 +108,12 @@ async def test_an_answer_is_the_same_however_it_is_cut(wire, size):
     assert events == [TextDelta("Grüße from the 🚢 quay"), Finished(FinishReason.STOP)]
     assert stream.usage == USAGE
     assert stream.provider_request_id == "req_9"
+
+
+def test_an_answer_is_the_same_on_uvloop(wire):
+    data = wire.answer("Grüße ", "from the quay", finish=wire.finishes["stop"])
+    events, _ = uvloop.run(answer_of(wire, Reply(chunks=cut_every(data, 50))))
+    assert events == [TextDelta("Grüße from the quay"), Finished(FinishReason.STOP)]
 
 
 async def test_text_that_comes_in_one_piece_is_returned_in_one_piece(wire):

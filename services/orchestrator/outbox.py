@@ -42,6 +42,11 @@ Deliver = Callable[[bytes], Awaitable[None]]
 
 FIRST_RETRY_SECONDS = 0.5
 MAX_RETRY_SECONDS = 30.0
+GATHER_SECONDS = 0.05
+"""How long records are gathered before they are committed together. A commit costs about as
+much CPU as the rest of what follows a turn. Whoever dies within this time has a reservation
+with accounting, which is booked when it expires."""
+
 REST_SECONDS = 0.5
 """How long acknowledged records may wait to be deleted together with the next ones."""
 
@@ -99,7 +104,7 @@ class Outbox:
         self._empty = asyncio.Event()
         self._empty.set()
         self._disk_failed = False
-        self._closing = False
+        self._close_wanted = asyncio.Event()
 
     @property
     def count(self) -> int:
@@ -139,7 +144,7 @@ class Outbox:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_FLUSH_AT_CLOSE_SECONDS):
                     await self._empty.wait()
-            self._closing = True
+            self._close_wanted.set()
             self._wake.set()
             await storing
             for worker in workers:
@@ -148,8 +153,9 @@ class Outbox:
             await self._store()
 
     async def _store_until_closed(self) -> None:
-        while not self._closing:
+        while not self._close_wanted.is_set():
             await self._next_batch()
+            await self._gather()
             await self._store()
 
     async def _load(self) -> None:
@@ -171,7 +177,7 @@ class Outbox:
 
     async def _next_batch(self) -> None:
         """Wait until there is something to store; what is only to be deleted waits a while."""
-        while not (self._fresh or self._refused or self._closing):
+        while not (self._fresh or self._refused or self._close_wanted.is_set()):
             self._wake.clear()
             if not self._acknowledged:
                 await self._wake.wait()
@@ -181,6 +187,12 @@ class Outbox:
                     await self._wake.wait()
             except TimeoutError:
                 return
+
+    async def _gather(self) -> None:
+        """Let more records come, unless the end has."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GATHER_SECONDS):
+                await self._close_wanted.wait()
 
     async def _store(self) -> None:
         """Commit the fresh records, delete the acknowledged ones, and send the fresh on."""

@@ -180,7 +180,7 @@ async def the_health(cast: Cast) -> None:
         cast.console.print(f"  [{colour}]●[/{colour}] {name:<16} {state}")
 
 
-async def _until_booked(stub: accounting_grpc.AccountingServiceAsyncStub) -> None:
+async def _until_booked(stub: "accounting_grpc.AccountingServiceAsyncStub") -> None:
     """Wait until the books stand still: turns are booked a moment after their answer."""
     before = -1
     for _ in range(_TRIES):

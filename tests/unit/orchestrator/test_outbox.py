@@ -36,6 +36,7 @@ class Recipient:
 def quick_retries(monkeypatch):
     monkeypatch.setattr(outbox_module, "FIRST_RETRY_SECONDS", 0.001)
     monkeypatch.setattr(outbox_module, "REST_SECONDS", 0.001)
+    monkeypatch.setattr(outbox_module, "GATHER_SECONDS", 0.001)
     monkeypatch.setattr(outbox_module, "_FLUSH_AT_CLOSE_SECONDS", 0.05)
 
 

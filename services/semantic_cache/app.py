@@ -17,10 +17,11 @@ from services.kit.service import Register, ServiceDefinition
 from services.semantic_cache.cache import CacheLimits, SemanticCache
 from services.semantic_cache.edge_store import open_edge_store
 from services.semantic_cache.embedder import Embedder
+from services.semantic_cache.guarded_store import GuardedStore, Say, say_nothing
 from services.semantic_cache.leases import LeaseStore, Leasing, MemoryLeases
 from services.semantic_cache.openai_embedder import OpenAIEmbedder
 from services.semantic_cache.policy import Policies, Policy
-from services.semantic_cache.qdrant_leases import QdrantLeases, ensure_lease_collection
+from services.semantic_cache.qdrant_leases import QdrantLeases
 from services.semantic_cache.qdrant_store import open_qdrant_store
 from services.semantic_cache.servicer import SemanticCacheServicer
 from services.semantic_cache.settings import SemanticCacheSettings
@@ -39,12 +40,14 @@ async def open_semantic_cache(
     clock: Clock | None = None,
     store: AnswerStore | None = None,
     embedder: Embedder | None = None,
+    say: Say = say_nothing,
 ) -> AsyncIterator[Register]:
     """
     Open what the semantic cache needs and yield the function that registers it.
 
-    A test passes its own *clock*, *store* and *embedder*; production passes none. Raises
-    StartRefused if the store cannot be opened.
+    A test passes its own *clock*, *store* and *embedder*; production passes none. *say*
+    hears when the store is lost and when it is back. Raises StartRefused if the embedded
+    store cannot be opened.
     """
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
@@ -55,6 +58,7 @@ async def open_semantic_cache(
                 store, leases = await _open_stores(settings, embedder, stack)
             except StoreUnavailable as error:
                 raise StartRefused(f"The semantic cache cannot start: {error}.") from error
+        store = GuardedStore(store, clock, say=say)
         cache = SemanticCache(
             store=store,
             embedder=embedder,
@@ -116,11 +120,10 @@ async def _open_stores(
             client,
             f"{settings.qdrant_collection}_{embedder.name}",
             dimension=embedder.dimension,
+            limit_seconds=settings.store_timeout_seconds,
         )
     )
-    lease_collection = f"{settings.qdrant_collection}_leases"
-    await ensure_lease_collection(client, lease_collection)
-    return store, QdrantLeases(client, lease_collection)
+    return store, QdrantLeases(client, f"{settings.qdrant_collection}_leases")
 
 
 def _policies(settings: SemanticCacheSettings) -> Policies:
@@ -137,7 +140,10 @@ def _policies(settings: SemanticCacheSettings) -> Policies:
 
 @asynccontextmanager
 async def _open(*, peers: Peers, health: Health, clock: Clock) -> AsyncIterator[Register]:
-    async with open_semantic_cache(SemanticCacheSettings(), clock=clock) as register:
+    async def say(can_answer: bool) -> None:
+        await health.set(NAME, can_answer)
+
+    async with open_semantic_cache(SemanticCacheSettings(), clock=clock, say=say) as register:
         yield register
 
 

@@ -200,9 +200,8 @@ class SemanticCache:
         counts = self._statistics.of(tenant_id, entry.partition.template)
         if correct:
             counts.reported_right += 1
-            return
-        counts.reported_wrong += 1
-        await self.purge(Selection(tenant_id=tenant_id, entry_id=entry_id))
+        else:
+            counts.reported_wrong += 1
 
     async def purge(self, selection: Selection) -> int:
         """

@@ -4,6 +4,7 @@ from qdrant_client import AsyncQdrantClient, models
 
 from services.semantic_cache.leases import Lease
 from services.semantic_cache.qdrant_store import reached
+from services.semantic_cache.store import StoreUnavailable
 
 
 class QdrantLeases:
@@ -11,15 +12,17 @@ class QdrantLeases:
     A LeaseStore in a collection of its own, one point without a vector for each key.
 
     Qdrant applies an upsert with a condition to one point as a whole, so of two replicas
-    that try at once one wins, and reading back tells which. Make the collection with
-    `ensure_lease_collection` first.
+    that try at once one wins, and reading back tells which. The collection is made by
+    the first call that reaches the server.
     """
 
     def __init__(self, client: AsyncQdrantClient, collection: str) -> None:
         self._client = client
         self._collection = collection
+        self._is_ready = False
 
     async def take(self, lease: Lease, *, now: float) -> Lease:
+        await self._prepare()
         free = models.Filter(
             should=[
                 models.FieldCondition(key="expire_time", range=models.Range(lte=now)),
@@ -61,6 +64,7 @@ class QdrantLeases:
         )
 
     async def give_back(self, lease: Lease) -> None:
+        await self._prepare()
         own = models.Filter(
             must=[
                 models.HasIdCondition(has_id=[lease.key]),
@@ -79,8 +83,14 @@ class QdrantLeases:
             )
         )
 
-
-async def ensure_lease_collection(client: AsyncQdrantClient, collection: str) -> None:
-    """Make *collection* unless it is there. Raises StoreUnavailable."""
-    if not await reached(client.collection_exists(collection)):
-        await reached(client.create_collection(collection, vectors_config={}))
+    async def _prepare(self) -> None:
+        if self._is_ready:
+            return
+        if not await reached(self._client.collection_exists(self._collection)):
+            try:
+                await reached(self._client.create_collection(self._collection, vectors_config={}))
+            except StoreUnavailable:
+                # Another replica may have made it since.
+                if not await reached(self._client.collection_exists(self._collection)):
+                    raise
+        self._is_ready = True

@@ -31,9 +31,9 @@ class QdrantStore:
     An AnswerStore in one collection of a Qdrant server.
 
     All replicas of the cache share it. Writes wait until they can be read. A read that takes
-    longer than *limit_seconds* raises StoreUnavailable. The collection is made at the first
-    upkeep that reaches the server, so that a cache starts and waits while Qdrant is away.
-    Open it with `open_qdrant_store`.
+    longer than *limit_seconds* raises StoreUnavailable. The collection is made by the first
+    call that reaches the server, so that a cache can start while Qdrant is away. Open it
+    with `open_qdrant_store`.
     """
 
     def __init__(
@@ -46,12 +46,14 @@ class QdrantStore:
         self._is_ready = False
 
     async def get(self, entry_id: str) -> Entry | None:
+        await self._prepare()
         records = await self._read(self._client.retrieve(self._collection, [entry_id]))
         return entry_of(entry_id, records[0].payload or {}) if records else None
 
     async def nearest(
         self, vector: Vector, selection: Selection, *, now: float, floor: float, limit: int
     ) -> list[Candidate]:
+        await self._prepare()
         response = await self._read(
             self._client.query_points(
                 self._collection,
@@ -67,6 +69,7 @@ class QdrantStore:
         ]
 
     async def put(self, entry: Entry, vector: Vector | None) -> None:
+        await self._prepare()
         point = models.PointStruct(
             id=entry.entry_id,
             vector={} if vector is None else list(vector),
@@ -81,11 +84,11 @@ class QdrantStore:
         return count
 
     async def remove_expired(self, now: float) -> None:
-        await self._prepare()
         expired = models.FieldCondition(key="expire_time", range=models.Range(lte=now))
         await self._delete(models.FilterSelector(filter=models.Filter(must=[expired])))
 
     async def remove_oldest(self, selection: Selection, count: int) -> int:
+        await self._prepare()
         records, _ = await reached(
             self._client.scroll(
                 self._collection,
@@ -100,6 +103,7 @@ class QdrantStore:
         return len(records)
 
     async def count(self, selection: Selection) -> int:
+        await self._prepare()
         counted = await reached(
             self._client.count(self._collection, count_filter=_filter(selection), exact=True)
         )
@@ -128,6 +132,7 @@ class QdrantStore:
         return task.result()
 
     async def _delete(self, selector: models.FilterSelector | models.PointIdsList) -> None:
+        await self._prepare()
         await reached(self._client.delete(self._collection, selector, wait=True))
 
 

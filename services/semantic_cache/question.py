@@ -107,7 +107,7 @@ def stem(word: str) -> str:
             if len(root) > 3 and root[-1] == root[-2] and root[-1] not in "lsz":
                 return root[:-1]
             return root.removesuffix("e") if len(root) > 3 else root
-    return word.removesuffix("e") if len(word) > 4 else word
+    return word.removesuffix("e")
 
 
 def _expand(raw: str) -> tuple[str, ...]:

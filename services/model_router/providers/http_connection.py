@@ -24,6 +24,8 @@ class HttpConnection(asyncio.Protocol):
         self._size = 0
         self._waiter: asyncio.Future[None] | None = None
         self._paused = False
+        self._due = 0.0
+        self._timer: asyncio.TimerHandle | None = None
         self.ended = False
         """Whether the other side has closed the connection, or it broke."""
         self.idle_since = 0.0
@@ -47,6 +49,9 @@ class HttpConnection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.ended = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         self._wake()
 
     @property
@@ -83,24 +88,34 @@ class HttpConnection(asyncio.Protocol):
 
     async def _wait(self, limit_seconds: float | None) -> None:
         loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[None] = loop.create_future()
-        self._waiter = waiter
-        timer = None if limit_seconds is None else loop.call_later(limit_seconds, _expire, waiter)
+        self._waiter = loop.create_future()
+        if limit_seconds is not None:
+            # One timer looks after all waits, and is moved only when it fires.
+            self._due = loop.time() + limit_seconds
+            if self._timer is None or self._timer.when() > self._due:
+                self._set_timer(loop)
         try:
-            await waiter
+            await self._waiter
         finally:
             self._waiter = None
-            if timer is not None:
-                timer.cancel()
+
+    def _set_timer(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = loop.call_at(self._due, self._look, loop)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        if self._waiter is None or self._waiter.done():
+            return
+        if loop.time() < self._due:
+            self._set_timer(loop)
+        else:
+            self._waiter.set_exception(httpx2.ReadTimeout("The provider fell silent."))
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
-
-
-def _expire(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_exception(httpx2.ReadTimeout("The provider fell silent."))
 
 
 class ChunkedDecoder:

@@ -51,7 +51,7 @@ class RawStream:
     def __init__(self, response: httpx2.Response, decoder: Decoder) -> None:
         self._response = response
         self._decoder = decoder
-        self._chunks: AsyncIterator[bytes] = response.aiter_bytes()
+        self._chunks = _bytes_of(response)
         self._is_whole = False
         self._header_id = response.headers.get("request-id") or response.headers.get("x-request-id")
 
@@ -103,6 +103,15 @@ class RawStream:
         except httpx2.TransportError:
             raise ProviderError(FailureKind.CUT) from None
         return self._decoder.whole(bytes(body))
+
+
+def _bytes_of(response: httpx2.Response) -> AsyncIterator[bytes]:
+    if "content-encoding" not in response.headers and isinstance(
+        response.stream, httpx2.AsyncByteStream
+    ):
+        # Nothing to decode: past the response's own layers, which cost more than reading.
+        return aiter(response.stream)
+    return response.aiter_bytes()
 
 
 def error_of_response(response: httpx2.Response, body: Any) -> ProviderError:

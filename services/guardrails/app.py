@@ -8,8 +8,8 @@ from parley.guardrails.v1 import guardrails_service_pb2_grpc as pb_grpc
 
 from services.guardrails.guardrails import Guardrails
 from services.guardrails.policy import DEFAULT, Policies
-from services.guardrails.rule import PatternRule
-from services.guardrails.rules import PATTERN_RULES
+from services.guardrails.rule import Rule
+from services.guardrails.rules import ALL_RULES
 from services.guardrails.servicer import GuardrailsServicer
 from services.guardrails.settings import GuardrailsSettings
 from services.kit.clock import Clock, SystemClock
@@ -23,7 +23,7 @@ async def open_guardrails(
     settings: GuardrailsSettings,
     *,
     clock: Clock | None = None,
-    rules: Sequence[PatternRule] = PATTERN_RULES,
+    rules: Sequence[Rule] = ALL_RULES,
 ) -> AsyncIterator[Register]:
     """
     Compile the rules and yield the function that registers the service.

@@ -4,10 +4,13 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from services.guardrails.classifier import load_classifier
+from services.guardrails.judge import Judge
+from services.guardrails.leakage import LEAK, LeakWatch
 from services.guardrails.output_scanner import OutputContext, OutputScanner
 from services.guardrails.placeholders import Numbering
 from services.guardrails.policy import Policy
-from services.guardrails.rule import PatternRule, RuleInfo
+from services.guardrails.rule import ClassifierRule, PatternRule, Rule, RuleInfo
 from services.guardrails.stream_plan import StreamPlan
 from services.guardrails.text_plan import Finds, Found, TextPlan
 from services.guardrails.verdict import (
@@ -61,17 +64,33 @@ class InputReport:
 class Checks:
     """The rules of one policy, compiled."""
 
-    def __init__(self, policy: Policy, rules: Sequence[PatternRule]) -> None:
+    def __init__(self, policy: Policy, rules: Sequence[Rule]) -> None:
         """Compile *rules*. Raises PatternInvalid and PatternUnbounded."""
         self.policy = policy
-        self._texts = {
-            stage: TextPlan(_chosen(policy, rules, stage)) for stage in (Stage.INPUT, Stage.CONTEXT)
+        patterns = [rule for rule in rules if isinstance(rule, PatternRule)]
+        classifiers = [rule for rule in rules if isinstance(rule, ClassifierRule)]
+        self._judges = {
+            stage: [
+                Judge(rule, action, load_classifier(rule.model))
+                for rule in classifiers
+                if (action := policy.action(rule.info, stage)) is not Action.OFF
+            ]
+            for stage in Stage
         }
-        restoring = _chosen(policy, rules, Stage.OUTPUT)
+        self._texts = {
+            stage: TextPlan(_chosen(policy, patterns, stage))
+            for stage in (Stage.INPUT, Stage.CONTEXT)
+        }
+        restoring = _chosen(policy, patterns, Stage.OUTPUT)
         if not policy.restore:
             restoring = [each for each in restoring if each[1] is not Action.RESTORE]
         self._stream = StreamPlan(restoring)
-        self.output_rules: tuple[RuleInfo, ...] = tuple(rule.info for rule, _ in restoring)
+        self._stops_leaks = policy.action(LEAK, Stage.OUTPUT) is Action.BLOCK
+        self.output_rules: tuple[RuleInfo, ...] = (
+            *(rule.info for rule, _ in restoring),
+            *(judge.rule.info for judge in self._judges[Stage.OUTPUT]),
+            *((LEAK,) if self._stops_leaks else ()),
+        )
 
     def check_input(self, texts: Sequence[InputText]) -> InputReport:
         """
@@ -88,10 +107,15 @@ class Checks:
         failed: set[str] = set()
         checked = []
         for each in texts:
-            finds = self._texts[each.source.stage].find(each.text)
+            stage = each.source.stage
+            finds = self._texts[stage].find(each.text)
             digest.update(finds.normalized)
             failed |= finds.failed_rule_ids
-            checked.append(_checked(each, finds, numbering))
+            judged = [
+                judge.finding(each.text, each.source.stage)
+                for judge in self._judges[each.source.stage]
+            ]
+            checked.append(_checked(each, finds, numbering, [one for one in judged if one]))
         findings = [finding for each in checked for finding in each.findings]
         blocking = [each for each in findings if each.action is Action.BLOCK]
         return InputReport(
@@ -106,7 +130,14 @@ class Checks:
 
     def scan_output(self, context: OutputContext) -> OutputScanner:
         """Begin to judge an answer."""
-        return OutputScanner(self._stream, context)
+        return OutputScanner(
+            self._stream,
+            context,
+            judges=self._judges[Stage.OUTPUT],
+            leaks=LeakWatch(context.system_text)
+            if self._stops_leaks and context.system_text
+            else None,
+        )
 
     def _restorable(self, numbering: Numbering) -> tuple[Placeholder, ...]:
         if not self.policy.restore:
@@ -119,7 +150,10 @@ class Checks:
     def _input_rule_ids(self, texts: Sequence[InputText]) -> tuple[str, ...]:
         stages = {each.source.stage for each in texts}
         return tuple(
-            sorted({info.rule_id for stage in stages for info in self._texts[stage].rules})
+            sorted(
+                {info.rule_id for stage in stages for info in self._texts[stage].rules}
+                | {judge.rule.info.rule_id for stage in stages for judge in self._judges[stage]}
+            )
         )
 
 
@@ -130,7 +164,9 @@ def _chosen(
     return [(rule, action) for rule, action in chosen if action is not Action.OFF]
 
 
-def _checked(given: InputText, finds: Finds, numbering: Numbering) -> CheckedText:
+def _checked(
+    given: InputText, finds: Finds, numbering: Numbering, judged: Sequence[Finding]
+) -> CheckedText:
     pieces: list[str] = []
     end = 0
     for found in finds.found:
@@ -141,7 +177,7 @@ def _checked(given: InputText, finds: Finds, numbering: Numbering) -> CheckedTex
     pieces.append(given.text[end:])
     stage = given.source.stage
     findings = tuple(_finding(found, stage) for found in finds.found)
-    return CheckedText(text="".join(pieces), findings=findings)
+    return CheckedText(text="".join(pieces), findings=(*findings, *judged))
 
 
 def _finding(found: Found, stage: Stage) -> Finding:

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.guardrails.checks import Checks, InputReport, InputText
+from services.guardrails.leakage import LEAK
 from services.guardrails.output_scanner import OutputContext, OutputReport, OutputScanner, Step
 from services.guardrails.policy import Policies, Policy
-from services.guardrails.rule import PatternRule, RuleInfo
+from services.guardrails.rule import PatternRule, Rule, RuleInfo
 from services.guardrails.stats import RuleCounts, RuleStats
 from services.guardrails.stream_plan import max_hold_characters
 from services.guardrails.verdict import Action, Finding, Stage
@@ -45,13 +46,13 @@ class ListedRule:
 class Guardrails:
     """Judges what goes to a model and what comes back."""
 
-    def __init__(self, policies: Policies, rules: Sequence[PatternRule], clock: Clock) -> None:
+    def __init__(self, policies: Policies, rules: Sequence[Rule], clock: Clock) -> None:
         """Compile every policy. Raises PatternInvalid and PatternUnbounded."""
         self._policies = policies
         self._rules = rules
         self._clock = clock
         self._checks = {policy.name: Checks(policy, rules) for policy in policies.all}
-        self._stats = RuleStats(rule.info.rule_id for rule in rules)
+        self._stats = RuleStats([LEAK.rule_id, *(rule.info.rule_id for rule in rules)])
 
     def prepare(self) -> None:
         """Build RE2's automata, which it does lazily, on a text like those to come."""
@@ -93,15 +94,19 @@ class Guardrails:
 
     def rules(self, policy: Policy) -> tuple[ListedRule, ...]:
         """Return the rules as *policy* uses them, sorted by id."""
+        held = {
+            rule.info.rule_id: max_hold_characters(rule)
+            for rule in self._rules
+            if isinstance(rule, PatternRule) and Stage.OUTPUT in rule.info.stages
+        }
+        infos = [LEAK, *(rule.info for rule in self._rules)]
         return tuple(
             ListedRule(
-                info=rule.info,
-                action=max(policy.action(rule.info, stage) for stage in rule.info.stages),
-                max_hold_characters=(
-                    max_hold_characters(rule) if Stage.OUTPUT in rule.info.stages else 0
-                ),
+                info=info,
+                action=max(policy.action(info, stage) for stage in info.stages),
+                max_hold_characters=held.get(info.rule_id, 0),
             )
-            for rule in sorted(self._rules, key=lambda each: each.info.rule_id)
+            for info in sorted(infos, key=lambda each: each.rule_id)
         )
 
     def stats(self) -> tuple[RuleCounts, ...]:

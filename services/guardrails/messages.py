@@ -26,6 +26,7 @@ def input_texts(request: pb.CheckInputRequest) -> list[InputText]:
 def output_context(message: pb.OutputContext) -> OutputContext:
     """Return *message* as the domain has it."""
     return OutputContext(
+        system_text=message.system_text,
         placeholders=tuple(
             Placeholder(placeholder=each.placeholder, original=each.original)
             for each in message.placeholders

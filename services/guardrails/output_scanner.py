@@ -1,13 +1,15 @@
 """Judges an answer while it is written, and a whole one as a stream of one piece."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
 from services.guardrails.answer_format import ANY_TEXT, AnswerFormat
 from services.guardrails.arbiter import Arbiter
 from services.guardrails.folded_tail import FoldedTail
+from services.guardrails.judge import Judge
+from services.guardrails.leakage import LEAK, LeakWatch
 from services.guardrails.matching import Hit
 from services.guardrails.placeholders import Numbering
 from services.guardrails.rule import PatternRule
@@ -25,6 +27,9 @@ Step: TypeAlias = str | Finding
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputContext:
     """What a check of an answer needs to know about its turn."""
+
+    system_text: str = ""
+    """The rendered system text, which must not leak."""
 
     placeholders: tuple[Placeholder, ...] = ()
     """Placeholders to turn back for this user. None: they stay."""
@@ -70,10 +75,23 @@ class OutputScanner:
     `Arbiter` says in which order.
     """
 
-    def __init__(self, plan: StreamPlan, context: OutputContext) -> None:
-        """Begin. Raises InvalidArgument if the answer's format asks for an unusable schema."""
+    def __init__(
+        self,
+        plan: StreamPlan,
+        context: OutputContext,
+        *,
+        judges: Sequence[Judge] = (),
+        leaks: LeakWatch | None = None,
+    ) -> None:
+        """
+        Begin. *judges* look at the whole answer at its end and can only flag it.
+
+        Raises InvalidArgument if the answer's format asks for an unusable schema.
+        """
         context.answer_format.require_valid()
         self._plan = plan
+        self._judges = judges
+        self._leaks = leaks
         self._context = context
         self._tail = FoldedTail()
         self._held = ""
@@ -96,22 +114,24 @@ class OutputScanner:
         """
         if self.blocking_finding is not None or not text:
             return []
+        if self._leaks is not None:
+            counting = self._leaks.feed(text)
+            if counting is not None:
+                return self._stop_leak(text[:counting])
+        self._read(text)
         tail = self._tail
-        tail.append(text)
-        self._held += text
-        if self._context.answer_format.is_json:
-            self._written.append(text)
-        if tail.place(len(tail.data)) > MAX_ANSWER_CHARACTERS:
-            raise InputTooLarge(
-                f"The answer is longer than {MAX_ANSWER_CHARACTERS} characters: ask for less."
-            )
         return self._settle(self._plan.hold(tail.data, tail.start))
 
     def end(self) -> list[Step]:
         """Return what is left to show now that the answer is over."""
         if self.blocking_finding is not None:
             return []
-        return self._settle(len(self._tail.data))
+        if self._leaks is not None and self._leaks.end():
+            return self._stop_leak("")
+        steps = self._settle(len(self._tail.data))
+        if self.blocking_finding is None:
+            self._judge_all("".join(self._written))
+        return steps
 
     def report(self) -> OutputReport:
         """Return what was found. To be called once, after `end` or a block."""
@@ -123,6 +143,40 @@ class OutputScanner:
             normalized_text_sha256=self._digest.hexdigest(),
             failed_rule_ids=tuple(sorted(self._arbiter.failed_rule_ids)),
         )
+
+    def _read(self, text: str) -> None:
+        self._tail.append(text)
+        self._held += text
+        self._written.append(text)
+        if self._tail.place(len(self._tail.data)) > MAX_ANSWER_CHARACTERS:
+            raise InputTooLarge(
+                f"The answer is longer than {MAX_ANSWER_CHARACTERS} characters: ask for less."
+            )
+
+    def _stop_leak(self, text: str) -> list[Step]:
+        """Let the answer end with *text*, since it repeats the system text up to there."""
+        self._read(text)
+        steps = self._settle(len(self._tail.data))
+        if self.blocking_finding is None:
+            end = self._cursor
+            self.blocking_finding = Finding(
+                rule_id=LEAK.rule_id,
+                stage=Stage.OUTPUT,
+                action=Action.BLOCK,
+                severity=LEAK.severity,
+                category=LEAK.category,
+                start=end,
+                end=end,
+            )
+            self._findings.append(self.blocking_finding)
+            steps.append(self.blocking_finding)
+        return steps
+
+    def _judge_all(self, answer: str) -> None:
+        for judge in self._judges:
+            finding = judge.finding(answer, Stage.OUTPUT)
+            if finding is not None:
+                self._findings.append(finding)
 
     def _format_error(self) -> str:
         # What the model wrote is judged, not what is shown: a placeholder that stands for a

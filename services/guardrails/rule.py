@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from services.guardrails.verdict import Action, Severity, Stage
 
@@ -68,3 +68,28 @@ class PatternRule:
 
     same_value: Callable[[str], str] = field(default=only_letters_and_digits)
     """Maps the spellings of one value to one text."""
+
+
+FLAG_FROM: Final = 0.5
+"""More likely than not. Reported, nothing else."""
+
+BLOCK_FROM: Final = 0.9
+"""Where at most 1 in 100 ordinary prompts are: see docs/quality/guardrails.md."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassifierRule:
+    """A rule that judges a text as a whole, by a calibrated probability."""
+
+    info: RuleInfo
+    model: str
+    """Name of the classifier in the package's `models`."""
+
+    def action_at(self, score: float, strictest: Action) -> Action:
+        """Return what is done about a text of this *score*, at most *strictest*."""
+        if score >= BLOCK_FROM:
+            return strictest
+        return Action.FLAG if score >= FLAG_FROM else Action.OFF
+
+
+Rule: TypeAlias = PatternRule | ClassifierRule

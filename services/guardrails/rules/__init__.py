@@ -1,6 +1,6 @@
-"""The rules that come with Parley, one file each. A file's `RULE` is the rule."""
+"""The rules that come with Parley. A file's `RULE` is a rule that looks for patterns."""
 
-from services.guardrails.rule import PatternRule
+from services.guardrails.rule import PatternRule, Rule
 from services.guardrails.rules import (
     banned_output_code_execution,
     banned_output_destructive_shell,
@@ -21,6 +21,7 @@ from services.guardrails.rules import (
     restore_placeholder,
     secret_api_key,
 )
+from services.guardrails.rules.classified import CLASSIFIER_RULES
 
 PATTERN_RULES: tuple[PatternRule, ...] = (
     banned_output_code_execution.RULE,
@@ -42,4 +43,7 @@ PATTERN_RULES: tuple[PatternRule, ...] = (
     restore_placeholder.RULE,
     secret_api_key.RULE,
 )
-"""All of them, sorted by id."""
+"""Those that look for patterns, sorted by id."""
+
+ALL_RULES: tuple[Rule, ...] = (*PATTERN_RULES, *CLASSIFIER_RULES)
+"""All of them."""

@@ -94,7 +94,7 @@ async def test_a_scan_releases_what_a_check_returns(stub):
 
 
 async def test_a_block_ends_the_scan_at_once(stub):
-    responses = await scan(stub, "Try DROP ", "TABLE users", " and more", end=False)
+    responses = await scan(stub, "Try DROP ", "TABLE users", end=False)
     assert released(responses) == "Try "
     assert responses[-2].intervention.action == chat_pb2.ACTION_BLOCK
     assert responses[-1].completed.verdict == pb.VERDICT_BLOCK
@@ -158,5 +158,12 @@ async def test_an_unusable_schema_is_refused(stub):
         )
     )
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await scan(stub, "{}", context=context)
+        await stub.CheckOutput(pb.CheckOutputRequest(context=context, text="{}"), timeout=5)
     assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_leak_of_the_system_text_is_stopped(stub):
+    system_text = "one two three four five six seven eight nine ten eleven twelve"
+    responses = await scan(stub, system_text, context=pb.OutputContext(system_text=system_text))
+    assert released(responses) == "one two three four five six seven eight nine ten"
+    assert responses[-1].completed.findings[0].rule_id == "leak.system_prompt"

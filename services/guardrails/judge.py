@@ -1,0 +1,36 @@
+"""A classifier at work under a policy."""
+
+from dataclasses import dataclass
+
+from services.guardrails.classifier import Classifier
+from services.guardrails.rule import ClassifierRule
+from services.guardrails.verdict import Action, Finding, Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Judges whole texts by *rule*."""
+
+    rule: ClassifierRule
+    action: Action
+    """The strictest that may be done."""
+
+    classifier: Classifier
+
+    def finding(self, text: str, stage: Stage) -> Finding | None:
+        """Return what is found in *text*, which spans all of it, or None."""
+        score = self.classifier.score(text)
+        action = self.rule.action_at(score, self.action)
+        if action is Action.OFF:
+            return None
+        info = self.rule.info
+        return Finding(
+            rule_id=info.rule_id,
+            stage=stage,
+            action=action,
+            severity=info.severity,
+            category=info.category,
+            start=0,
+            end=len(text),
+            score=score,
+        )

@@ -24,7 +24,7 @@ PACKAGED_PATH: Final = Path(__file__).parent / "router.yaml"
 CACHED_ANSWER: Final = "cached_answer"
 """The link that allows a cached answer when all others failed. Only ever the last one."""
 
-Feature = Literal["tools", "vision", "json_object", "json_schema", "reasoning", "logprobs"]
+Feature = Literal["tools", "vision", "json_object", "json_schema", "reasoning"]
 
 
 class ConfigInvalid(ValueError):
@@ -38,7 +38,7 @@ class _Strict(BaseModel):
 class ProviderConfig(_Strict):
     """One entry of `providers`."""
 
-    kind: Literal["openai", "openai_responses", "anthropic", "openai_compatible", "simulated"]
+    kind: Literal["openai", "anthropic", "openai_compatible", "simulated"]
     base_url: str = ""
     api_key_env: str = ""
     """Name of the environment variable with the key or keys, for a compatible server."""

@@ -28,17 +28,20 @@ POLITE_WORDS: Final = _words(
 """Words that may come and go without changing what is asked."""
 
 NEGATIONS: Final = _words(
-    "not no never none nobody nothing nowhere neither nor cannot without except unless hardly"
+    "not no never none nobody nothing nowhere neither nor cannot without except unless hardly "
+    # Other languages, whose questions come too.
+    "nicht kein keine keinen nie niemals ohne pas jamais sans nunca jamás sin não nem sem mai "
+    "senza niet geen nooit inte aldrig ikke ikkje nie не нет без"
 )
 
 NEGATIVE_PREFIXES: Final = ("un", "non", "dis", "in", "im", "il", "ir", "de", "anti", "mis")
 
 SCOPE_WORDS: Final = _words(
     """all every each only first last next previous same other another both either most least
-    more less fewer many few half whole entire main new old current former original always
-    sometimes usually often rarely best worst top bottom max min maximum minimum average total
+    more less fewer many few half whole entire main new old current former original
+    sometimes often rarely worst top bottom max min maximum minimum average total
     free paid private public personal business internal external daily weekly monthly yearly
-    annual online offline short long brief detailed again still already yet"""
+    annual online offline short long brief detailed"""
 )
 """Words that narrow or widen what is asked."""
 

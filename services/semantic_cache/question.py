@@ -137,7 +137,8 @@ def _is_name(raw: str, starts_sentence: bool) -> bool:
 
 def _asks(tokens: list[str]) -> frozenset[str]:
     asks = set()
-    for token, following in zip(tokens, [*tokens[1:], ""], strict=True):
+    for at, token in enumerate(tokens):
+        following = tokens[at + 1] if at + 1 < len(tokens) else ""
         if token == "how" and following in lexicon.EXTENTS:
             asks.add(f"how {following}")
         elif token in lexicon.QUESTION_CLASSES:

@@ -23,31 +23,30 @@ def refusal_of(asked: Question, stored: Question) -> str:
     """
     Return the first reason to refuse, or an empty string.
 
-    One of `code`, `number_changed`, `negation_changed`, `antonym_changed`,
+    One of `code`, `no_words`, `number_changed`, `negation_changed`, `antonym_changed`,
     `question_changed`, `name_changed`, `class_changed`, `scope_changed`,
     `order_changed`. It does not matter which of the two is the stored one.
     """
     if asked.has_code or stored.has_code:
         return "code"
-    if sorted(asked.numbers) != sorted(stored.numbers):
-        return "number_changed"
+    if not asked.tokens or not stored.tokens:
+        return "no_words"
     only_asked = missing(asked.tokens, stored.tokens)
     only_stored = missing(stored.tokens, asked.tokens)
-    if _negation_changed(asked, stored, only_asked, only_stored):
-        return "negation_changed"
-    if _antonym_changed(only_asked, only_stored):
-        return "antonym_changed"
-    if asked.asks != stored.asks:
-        return "question_changed"
-    if _name_changed(asked, stored):
-        return "name_changed"
-    if _class_changed(only_asked, only_stored):
-        return "class_changed"
-    if _scope_changed(only_asked, only_stored):
-        return "scope_changed"
-    if _order_changed(asked, stored):
-        return "order_changed"
-    return ""
+    checks = (
+        ("number_changed", lambda: sorted(asked.numbers) != sorted(stored.numbers)),
+        (
+            "negation_changed",
+            lambda: _negation_changed(asked, stored, only_asked, only_stored),
+        ),
+        ("antonym_changed", lambda: _antonym_changed(only_asked, only_stored)),
+        ("question_changed", lambda: asked.asks != stored.asks),
+        ("name_changed", lambda: _name_changed(asked, stored)),
+        ("class_changed", lambda: _class_changed(only_asked, only_stored)),
+        ("scope_changed", lambda: _scope_changed(only_asked, only_stored)),
+        ("order_changed", lambda: _order_changed(asked, stored)),
+    )
+    return next((reason for reason, holds in checks if holds()), "")
 
 
 def _negation_changed(

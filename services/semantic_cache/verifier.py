@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from services.semantic_cache import lexicon, rules
-from services.semantic_cache.question import missing, question_of
+from services.semantic_cache.question import Question, missing, question_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,8 @@ class RuleVerifier:
     """
     Accepts a candidate that no rule refuses and whose topics are the same words.
 
-    It knows no synonyms, so it lets few paraphrases through and hardly a wrong one.
+    It knows no synonyms and only English, so it lets few paraphrases through and hardly a
+    wrong one.
     """
 
     def verify(self, asked: str, stored: str, similarity: float) -> Verdict:
@@ -44,7 +45,9 @@ class RuleVerifier:
         only_stored = _topics(missing(other.content, one.content))
         if not refusal and only_asked and only_stored:
             refusal = "word_changed"
-        if not refusal and len(only_asked) + len(only_stored) > 1:
+        added = len(only_asked) + len(only_stored)
+        # One more word may pass where the rules know the language, and none elsewhere.
+        if not refusal and added > min(_english(one), _english(other)):
             refusal = "word_added"
         return Verdict(
             probability=0.0 if refusal else similarity,
@@ -55,6 +58,11 @@ class RuleVerifier:
                 "only_stored": float(len(only_stored)),
             },
         )
+
+
+def _english(question: Question) -> bool:
+    known = sum(token in lexicon.FUNCTION_WORDS for token in question.tokens)
+    return known >= 0.25 * len(question.tokens)
 
 
 def _topics(words: list[str]) -> list[str]:

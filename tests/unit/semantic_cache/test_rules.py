@@ -31,6 +31,8 @@ from services.semantic_cache.verifier import RuleVerifier
         ("Can dogs eat mice", "Can mice eat dogs", "order_changed"),
         ("Is tea better than milk", "Is milk better than tea", "order_changed"),
         ("Run ```a = 1```", "Run ```b = 1```", "code"),
+        ("\U0001f600", "\U0001f621", "no_words"),
+        ("Ist das gefährlich", "Ist das nicht gefährlich", "negation_changed"),
     ],
 )
 def test_a_change_of_meaning_is_named_in_both_directions(one, other, refusal):
@@ -72,3 +74,10 @@ def test_forms_of_a_word_share_a_stem(one, other):
 def test_another_topic_is_refused_without_a_rule_for_it():
     verdict = RuleVerifier().verify("How do I bake bread?", "How do I bake fish?", 0.95)
     assert (verdict.probability, verdict.refusal) == (0.0, "word_changed")
+
+
+def test_a_word_more_passes_in_english_only():
+    verifier = RuleVerifier()
+    english = verifier.verify("What is the capital of France", "The capital city of France", 0.95)
+    assert english.refusal == ""
+    assert verifier.verify("Comment cuire riz", "Comment cuire riz complet", 0.95).refusal

@@ -1,17 +1,15 @@
 """`parley costs`: what was spent, by whom, and what a month will cost."""
 
-import asyncio
 import csv
 import sys
 from typing import Annotated
 
 import typer
 from parley.accounting.v1 import accounting_service_pb2 as pb
-from parley.accounting.v1 import accounting_service_pb2_grpc as pb_grpc
 from rich.table import Table
 
-from services.cli.connection import open_peers
 from services.cli.console import console, dollars
+from services.cli.keys import call_accounting
 
 app = typer.Typer(name="costs", help="Shows what was spent.", no_args_is_help=True)
 
@@ -37,7 +35,7 @@ def summary(by: By = "user", tenant: Tenant = "", limit: Limit = 20, as_csv: AsC
     request = pb.GetCostSummaryRequest(
         tenant_id=tenant, grouping=grouping, tag=tag, page_size=limit
     )
-    response = asyncio.run(_summary(request))
+    response = call_accounting(lambda stub: stub.GetCostSummary(request, timeout=_TIMEOUT_SECONDS))
     if as_csv:
         _print_csv(response)
     else:
@@ -55,37 +53,18 @@ def project(
     days: Annotated[int, typer.Option(help="Days of the month.")] = 30,
 ) -> None:
     """Project a month's cost."""
-    month = asyncio.run(
-        _project(
-            pb.ProjectCostRequest(
-                user_count=users,
-                questions_per_user=questions,
-                input_token_count=input_tokens,
-                output_token_count=output_tokens,
-                cache_hit_rate=hit_rate,
-                model=model,
-                day_count=days,
-            )
-        )
+    request = pb.ProjectCostRequest(
+        user_count=users,
+        questions_per_user=questions,
+        input_token_count=input_tokens,
+        output_token_count=output_tokens,
+        cache_hit_rate=hit_rate,
+        model=model,
+        day_count=days,
     )
+    month = call_accounting(lambda stub: stub.ProjectCost(request, timeout=_TIMEOUT_SECONDS))
     console.print(f"{month.question_count:,} questions cost {dollars(month.cost_nano_usd)}.")
     console.print(f"Without the cache: {dollars(month.uncached_cost_nano_usd)}.")
-
-
-async def _summary(request: pb.GetCostSummaryRequest) -> pb.GetCostSummaryResponse:
-    async with open_peers() as peers:
-        stub: pb_grpc.AccountingServiceAsyncStub = pb_grpc.AccountingServiceStub(
-            peers.channel("accounting")
-        )
-        return await stub.GetCostSummary(request, timeout=_TIMEOUT_SECONDS)
-
-
-async def _project(request: pb.ProjectCostRequest) -> pb.ProjectCostResponse:
-    async with open_peers() as peers:
-        stub: pb_grpc.AccountingServiceAsyncStub = pb_grpc.AccountingServiceStub(
-            peers.channel("accounting")
-        )
-        return await stub.ProjectCost(request, timeout=_TIMEOUT_SECONDS)
 
 
 def _print_table(by: str, response: pb.GetCostSummaryResponse) -> None:

@@ -4,15 +4,17 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
 
+import grpc
 import typer
 from google.protobuf.duration_pb2 import Duration
 from parley.accounting.v1 import accounting_service_pb2 as pb
 from parley.accounting.v1 import accounting_service_pb2_grpc as pb_grpc
 from parley.chat.v1 import chat_pb2
+from rich.markup import escape
 from rich.table import Table
 
 from services.cli.connection import open_peers
-from services.cli.console import console
+from services.cli.console import console, error_console
 
 app = typer.Typer(name="keys", help="Manages API keys.", no_args_is_help=True)
 
@@ -46,7 +48,7 @@ def create(
         display_name=name,
         ttl=Duration(seconds=days * 86_400) if days else None,
     )
-    made = _call(lambda stub: stub.CreateKey(request, timeout=_TIMEOUT_SECONDS))
+    made = call_accounting(lambda stub: stub.CreateKey(request, timeout=_TIMEOUT_SECONDS))
     console.print(f"{made.key.key_id}\n{made.secret}")
 
 
@@ -54,7 +56,7 @@ def create(
 def list_keys(tenant: Annotated[str, typer.Option(help="The tenant.")] = "default") -> None:
     """List a tenant's newest keys, without their secrets."""
     request = pb.ListKeysRequest(tenant_id=tenant, page_size=_PAGE)
-    found = _call(lambda stub: stub.ListKeys(request, timeout=_TIMEOUT_SECONDS))
+    found = call_accounting(lambda stub: stub.ListKeys(request, timeout=_TIMEOUT_SECONDS))
     table = Table("id", "begins with", "for", "user", "made", "state")
     for key in found.keys:
         state = "revoked" if key.HasField("revoke_time") else "good"
@@ -73,18 +75,24 @@ def rotate(
     """Make a new secret for a key. It is shown this once."""
     grace = Duration(seconds=int(grace_hours * 3600))
     request = pb.RotateKeyRequest(key_id=key_id, grace=grace)
-    console.print(_call(lambda stub: stub.RotateKey(request, timeout=_TIMEOUT_SECONDS)).secret)
+    console.print(
+        call_accounting(lambda stub: stub.RotateKey(request, timeout=_TIMEOUT_SECONDS)).secret
+    )
 
 
 @app.command()
 def revoke(key_id: KeyId) -> None:
     """End a key at once."""
     request = pb.RevokeKeyRequest(key_id=key_id)
-    _call(lambda stub: stub.RevokeKey(request, timeout=_TIMEOUT_SECONDS))
+    call_accounting(lambda stub: stub.RevokeKey(request, timeout=_TIMEOUT_SECONDS))
     console.print(f"{key_id} is revoked.")
 
 
-def _call(method: Callable[["pb_grpc.AccountingServiceAsyncStub"], Awaitable[T]]) -> T:
+def call_accounting(
+    method: Callable[["pb_grpc.AccountingServiceAsyncStub"], Awaitable[T]],
+) -> T:
+    """Return accounting's answer. A refusal is printed, and ends the command with 1."""
+
     async def call() -> T:
         async with open_peers() as peers:
             stub: pb_grpc.AccountingServiceAsyncStub = pb_grpc.AccountingServiceStub(
@@ -92,4 +100,8 @@ def _call(method: Callable[["pb_grpc.AccountingServiceAsyncStub"], Awaitable[T]]
             )
             return await method(stub)
 
-    return asyncio.run(call())
+    try:
+        return asyncio.run(call())
+    except grpc.aio.AioRpcError as error:
+        error_console.print(f"[red]{error.code().name}[/red] {escape(error.details() or '')}")
+        raise typer.Exit(1) from error

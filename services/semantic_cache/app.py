@@ -17,6 +17,7 @@ from services.kit.service import Register, ServiceDefinition
 from services.semantic_cache.cache import CacheLimits, SemanticCache
 from services.semantic_cache.edge_store import open_edge_store
 from services.semantic_cache.embedder import Embedder
+from services.semantic_cache.features import FeatureExtractor
 from services.semantic_cache.guarded_store import GuardedStore, Say, say_nothing
 from services.semantic_cache.leases import LeaseStore, Leasing, MemoryLeases
 from services.semantic_cache.openai_embedder import OpenAIEmbedder
@@ -26,8 +27,9 @@ from services.semantic_cache.qdrant_store import open_qdrant_store
 from services.semantic_cache.servicer import SemanticCacheServicer
 from services.semantic_cache.settings import SemanticCacheSettings
 from services.semantic_cache.store import AnswerStore, StoreUnavailable
+from services.semantic_cache.trained_verifier import TrainedVerifier, Weights
 from services.semantic_cache.upkeep import keeping_tidy
-from services.semantic_cache.verifier import RuleVerifier
+from services.semantic_cache.verifier import RuleVerifier, Verifier
 from services.semantic_cache.wordllama_embedder import WordLlamaEmbedder
 
 NAME = "semantic_cache"
@@ -62,7 +64,7 @@ async def open_semantic_cache(
         cache = SemanticCache(
             store=store,
             embedder=embedder,
-            verifier=RuleVerifier(),
+            verifier=_verifier(settings, embedder),
             policies=_policies(settings),
             limits=CacheLimits(
                 capacity=settings.capacity,
@@ -92,6 +94,18 @@ async def _open_embedder(settings: SemanticCacheSettings, stack: AsyncExitStack)
         model=settings.openai_model,
         dimension=settings.openai_dimension,
         timeout_seconds=settings.openai_timeout_seconds,
+    )
+
+
+def _verifier(settings: SemanticCacheSettings, embedder: Embedder) -> Verifier:
+    if settings.verifier == "rules":
+        return RuleVerifier()
+    # The trees learnt with these vectors, whatever finds the candidates.
+    words = embedder if isinstance(embedder, WordLlamaEmbedder) else WordLlamaEmbedder()
+    return TrainedVerifier(
+        FeatureExtractor(words.vector),
+        Weights.load(),
+        max_false_hit_rate=settings.max_false_hit_rate,
     )
 
 

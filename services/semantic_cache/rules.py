@@ -7,6 +7,7 @@ change. They refuse on purpose where they cannot tell: a miss costs a model call
 wrong answer costs trust.
 """
 
+from collections.abc import Callable
 from itertools import combinations, product
 
 from services.semantic_cache import lexicon
@@ -33,7 +34,7 @@ def refusal_of(asked: Question, stored: Question) -> str:
         return "no_words"
     only_asked = missing(asked.tokens, stored.tokens)
     only_stored = missing(stored.tokens, asked.tokens)
-    checks = (
+    checks: tuple[tuple[str, Callable[[], bool]], ...] = (
         ("number_changed", lambda: sorted(asked.numbers) != sorted(stored.numbers)),
         (
             "negation_changed",

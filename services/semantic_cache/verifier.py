@@ -30,6 +30,10 @@ class Verifier(Protocol):
         ...
 
 
+WORD_REFUSALS = frozenset(("word_changed", "word_added"))
+"""Refusals for want of knowledge rather than for a known change of meaning."""
+
+
 class RuleVerifier:
     """
     Accepts a candidate that no rule refuses and whose topics are the same words.
@@ -47,7 +51,7 @@ class RuleVerifier:
             refusal = "word_changed"
         added = len(only_asked) + len(only_stored)
         # One more word may pass where the rules know the language, and none elsewhere.
-        if not refusal and added > min(_english(one), _english(other)):
+        if not refusal and added > min(is_english(one), is_english(other)):
             refusal = "word_added"
         return Verdict(
             probability=0.0 if refusal else similarity,
@@ -60,7 +64,8 @@ class RuleVerifier:
         )
 
 
-def _english(question: Question) -> bool:
+def is_english(question: Question) -> bool:
+    """Return whether enough of its words are ones that English grammar needs."""
     known = sum(token in lexicon.FUNCTION_WORDS for token in question.tokens)
     return known >= 0.25 * len(question.tokens)
 

@@ -7,7 +7,7 @@ import grpc
 from parley.guardrails.v1 import guardrails_service_pb2_grpc as pb_grpc
 
 from services.guardrails.guardrails import Guardrails
-from services.guardrails.policy import DEFAULT, Policies
+from services.guardrails.policy_file import load_policies
 from services.guardrails.rule import Rule
 from services.guardrails.rules import ALL_RULES
 from services.guardrails.servicer import GuardrailsServicer
@@ -28,9 +28,11 @@ async def open_guardrails(
     """
     Compile the rules and yield the function that registers the service.
 
-    A test passes its own *rules*.
+    A test passes its own *rules*. Raises PolicyInvalid for a policy file that is wrong.
     """
-    guardrails = Guardrails(Policies(default=DEFAULT), rules, clock or SystemClock())
+    guardrails = Guardrails(
+        load_policies(settings.policy_path, rules), rules, clock or SystemClock()
+    )
     if settings.prepare_rules:
         guardrails.prepare()
     servicer = GuardrailsServicer(guardrails)

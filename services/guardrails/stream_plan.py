@@ -13,7 +13,7 @@ from services.guardrails.patterns.disguises import (
 )
 from services.guardrails.patterns.parse import parse
 from services.guardrails.patterns.prefixes import open_prefixes
-from services.guardrails.patterns.regex import compile_regex
+from services.guardrails.patterns.regex import NOTHING, compile_regex
 from services.guardrails.patterns.tree import Node, max_length, render
 from services.guardrails.rule import PatternRule
 from services.guardrails.verdict import Action
@@ -79,7 +79,7 @@ class _Finders:
         self.finders = [finder for _, finder in parts]
         # Without parts, only the empty text is open, and nothing ever hits.
         opened = "|".join(f"(?:{open_prefixes(node)})" for node, _ in parts)
-        anything = "|".join(f"(?:{render(node)})" for node, _ in parts) or r"[^\x{0}-\x{10FFFF}]"
+        anything = "|".join(f"(?:{render(node)})" for node, _ in parts) or NOTHING
         self._open = compile_regex(rf"(?:{opened})\z")
         self._anything = compile_regex(anything)
 

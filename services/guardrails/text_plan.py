@@ -9,7 +9,7 @@ from services.guardrails.encodings import unescaped
 from services.guardrails.matching import RUN_NODES, Finder, Hit, Matcher, RunMatcher
 from services.guardrails.normalization import skeleton, view, visible
 from services.guardrails.patterns.parse import parse
-from services.guardrails.patterns.regex import compile_regex
+from services.guardrails.patterns.regex import NOTHING, compile_regex
 from services.guardrails.patterns.tree import Node, render
 from services.guardrails.rule import PatternRule
 from services.guardrails.verdict import Action
@@ -117,8 +117,7 @@ class _Finders:
     def __init__(self, parts: Sequence[tuple[Node, Finder]]) -> None:
         self.finders = [finder for _, finder in parts]
         self.looks_for = tuple(pair for each in self.finders for pair in each.looks_for)
-        nothing = r"[^\x{0}-\x{10FFFF}]"
-        anything = "|".join(f"(?:{render(node)})" for node, _ in parts) or nothing
+        anything = "|".join(f"(?:{render(node)})" for node, _ in parts) or NOTHING
         self._anything = compile_regex(anything)
 
     def may_hit(self, data: bytes) -> bool:

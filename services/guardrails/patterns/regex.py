@@ -1,12 +1,16 @@
 """Compiles patterns with RE2, which takes linear time on any text."""
 
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 import re2  # type: ignore[import-untyped]
 
 _MAX_MEMORY_BYTES = 64 * 1024 * 1024
 """Upper bound of one expression's automata. RE2's own, 8 MiB, is little for the open
 prefixes of all rules at once; when it is reached, RE2 falls back to a slower search."""
+
+
+NOTHING: Final = r"[^\x{0}-\x{10FFFF}]"
+"""A pattern that matches no text."""
 
 
 class Match(Protocol):

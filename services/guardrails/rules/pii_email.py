@@ -8,13 +8,21 @@ _LETTERS = r"a-z0-9\u00df-\u00f6\u00f8-\u024f"
 
 
 def _well_formed(candidate: str) -> Span | None:
-    local, _, domain = candidate.partition("@")
-    labels = domain.split(".")
-    if ".." in local or local.endswith("."):
+    """Return the part of *candidate* that is an address: dots stand neither side by side
+    nor at an edge, and what follows two dots is another sentence."""
+    at = candidate.index("@")
+    start = candidate.rfind("..", 0, at) + 2 if ".." in candidate[:at] else 0
+    labels: list[str] = []
+    for label in candidate[at + 1 :].split("."):
+        if not label or label[0] == "-" or label[-1] == "-" or len(label) > 63:
+            break
+        labels.append(label)
+    while labels and (len(labels[-1]) < 2 or not labels[-1].isalpha()):
+        labels.pop()
+    local = candidate[start:at]
+    if len(labels) < 2 or not local or local[0] == "." or local[-1] == ".":
         return None
-    if any(not label or label[0] == "-" or label[-1] == "-" or len(label) > 63 for label in labels):
-        return None
-    return 0, len(candidate)
+    return start, at + 1 + len(".".join(labels))
 
 
 RULE = PatternRule(

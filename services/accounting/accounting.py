@@ -3,13 +3,13 @@
 import uuid
 from datetime import datetime
 
-from services.accounting.books import Books, LedgerStore, Needs
+from services.accounting.books import LedgerStore
 from services.accounting.extending import Extend, ExtendRequest
-from services.accounting.moment import Moment, Timekeeper
+from services.accounting.moment import Timekeeper
 from services.accounting.reserving import Reserve, ReserveRequest
 from services.accounting.settling import Settle, Settled, SettleRequest
 from services.accounting.subjects import Subject
-from services.accounting.terms import Terms, levels_of
+from services.accounting.terms import Terms
 from services.accounting.turns import Turn
 from services.kit.errors import FieldViolation, InvalidArgument
 
@@ -78,29 +78,9 @@ class Accounting:
         """
         await self.settle(SettleRequest(request_id=request_id, subject=subject))
 
-    async def has_hard_budget(self, subject: Subject) -> bool:
-        """Say whether a hard budget holds for *subject* at any level."""
-        return await self._store.commit(_AskForHardBudget(subject, self._timekeeper.moment()))
-
     def lease_end(self, turn: Turn) -> datetime:
         """Return when the lease of *turn* ends, by the wall clock."""
         return self._timekeeper.wall_time(turn.deadline_ns)
-
-
-class _AskForHardBudget:
-    """The step behind `has_hard_budget`. Changes nothing."""
-
-    def __init__(self, subject: Subject, moment: Moment) -> None:
-        self._subject = subject
-        self._moment = moment
-
-    @property
-    def needs(self) -> Needs:
-        return Needs(subject=self._subject)
-
-    def run(self, books: Books) -> bool:
-        levels = levels_of(books, self._subject, self._moment.now)
-        return any(budget.is_hard for level in levels for budget in level.limits.budgets)
 
 
 def _check_reserve(request: ReserveRequest) -> None:

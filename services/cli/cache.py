@@ -111,7 +111,7 @@ def purge(
 
 
 def _ask(
-    call: Callable[[pb_grpc.SemanticCacheServiceAsyncStub], Any],
+    call: "Callable[[pb_grpc.SemanticCacheServiceAsyncStub], Any]",
 ) -> Any:
     async def ask() -> Any:
         async with open_peers() as peers:

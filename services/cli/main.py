@@ -1,16 +1,24 @@
 """The command `parley`."""
 
+import sys
+
+import grpc
 import typer
 
 from services.cli import (
+    cache,
     chat,
+    costs,
     demo,
     health,
+    keys,
+    ledger,
     models,
     serve,
     settings,
     up,
 )
+from services.cli.console import error_console
 
 app = typer.Typer(
     name="parley",
@@ -21,11 +29,25 @@ app = typer.Typer(
 )
 app.command()(serve.serve)
 app.command()(up.up)
-app.command()(chat.chat)
 app.command()(demo.demo)
+app.command()(chat.chat)
 app.command()(health.health)
 app.command()(settings.settings)
+app.add_typer(cache.app, name="cache")
+app.add_typer(costs.app, name="costs")
+app.add_typer(keys.app, name="keys")
+app.add_typer(ledger.app, name="ledger")
 app.add_typer(models.app, name="models")
 
+
+def run() -> None:
+    """Run the command; a call that a service refuses is one line, not a traceback."""
+    try:
+        app()
+    except grpc.aio.AioRpcError as error:
+        error_console.print(f"[red]{error.code().name}[/red] {error.details()}", soft_wrap=True)
+        sys.exit(1)
+
+
 if __name__ == "__main__":
-    app()
+    run()

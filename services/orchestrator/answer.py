@@ -71,6 +71,10 @@ class Answer:
         self._attempt_start = len(self._pieces)
         self._lease.add(attempt)
 
+    def all_attempts_told(self) -> None:
+        """Note that the router has reported every call that it made."""
+        self._open = None
+
     def switched(self, event: RouteSwitched) -> None:
         """Note that another route goes on."""
         self.attempt_began(event.to_provider, event.to_model)

@@ -6,7 +6,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
-from services.kit.errors import AnswerMalformed, ServiceError
+from services.kit.errors import AnswerMalformed, DependencyUnavailable, ServiceError
 from services.orchestrator.answer import Answer
 from services.orchestrator.deadline import Deadline
 from services.orchestrator.events import Delta, Intervened, Switched, ToolCalled
@@ -114,6 +114,9 @@ class Generation:
             if isinstance(error.__cause__, AttemptsLost):
                 for attempt in error.__cause__.attempts:
                     answer.attempt_ended(attempt)
+                if not isinstance(error, DependencyUnavailable):
+                    # The router said itself how it ended, so no attempt is open any more.
+                    answer.all_attempts_told()
             raise
         finally:
             answer.close()

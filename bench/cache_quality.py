@@ -81,7 +81,7 @@ def main() -> None:
     console.out(f"  hits {served[same].mean():.1%}, false hits {served[~same].mean():.1%}")
     console.out(f"  cosine 0.92: hits {(judged.cosine[same] >= 0.92).mean():.1%}, ", end="")
     console.out(f"false hits {(judged.cosine[~same] >= 0.92).mean():.1%}")
-    console.out(f"  verifier: {judged.verify_microseconds:.0f} us of CPU a pair, texts taken apart before\n")
+    console.out(f"  verifier: {judged.verify_microseconds:.0f} us of CPU a pair of known texts\n")
 
     texts = [each.one for each in pairs]
     wrong = Judged(traps(texts, seed=11) + noun_traps(texts))

@@ -3,8 +3,10 @@
 from services.guardrails.rule import PatternRule, RuleInfo, Span
 from services.guardrails.verdict import Action, Severity, Stage
 
-_LETTERS = r"a-z0-9\u00df-\u00f6\u00f8-\u024f"
+_LETTERS = r"a-z\u00df-\u00f6\u00f8-\u024f"
 """Latin letters with their accents: an address may have them (RFC 6531)."""
+
+_WORD = rf"{_LETTERS}0-9"
 
 
 def _well_formed(candidate: str) -> Span | None:
@@ -36,8 +38,8 @@ RULE = PatternRule(
         source="RFC 5321 4.1.2 and 4.5.3.1 (lengths), RFC 6531; quoted local parts are left out",
     ),
     patterns=(
-        rf"[{_LETTERS}][{_LETTERS}._%+'\-]{{0,63}}@[{_LETTERS}][{_LETTERS}.\-]{{0,189}}"
-        rf"\.[{_LETTERS}]{{2,24}}\b",
+        rf"[{_WORD}][{_WORD}._%+'\-]{{0,63}}@[{_WORD}][{_WORD}.\-]{{0,189}}"
+        rf"\.[{_LETTERS}]{{2,24}}",
     ),
     accept=_well_formed,
     label="EMAIL",

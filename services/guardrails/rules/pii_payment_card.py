@@ -1,7 +1,5 @@
 """Payment card numbers."""
 
-from stdnum import luhn
-
 from services.guardrails.rule import PatternRule, RuleInfo, Span
 from services.guardrails.verdict import Action, Severity, Stage
 
@@ -45,8 +43,19 @@ def _longest_valid(candidate: str) -> Span | None:
     return None
 
 
+_DOUBLED = bytes.maketrans(b"0123456789", bytes((0, 2, 4, 6, 8, 1, 3, 5, 7, 9)))
+_PLAIN = bytes.maketrans(b"0123456789", bytes(range(10)))
+
+
+def _passes_luhn(digits: str) -> bool:
+    # python-stdnum has it too, ten times slower: too slow for a text full of digits.
+    backwards = digits[::-1].encode()
+    total = sum(backwards[::2].translate(_PLAIN)) + sum(backwards[1::2].translate(_DOUBLED))
+    return total % 10 == 0
+
+
 def _is_card(digits: str) -> bool:
-    return luhn.is_valid(digits) and any(
+    return _passes_luhn(digits) and any(
         first <= int(digits[: len(str(first))]) <= last and len(digits) in lengths
         for first, last, lengths in _ISSUERS
     )

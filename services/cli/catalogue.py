@@ -1,30 +1,37 @@
 """The services that a process can run."""
 
-from services.accounting.app import accounting
-from services.guardrails.app import guardrails
-from services.kit.service import ServiceDefinition
-from services.model_router.app import model_router
-from services.orchestrator.app import orchestrator
-from services.prompt_registry.app import prompt_registry
-from services.semantic_cache.app import semantic_cache
+import importlib
+from collections.abc import Sequence
 
-SERVICES: tuple[ServiceDefinition, ...] = (
-    accounting,
-    guardrails,
-    prompt_registry,
-    semantic_cache,
-    model_router,
-    orchestrator,
+from services.kit.service import ServiceDefinition
+
+NAMES = (
+    "accounting",
+    "guardrails",
+    "prompt_registry",
+    "semantic_cache",
+    "model_router",
+    "orchestrator",
 )
 """In the order in which they are opened: those that others call first."""
 
 
-def chosen(names: list[str]) -> tuple[ServiceDefinition, ...]:
-    """Return the services of these *names*, all without any. Raises ValueError for unknown ones."""
-    known = {service.name for service in SERVICES}
-    unknown = sorted(set(names) - known)
+def load(names: Sequence[str] = NAMES) -> tuple[ServiceDefinition, ...]:
+    """
+    Return the services of these *names*, in the order in which they are opened.
+
+    Only they are imported: a process that runs one service need not hold the libraries of all.
+    Raises ValueError for a name that is none.
+    """
+    unknown = sorted(set(names) - set(NAMES))
     if unknown:
         raise ValueError(
-            f"There is no service {', '.join(unknown)}: choose from {', '.join(sorted(known))}."
+            f"There is no service {', '.join(unknown)}: choose from {', '.join(sorted(NAMES))}."
         )
-    return tuple(service for service in SERVICES if not names or service.name in names)
+    return tuple(_load(name) for name in NAMES if name in names)
+
+
+def _load(name: str) -> ServiceDefinition:
+    definition = getattr(importlib.import_module(f"services.{name}.app"), name)
+    assert isinstance(definition, ServiceDefinition)
+    return definition

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 import uvloop
 
+from services.cli.catalogue import NAMES, load
 from services.cli.console import error_console
 from services.kit import log
 from services.kit.server import Host, ServerSettings, StartRefused
@@ -18,12 +19,10 @@ Names = Annotated[
 
 def serve(names: Names = None) -> None:
     """Run services in this process: all six, or those that are named."""
-    from services.cli.catalogue import chosen  # Costs a second that other commands save.
-
     settings = ServerSettings()
     log.configure(settings.log_level)
     try:
-        services = chosen(names or [])
+        services = load(names or NAMES)
         uvloop.run(_serve(Host(services, settings)))
     except (ValueError, StartRefused) as error:
         error_console.print(f"[red]{error}[/red]")

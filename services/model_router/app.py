@@ -25,9 +25,7 @@ from services.model_router.limiter import LimiterPolicy
 from services.model_router.live_attempt import Limits
 from services.model_router.policy import RouterPolicy
 from services.model_router.provider import Provider
-from services.model_router.providers.anthropic_provider import AnthropicProvider
 from services.model_router.providers.http_transport import StreamingTransport
-from services.model_router.providers.openai_provider import OpenAIProvider
 from services.model_router.providers.simulated import SimulatedBehaviour, SimulatedProvider
 from services.model_router.providers.simulated_answers import Script
 from services.model_router.reload import ConfigFile
@@ -173,19 +171,26 @@ def _providers(
 def _provider(
     name: str, each: ProviderConfig, config: RouterConfig, settings: ModelRouterSettings
 ) -> Provider | None:
+    """Return the provider, None without its key. An SDK that nobody uses is not even imported."""
     has_key = bool(_keys(name, config, settings))
     match each.kind:
         case "openai" if has_key:
+            from services.model_router.providers.openai_provider import OpenAIProvider
+
             return OpenAIProvider(
                 http_client=_http_client(settings),
                 base_url=each.base_url or settings.openai_base_url,
             )
         case "anthropic" if has_key:
+            from services.model_router.providers.anthropic_provider import AnthropicProvider
+
             return AnthropicProvider(
                 http_client=_http_client(settings),
                 base_url=each.base_url or settings.anthropic_base_url,
             )
         case "openai_compatible":
+            from services.model_router.providers.openai_provider import OpenAIProvider
+
             return OpenAIProvider(
                 http_client=_http_client(settings),
                 base_url=each.base_url,

@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import grpc
 import httpx
 from parley.semantic_cache.v1 import semantic_cache_service_pb2_grpc as pb_grpc
-from qdrant_client import AsyncQdrantClient
 
 from services.kit.clock import Clock, SystemClock
 from services.kit.health import Health
@@ -22,8 +21,6 @@ from services.semantic_cache.guarded_store import GuardedStore, Say, say_nothing
 from services.semantic_cache.leases import LeaseStore, Leasing, MemoryLeases
 from services.semantic_cache.openai_embedder import OpenAIEmbedder
 from services.semantic_cache.policy import Policies, Policy
-from services.semantic_cache.qdrant_leases import QdrantLeases
-from services.semantic_cache.qdrant_store import open_qdrant_store
 from services.semantic_cache.servicer import SemanticCacheServicer
 from services.semantic_cache.settings import SemanticCacheSettings
 from services.semantic_cache.store import AnswerStore, StoreUnavailable
@@ -121,6 +118,12 @@ async def _open_stores(
             )
         )
         return edge, MemoryLeases()
+    # 50 MiB that an embedded cache does without.
+    from qdrant_client import AsyncQdrantClient
+
+    from services.semantic_cache.qdrant_leases import QdrantLeases
+    from services.semantic_cache.qdrant_store import open_qdrant_store
+
     client = AsyncQdrantClient(
         url=settings.qdrant_url,
         grpc_port=settings.qdrant_grpc_port,

@@ -10,6 +10,7 @@ import uvloop
 from parley_client import Parley, ParleyError
 from rich.markup import escape
 
+from services.cli.catalogue import load
 from services.cli.console import console, error_console
 from services.cli.demo.cast import Cast
 from services.cli.demo.scenes import SCENES
@@ -34,12 +35,10 @@ def demo() -> None:
 
 async def _play() -> int:
     """Play all scenes and return how many failed."""
-    from services.cli.catalogue import SERVICES  # Costs a second that other commands save.
-
     failed = 0
     console.rule("[bold]Parley[/bold]")
     with console.status("Starting six services in one process ..."):
-        host = Host(SERVICES, ServerSettings())
+        host = Host(load(), ServerSettings())
         await host.__aenter__()
     try:
         console.print(

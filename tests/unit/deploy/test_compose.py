@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from services.cli.catalogue import SERVICES
+from services.cli.catalogue import load
 from services.cli.settings import sections
 
 COMPOSE = yaml.safe_load((Path(__file__).parents[3] / "docker-compose.yml").read_text())
 OURS = {name: each for name, each in COMPOSE["services"].items() if each["image"] == "parley"}
-BY_NAME = {service.name: service for service in SERVICES}
+BY_NAME = {service.name: service for service in load()}
 
 
 def test_every_service_is_there():

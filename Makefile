@@ -4,10 +4,11 @@ BIN := .venv/bin
 ENV := .venv/.installed
 PROTOS := $(shell find protos/parley -name '*.proto')
 
-.PHONY: help env demo test check proto proto-check lint types imports lock docs apart bench clean
+.PHONY: help env demo test check proto proto-check lint types imports lock docs apart clean \
+  bench bench-env bench-cache bench-guardrails bench-router
 
 help:  ## List the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 env: $(ENV)  ## Build the environment in .venv
 
@@ -55,9 +56,26 @@ imports: $(ENV)  ## Check who may import whom
 docs: $(ENV)  ## Write the settings into docs/operations.md
 	$(BIN)/python scripts/document-settings
 
-bench: $(ENV)  ## Measure what a chat costs
+bench: $(ENV)  ## Measure what calls, chats, guardrails, streams and bookings cost
 	$(BIN)/python -m bench.transport
 	$(BIN)/python -m bench.chat
+	$(BIN)/python -m bench.guardrails_cost
+	$(BIN)/python -m bench.router_stream
+	$(BIN)/python -m bench.accounting_store
+
+bench-env: $(ENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-bench.lock
+
+bench-cache: bench-env  ## Measure how well the cache judges; needs PARLEY_BENCH_DATA
+	$(BIN)/python -m bench.cache_quality
+
+bench-guardrails: bench-env  ## Measure how well the guardrails find; needs PARLEY_BENCH_DATA
+	$(BIN)/python -m bench.guardrails_pii
+
+bench-router: bench-env  ## Measure decoding, failover and choice; needs PARLEY_BENCH_DATA
+	$(BIN)/python -m bench.router_golden
+	$(BIN)/python -m bench.router_failover
+	$(BIN)/python -m bench.router_auto
 
 lock: $(ENV)  ## Resolve the lock files again
 	scripts/lock

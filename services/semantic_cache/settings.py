@@ -85,8 +85,7 @@ class SemanticCacheSettings(ParleySettings):
     """Entries that one tenant may have. Above it the oldest quarter goes."""
 
     capacity: int = Field(default=100_000, ge=4)
-    """Entries of all tenants together. Above it the oldest quarter goes. The default keeps
-    a lookup under 2 ms and the store under 1 GB."""
+    """Entries of all tenants together. Above it the oldest quarter goes."""
 
     candidates: int = Field(default=5, ge=1, le=50)
     """Nearest entries that one lookup verifies at most."""

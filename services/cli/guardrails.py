@@ -105,7 +105,7 @@ async def _judge_all(texts: Sequence[str], output: bool) -> list[bool]:
 
 
 async def _ask(
-    stub: pb_grpc.GuardrailsServiceAsyncStub, text: str, output: bool, tenant: str, template: str
+    stub: "pb_grpc.GuardrailsServiceAsyncStub", text: str, output: bool, tenant: str, template: str
 ) -> tuple[pb.Verdict.ValueType, Sequence[chat_pb2.Finding], str]:
     if output:
         context = pb.OutputContext(tenant_id=tenant, template=template)
@@ -121,7 +121,7 @@ async def _ask(
     return checked.verdict, checked.texts[0].findings, checked.texts[0].text
 
 
-def _stub(channel: grpc.aio.Channel) -> pb_grpc.GuardrailsServiceAsyncStub:
+def _stub(channel: grpc.aio.Channel) -> "pb_grpc.GuardrailsServiceAsyncStub":
     stub: pb_grpc.GuardrailsServiceAsyncStub = pb_grpc.GuardrailsServiceStub(channel)
     return stub
 

@@ -1,5 +1,7 @@
 """E-mail addresses."""
 
+from itertools import takewhile
+
 from services.guardrails.rule import PatternRule, RuleInfo, Span
 from services.guardrails.verdict import Action, Severity, Stage
 
@@ -19,12 +21,18 @@ def _well_formed(candidate: str) -> Span | None:
         if not label or label[0] == "-" or label[-1] == "-" or len(label) > 63:
             break
         labels.append(label)
-    while labels and (len(labels[-1]) < 2 or not labels[-1].isalpha()):
+    while labels and len(top_level := _leading_letters(labels[-1])) < 2:
         labels.pop()
+    if labels:
+        labels[-1] = top_level
     local = candidate[start:at]
     if len(labels) < 2 or not local or local[0] == "." or local[-1] == ".":
         return None
     return start, at + 1 + len(".".join(labels))
+
+
+def _leading_letters(label: str) -> str:
+    return "".join(takewhile(str.isalpha, label))
 
 
 RULE = PatternRule(

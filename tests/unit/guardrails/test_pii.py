@@ -73,6 +73,7 @@ def test_what_only_looks_like_one_stays(text):
         ("DOB: 1990-05-02", "DOB: [REDACTED_DATE_OF_BIRTH_1]"),
         ("the ssn of 078051120 years", "the ssn of 078051120 years"),
         ("Write to bob@example.com..now", "Write to [REDACTED_EMAIL_1]..now"),
+        ("bob@example.net0..now", "[REDACTED_EMAIL_1]0..now"),
         ("see...bob@example.com", "see...[REDACTED_EMAIL_1]"),
         ("4111 1111 1111 1111 212-555-0123", "[REDACTED_CARD_1] [REDACTED_PHONE_1]"),
     ],

@@ -25,37 +25,40 @@ from rich.table import Table
 from bench.processes import cpu_seconds, memory_mib
 from tests.support.processes import KEY, Suite, suite
 
-WORDS = [
-    "amber",
-    "birch",
-    "copper",
-    "delta",
-    "ember",
-    "fjord",
-    "glade",
-    "harbor",
-    "indigo",
-    "juniper",
-    "kelp",
-    "lagoon",
-    "maple",
-    "nectar",
-    "opal",
-    "prairie",
-    "quartz",
-    "river",
-    "saffron",
-    "thistle",
-    "umber",
-    "violet",
-    "willow",
-    "yarrow",
-    "zephyr",
-]
+THINGS = (
+    "a bicycle wheel",
+    "sourdough bread",
+    "an index in a database",
+    "the tides",
+    "a violin bow",
+    "compound interest",
+    "a heat pump",
+    "the offside rule",
+    "a blood test",
+    "glacier ice",
+    "a passport photo",
+    "the printing press",
+)
+QUESTIONS = (
+    "How does {} work?",
+    "Who invented {}?",
+    "What does {} cost?",
+    "Why does {} fail?",
+    "Where can I learn about {}?",
+    "Explain {} to a child.",
+)
+"""Questions as different as those of real users, each asked for another purpose."""
+
+ANSWER = (
+    "The short answer is that it depends on what you need it for, so here is one way to look "
+    "at it that has helped many people before you too."
+)
+"""32 tokens."""
 
 ENVIRONMENT = {
     "PARLEY_MODEL_ROUTER_SIMULATED_FIRST_TOKEN_SECONDS": "0",
     "PARLEY_MODEL_ROUTER_SIMULATED_TOKEN_SECONDS": "0",
+    "PARLEY_MODEL_ROUTER_SIMULATED_ANSWER": ANSWER,
     "PARLEY_ACCOUNTING_USER_REQUESTS_PER_MINUTE": "0",
 }
 
@@ -94,11 +97,13 @@ class Result:
 
 async def one_chat(parley: Parley, case: Case, draw: random.Random) -> float:
     """Run one chat and return the seconds to its first token."""
-    words = "" if case.repeats else " ".join(draw.choices(WORDS, k=6))
+    question = draw.choice(QUESTIONS).format(draw.choice(THINGS))
+    if not case.repeats:
+        question += f" It is for {draw.getrandbits(64):x}."
     request = pb.ChatRequest(user_id=f"user-{draw.randrange(1000)}", **case.fields)
     start = time.perf_counter()
     first = 0.0
-    async with parley.chat(f"What is the capital of France? {words}", request=request) as stream:
+    async with parley.chat(question, request=request) as stream:
         async for _ in stream.text():
             first = first or time.perf_counter() - start
     assert stream.completed is not None
@@ -151,7 +156,7 @@ def main() -> None:
                         f"{result.first_token_p99:.1f}",
                         f"{memory_mib(*running.pids):.0f}",
                     )
-    Console().print(table)
+    Console(width=110).print(table)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from services.cli import (
     chat,
     costs,
     demo,
+    guardrails,
     health,
     keys,
     ledger,
@@ -35,6 +36,7 @@ app.command()(health.health)
 app.command()(settings.settings)
 app.add_typer(cache.app, name="cache")
 app.add_typer(costs.app, name="costs")
+app.add_typer(guardrails.app, name="guardrails")
 app.add_typer(keys.app, name="keys")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(models.app, name="models")

@@ -102,6 +102,7 @@ class ModelRouterServicer(pb_grpc.ModelRouterServiceServicer):
                 for event in events:
                     write = partial(context.write, response_of(event))
                     await watch.read(write, self._slow_reader_seconds)
+                await outbox.gather()
             await pump
         except TooSlow:
             raise SlowReader("The client read the answer too slowly; read faster.") from None

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import grpc
+import httpx
 from parley.prompt_registry.v1 import prompt_registry_service_pb2_grpc as pb_grpc
 
 from services.kit.clock import Clock, SystemClock
@@ -12,8 +13,10 @@ from services.kit.database import open_database
 from services.kit.health import Health
 from services.kit.peers import Peers
 from services.kit.service import Register, ServiceDefinition
+from services.prompt_registry.alerts import Alerts, LogAlerts, WebhookAlerts
 from services.prompt_registry.catalogue import Catalogue
 from services.prompt_registry.evaluation_log import EvaluationLog
+from services.prompt_registry.guardian import Guardian
 from services.prompt_registry.registry import Registry
 from services.prompt_registry.reporting import Reports
 from services.prompt_registry.servicer import PromptRegistryServicer
@@ -36,12 +39,13 @@ async def open_prompt_registry(
     *,
     clock: Clock | None = None,
     store: RegistryStore | None = None,
+    alerts: Alerts | None = None,
     say: Say | None = None,
 ) -> AsyncIterator[Register]:
     """
     Open what the prompt registry needs and yield the function that registers it.
 
-    A test passes its own *store* and *clock*; production passes neither. *say* hears
+    A test passes its own *store*, *alerts* and *clock*; production passes none. *say* hears
     whether the store can be reached.
     """
     clock = clock or SystemClock()
@@ -67,6 +71,14 @@ async def open_prompt_registry(
         evaluation_log = EvaluationLog(
             store=store, clock=clock, retention_days=settings.evaluation_retention_days
         )
+        guardian = Guardian(
+            registry=registry,
+            catalogue=catalogue,
+            reports=reports,
+            alerts=alerts or _alerts(settings),
+            clock=clock,
+            rolls_back=settings.guards_enabled,
+        )
         servicer = PromptRegistryServicer(
             registry=registry,
             catalogue=catalogue,
@@ -79,9 +91,15 @@ async def open_prompt_registry(
             pb_grpc.add_PromptRegistryServiceServicer_to_server(servicer, server)
 
         await stack.enter_async_context(running(reports.run()))
+        await stack.enter_async_context(running(guardian.run()))
         await stack.enter_async_context(every(settings.poll_seconds, catalogue.refresh, say=say))
         await stack.enter_async_context(every(FORGET_EVERY_SECONDS, evaluation_log.forget_old))
         yield register
+
+
+def _alerts(settings: PromptRegistrySettings) -> Alerts:
+    url = settings.alert_webhook_url.get_secret_value()
+    return WebhookAlerts(url, new_client=httpx.AsyncClient) if url else LogAlerts()
 
 
 @asynccontextmanager

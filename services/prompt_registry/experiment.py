@@ -80,6 +80,15 @@ near certainty, and ten minutes show one that needs time, as a cache that fills 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """How traffic was split in one epoch."""
+
+    coverage: float
+    weights: tuple[float, ...]
+    """Of the arms, in their order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Guard:
     """Bounds that stop an experiment, or a label's move, by themselves."""
 
@@ -119,9 +128,8 @@ class Experiment:
     is_sticky: bool = False
     """Whether a first assignment is kept though weights change."""
     guard: Guard = field(default_factory=Guard)
-    epoch: int = 1
-    """Counts the changes of its split, from 1. Outcomes of one epoch had one split, which
-    is what the sequential test needs to know."""
+    earlier_splits: tuple[Split, ...] = ()
+    """Those before the one that holds now, oldest first."""
     step_start_time: datetime = _NOT_YET
     """When the ramp step that holds now began."""
     etag: str = ""
@@ -156,12 +164,28 @@ class Experiment:
         """Return an arm by its *name*, or None."""
         return next((each for each in self.arms if each.name == name), None)
 
-    def share_of(self, arm: Arm) -> float:
-        """Return the share of *arm* in the traffic of itself and the control, 0 to 1."""
+    @property
+    def split(self) -> Split:
+        """How traffic is split now."""
+        return Split(coverage=self.coverage, weights=tuple(arm.weight for arm in self.arms))
+
+    @property
+    def epoch(self) -> int:
+        """
+        Counts its splits, from 1.
+
+        Outcomes of one epoch had one split, which is what the sequential test must know.
+        """
+        return len(self.earlier_splits) + 1
+
+    def share_of(self, arm: Arm, epoch: int) -> float:
+        """Return the share of *arm* in the traffic of itself and the control in *epoch*."""
+        split = (*self.earlier_splits, self.split)[epoch - 1]
         if self.mode is ExperimentMode.RAMP:
-            return self.coverage if arm is not self.control else 1.0 - self.coverage
-        both = arm.weight + self.control.weight
-        return arm.weight / both if both else 0.0
+            return split.coverage if arm is not self.control else 1.0 - split.coverage
+        weight = split.weights[self.arms.index(arm)]
+        both = weight + split.weights[0]
+        return weight / both if both else 0.0
 
     def excludes(self, other: "Experiment") -> bool:
         """Whether nobody can be in both this and *other*."""

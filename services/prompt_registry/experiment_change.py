@@ -17,6 +17,9 @@ from services.prompt_registry.template import Template, check_etag, new_etag
 MAX_OPEN_EXPERIMENTS: Final = 20
 """The most experiments of a template that are not over: each costs every render a hash."""
 
+MAX_SPLITS: Final = 200
+"""The most changes of weights or coverage of one experiment: each is counted apart."""
+
 _MAY_BECOME: Final = {
     ExperimentState.DRAFT: {
         ExperimentState.DRAFT,
@@ -57,7 +60,9 @@ def create(template: Template, wanted: Experiment, *, now: datetime) -> Experime
         raise InvalidArgument.field(
             "experiment.state", "A new experiment is a draft or runs at once."
         )
-    made = replace(wanted, ramp_step_index=0, epoch=1, create_time=now, step_start_time=now)
+    made = replace(
+        wanted, ramp_step_index=0, earlier_splits=(), create_time=now, step_start_time=now
+    )
     if made.mode is ExperimentMode.RAMP:
         steps = made.ramp_steps or DEFAULT_RAMP
         made = replace(made, ramp_steps=steps, coverage=steps[0].coverage)
@@ -85,7 +90,7 @@ def update(template: Template, wanted: Experiment, *, now: datetime) -> Experime
         )
     after = replace(
         wanted,
-        epoch=before.epoch,
+        earlier_splits=before.earlier_splits,
         create_time=before.create_time,
         step_start_time=before.step_start_time,
         ramp_step_index=before.ramp_step_index,
@@ -102,8 +107,8 @@ def update(template: Template, wanted: Experiment, *, now: datetime) -> Experime
             "steps and guard may change; end it and make another one."
         )
     _check(template, after)
-    if _split(before) != _split(after):
-        after = replace(after, epoch=before.epoch + 1)
+    if before.state is not ExperimentState.DRAFT:
+        after = _with_split_of(before, after)
     if before.state is ExperimentState.DRAFT and after.state is ExperimentState.RUNNING:
         after = replace(after, step_start_time=now)
     return _stamped(after, now)
@@ -116,9 +121,8 @@ def at_step(experiment: Experiment, index: int, *, now: datetime) -> Experiment:
         ramp_step_index=index,
         coverage=experiment.ramp_steps[index].coverage,
         step_start_time=now,
-        epoch=experiment.epoch + 1,
     )
-    return _stamped(moved, now)
+    return _stamped(_with_split_of(experiment, moved), now)
 
 
 def in_state(experiment: Experiment, state: ExperimentState, *, now: datetime) -> Experiment:
@@ -162,8 +166,15 @@ def _assigned(experiment: Experiment) -> tuple[object, ...]:
     )
 
 
-def _split(experiment: Experiment) -> tuple[object, ...]:
-    return (experiment.coverage, tuple(arm.weight for arm in experiment.arms))
+def _with_split_of(before: Experiment, after: Experiment) -> Experiment:
+    """Return *after*, which knows the split of *before* if it has another one."""
+    if before.split == after.split:
+        return after
+    if len(before.earlier_splits) >= MAX_SPLITS:
+        raise StateForbids(
+            f"Experiment {before.experiment_id} had {MAX_SPLITS} splits: end it and make another."
+        )
+    return replace(after, earlier_splits=(*before.earlier_splits, before.split))
 
 
 def _stamped(experiment: Experiment, now: datetime) -> Experiment:

@@ -45,6 +45,10 @@ class PromptRegistrySettings(ParleySettings):
     """Whether experiments and moves of the label `production` are undone by themselves
     when a version is proved to be worse. On by default."""
 
+    alert_webhook_url: SecretStr = Field(default=SecretStr(""))
+    """URL that a rollback is posted to as JSON, with a field `text` as chat tools read it.
+    Empty, the default, only logs it. It counts as a secret since such URLs often hold one."""
+
     def url(self) -> str:
         """Return the database to use."""
         if self.database_url:

@@ -21,7 +21,7 @@ from services.accounting.settling import AnswerSource, Attempt, SettleRequest
 from services.accounting.subjects import EVERYONE, Subject, SubjectKey, SubjectLevel
 from services.accounting.used_allowance import UsedAllowance
 from services.kit.errors import InvalidArgument
-from services.kit.prices import TokenUsage
+from services.kit.usage_messages import usage_from, usage_to
 
 E = TypeVar("E", bound=Enum)
 
@@ -110,30 +110,6 @@ def subject_to(subject: Subject) -> chat_pb2.Subject:
         team_id=subject.team_id,
         user_id=subject.user_id,
         key_id=subject.key_id,
-    )
-
-
-def usage_from(message: chat_pb2.Usage) -> TokenUsage:
-    """Return what a call used."""
-    return TokenUsage(
-        input_token_count=message.input_token_count,
-        cached_input_token_count=message.cached_input_token_count,
-        cache_write_token_count=message.cache_write_token_count,
-        output_token_count=message.output_token_count,
-        reasoning_token_count=message.reasoning_token_count,
-        estimated=message.estimated,
-    )
-
-
-def usage_to(usage: TokenUsage) -> chat_pb2.Usage:
-    """Return what a call used as a message."""
-    return chat_pb2.Usage(
-        input_token_count=usage.input_token_count,
-        cached_input_token_count=usage.cached_input_token_count,
-        cache_write_token_count=usage.cache_write_token_count,
-        output_token_count=usage.output_token_count,
-        reasoning_token_count=usage.reasoning_token_count,
-        estimated=usage.estimated,
     )
 
 

@@ -9,7 +9,7 @@ from parley.chat.v1 import chat_pb2
 from parley.model_router.v1 import model_router_service_pb2 as pb
 
 from services.kit.errors import FieldViolation, InvalidArgument
-from services.kit.prices import TokenUsage
+from services.kit.usage_messages import usage_to
 from services.model_router.attempt import Attempt, AttemptKind, AttemptOutcome
 from services.model_router.events import (
     AttemptEnded,
@@ -156,7 +156,7 @@ def response_of(event: RouterEvent) -> pb.GenerateResponse:
                     finish_reason=FINISH_REASONS[event.finish_reason],
                     provider=event.provider,
                     model=event.model,
-                    usage=_usage_message(event.usage),
+                    usage=usage_to(event.usage),
                     cost_nano_usd=event.cost_nano_usd,
                 )
             )
@@ -173,7 +173,7 @@ def attempt_message(attempt: Attempt) -> pb.Attempt:
         kind=ATTEMPT_KINDS[attempt.kind],
         outcome=OUTCOMES[attempt.outcome],
         error_kind=attempt.error_kind,
-        usage=_usage_message(attempt.usage),
+        usage=usage_to(attempt.usage),
         cost_nano_usd=attempt.cost_nano_usd,
         price_version=attempt.price_version,
         duration=duration(attempt.duration_seconds),
@@ -188,17 +188,6 @@ def duration(seconds: float) -> Duration:
     """Return *seconds*, 0 or more, as a Duration."""
     whole = int(seconds)
     return Duration(seconds=whole, nanos=int((seconds - whole) * 1e9))
-
-
-def _usage_message(usage: TokenUsage) -> chat_pb2.Usage:
-    return chat_pb2.Usage(
-        input_token_count=usage.input_token_count,
-        cached_input_token_count=usage.cached_input_token_count,
-        cache_write_token_count=usage.cache_write_token_count,
-        output_token_count=usage.output_token_count,
-        reasoning_token_count=usage.reasoning_token_count,
-        estimated=usage.estimated,
-    )
 
 
 def _message_of(message: chat_pb2.Message) -> Message:

@@ -9,6 +9,7 @@ from parley.chat.v1 import chat_pb2
 from parley.orchestrator.v1 import orchestrator_service_pb2 as pb
 from parley.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 
+from services.kit.usage_messages import usage_to
 from services.orchestrator.events import (
     Completed,
     Degraded,
@@ -28,7 +29,6 @@ from services.orchestrator.peers.messages import (
     tool_call_message,
     tool_choice_of,
     tool_of,
-    usage_message,
 )
 from services.orchestrator.rating import Rating
 from services.orchestrator.request import (
@@ -169,7 +169,7 @@ def _completed(event: Completed) -> pb.ChatResponse.Completed:
     return pb.ChatResponse.Completed(
         request_id=event.request_id,
         finish_reason=chat_pb2.FinishReason.ValueType(event.finish_reason),
-        usage=usage_message(event.usage),
+        usage=usage_to(event.usage),
         cost_nano_usd=event.cost_nano_usd,
         saved_cost_nano_usd=event.saved_cost_nano_usd,
         source=chat_pb2.AnswerSource.ValueType(event.source),

@@ -3,7 +3,7 @@
 from parley.chat.v1 import chat_pb2
 from parley.prompt_registry.v1 import prompt_registry_service_pb2 as pb
 
-from services.kit.prices import TokenUsage
+from services.kit.usage_messages import usage_from, usage_to
 from services.prompt_registry.messages import (
     duration,
     enum_from,
@@ -51,7 +51,7 @@ def outcome_from(message: pb.Outcome) -> Outcome:
             message.source,
             AnswerSource.UNSPECIFIED,
         ),
-        usage=_usage_from(message.usage),
+        usage=usage_from(message.usage),
         cost_nano_usd=message.cost_nano_usd,
         latency_seconds=seconds(message.latency),
         first_delta_seconds=(
@@ -81,7 +81,7 @@ def outcome_to(outcome: Outcome) -> pb.Outcome:
         guardrail_blocked=outcome.guardrail_blocked,
         format_failed=outcome.format_failed,
         source=enum_to(chat_pb2.AnswerSource, "ANSWER_SOURCE", outcome.source),
-        usage=_usage_to(outcome.usage),
+        usage=usage_to(outcome.usage),
         cost_nano_usd=outcome.cost_nano_usd,
         latency=duration(outcome.latency_seconds),
         first_delta_latency=None if first is None else duration(first),
@@ -105,7 +105,7 @@ def summary_to(key: TallyKey, tally: Tally) -> pb.OutcomeSummary:
         guardrail_block_count=tally.guardrail_block_count,
         format_failure_count=tally.format_failure_count,
         cache_hit_count=tally.cache_hit_count,
-        usage=_usage_to(tally.usage),
+        usage=usage_to(tally.usage),
         cost_nano_usd=tally.cost_nano_usd,
         rating_count=tally.rating_count,
         mean_stars=tally.mean_stars,
@@ -120,25 +120,3 @@ def summary_to(key: TallyKey, tally: Tally) -> pb.OutcomeSummary:
         if value is not None:
             getattr(summary, field).CopyFrom(duration(value))
     return summary
-
-
-def _usage_from(message: chat_pb2.Usage) -> TokenUsage:
-    return TokenUsage(
-        input_token_count=message.input_token_count,
-        cached_input_token_count=message.cached_input_token_count,
-        cache_write_token_count=message.cache_write_token_count,
-        output_token_count=message.output_token_count,
-        reasoning_token_count=message.reasoning_token_count,
-        estimated=message.estimated,
-    )
-
-
-def _usage_to(usage: TokenUsage) -> chat_pb2.Usage:
-    return chat_pb2.Usage(
-        input_token_count=usage.input_token_count,
-        cached_input_token_count=usage.cached_input_token_count,
-        cache_write_token_count=usage.cache_write_token_count,
-        output_token_count=usage.output_token_count,
-        reasoning_token_count=usage.reasoning_token_count,
-        estimated=usage.estimated,
-    )

@@ -7,7 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from parley.chat.v1 import chat_pb2
 from parley.semantic_cache.v1 import semantic_cache_service_pb2 as pb
 
-from services.kit.prices import TokenUsage
+from services.kit.usage_messages import usage_from, usage_to
 from services.semantic_cache.entry import Answer
 from services.semantic_cache.outcome import Considered, Hit, Miss, MissReason, Tier
 from services.semantic_cache.partition import Partition
@@ -39,39 +39,23 @@ def partition_from(message: pb.Partition) -> Partition:
 
 
 def answer_from(message: pb.Answer) -> Answer:
-    usage = message.usage
     return Answer(
         text=message.text,
         provider=message.provider,
         model=message.model,
-        usage=TokenUsage(
-            input_token_count=usage.input_token_count,
-            cached_input_token_count=usage.cached_input_token_count,
-            cache_write_token_count=usage.cache_write_token_count,
-            output_token_count=usage.output_token_count,
-            reasoning_token_count=usage.reasoning_token_count,
-            estimated=usage.estimated,
-        ),
+        usage=usage_from(message.usage),
         cost_nano_usd=message.cost_nano_usd,
     )
 
 
 def answer_to(answer: Answer) -> pb.Answer:
-    usage = answer.usage
     return pb.Answer(
         text=answer.text,
         # No other answer is ever kept.
         finish_reason=chat_pb2.FINISH_REASON_STOP,
         provider=answer.provider,
         model=answer.model,
-        usage=chat_pb2.Usage(
-            input_token_count=usage.input_token_count,
-            cached_input_token_count=usage.cached_input_token_count,
-            cache_write_token_count=usage.cache_write_token_count,
-            output_token_count=usage.output_token_count,
-            reasoning_token_count=usage.reasoning_token_count,
-            estimated=usage.estimated,
-        ),
+        usage=usage_to(answer.usage),
         cost_nano_usd=answer.cost_nano_usd,
     )
 

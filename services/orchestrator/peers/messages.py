@@ -7,7 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from parley.chat.v1 import chat_pb2
 from parley.model_router.v1 import model_router_service_pb2 as router_pb2
 
-from services.kit.prices import TokenUsage
+from services.kit.usage_messages import usage_from, usage_to
 from services.orchestrator.values import (
     Action,
     Attempt,
@@ -170,30 +170,6 @@ def format_of(message: chat_pb2.ResponseFormat) -> ResponseFormat:
     return ResponseFormat(type=ResponseFormatType(message.type), json_schema=message.json_schema)
 
 
-def usage_message(usage: TokenUsage) -> chat_pb2.Usage:
-    """Return usage as a message."""
-    return chat_pb2.Usage(
-        input_token_count=usage.input_token_count,
-        cached_input_token_count=usage.cached_input_token_count,
-        cache_write_token_count=usage.cache_write_token_count,
-        output_token_count=usage.output_token_count,
-        reasoning_token_count=usage.reasoning_token_count,
-        estimated=usage.estimated,
-    )
-
-
-def usage_of(message: chat_pb2.Usage) -> TokenUsage:
-    """Return a message as usage."""
-    return TokenUsage(
-        input_token_count=message.input_token_count,
-        cached_input_token_count=message.cached_input_token_count,
-        cache_write_token_count=message.cache_write_token_count,
-        output_token_count=message.output_token_count,
-        reasoning_token_count=message.reasoning_token_count,
-        estimated=message.estimated,
-    )
-
-
 def finding_message(finding: Finding) -> chat_pb2.Finding:
     """Return a finding as a message."""
     return chat_pb2.Finding(
@@ -232,7 +208,7 @@ def attempt_message(attempt: Attempt) -> router_pb2.Attempt:
         kind=router_pb2.AttemptKind.ValueType(attempt.kind),
         outcome=router_pb2.AttemptOutcome.ValueType(attempt.outcome),
         error_kind=attempt.error_kind,
-        usage=usage_message(attempt.usage),
+        usage=usage_to(attempt.usage),
         cost_nano_usd=attempt.cost_nano_usd,
         price_version=attempt.price_version,
         first_token_latency=None if first is None else duration(first),
@@ -250,7 +226,7 @@ def attempt_of(message: router_pb2.Attempt) -> Attempt:
         kind=AttemptKind(message.kind),
         outcome=AttemptOutcome(message.outcome),
         error_kind=message.error_kind,
-        usage=usage_of(message.usage),
+        usage=usage_from(message.usage),
         cost_nano_usd=message.cost_nano_usd,
         price_version=message.price_version,
         first_token_seconds=(

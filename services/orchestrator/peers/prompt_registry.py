@@ -5,6 +5,7 @@ from parley.chat.v1 import chat_pb2
 from parley.prompt_registry.v1 import prompt_registry_service_pb2 as pb
 from parley.prompt_registry.v1 import prompt_registry_service_pb2_grpc as pb_grpc
 
+from services.kit.usage_messages import usage_to
 from services.orchestrator.booking import Outcome
 from services.orchestrator.peers.calling import calling
 from services.orchestrator.peers.messages import (
@@ -12,7 +13,6 @@ from services.orchestrator.peers.messages import (
     format_of,
     parameters_of,
     timestamp,
-    usage_message,
 )
 from services.orchestrator.prompting import Prompt, PromptRequest
 from services.orchestrator.request import ByArm, ByLabel, ByVersion
@@ -86,7 +86,7 @@ def outcome_message(outcome: Outcome) -> pb.ReportOutcomeRequest:
             guardrail_blocked=outcome.guardrail_blocked,
             format_failed=outcome.format_failed,
             source=chat_pb2.AnswerSource.ValueType(outcome.source),
-            usage=usage_message(outcome.usage),
+            usage=usage_to(outcome.usage),
             cost_nano_usd=outcome.cost_nano_usd,
             latency=duration(outcome.latency_seconds),
             first_delta_latency=None if first is None else duration(first),

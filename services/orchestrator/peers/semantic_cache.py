@@ -8,10 +8,11 @@ from parley.semantic_cache.v1 import semantic_cache_service_pb2 as pb
 from parley.semantic_cache.v1 import semantic_cache_service_pb2_grpc as pb_grpc
 
 from services.kit.errors import DependencyUnavailable
+from services.kit.usage_messages import usage_from, usage_to
 from services.orchestrator.booking import NewAnswer
 from services.orchestrator.partition import Partition
 from services.orchestrator.peers.calling import calling
-from services.orchestrator.peers.messages import seconds, usage_message, usage_of
+from services.orchestrator.peers.messages import seconds
 from services.orchestrator.values import AnswerSource, CachedAnswer, Hit
 
 PEER = "semantic_cache"
@@ -65,7 +66,7 @@ class GrpcCache:
                 text=hit.answer.text,
                 provider=hit.answer.provider,
                 model=hit.answer.model,
-                usage=usage_of(hit.answer.usage),
+                usage=usage_from(hit.answer.usage),
                 cost_nano_usd=hit.answer.cost_nano_usd,
             ),
             create_time=hit.create_time.ToDatetime(UTC),
@@ -84,7 +85,7 @@ def store_message(new: NewAnswer) -> pb.StoreRequest:
             finish_reason=chat_pb2.FINISH_REASON_STOP,
             provider=new.answer.provider,
             model=new.answer.model,
-            usage=usage_message(new.answer.usage),
+            usage=usage_to(new.answer.usage),
             cost_nano_usd=new.answer.cost_nano_usd,
         ),
     )

@@ -1,0 +1,29 @@
+"""`TokenUsage` as the message that every service sends, and back."""
+
+from parley.chat.v1 import chat_pb2
+
+from services.kit.prices import TokenUsage
+
+
+def usage_to(usage: TokenUsage) -> chat_pb2.Usage:
+    """Return *usage* as a message."""
+    return chat_pb2.Usage(
+        input_token_count=usage.input_token_count,
+        cached_input_token_count=usage.cached_input_token_count,
+        cache_write_token_count=usage.cache_write_token_count,
+        output_token_count=usage.output_token_count,
+        reasoning_token_count=usage.reasoning_token_count,
+        estimated=usage.estimated,
+    )
+
+
+def usage_from(message: chat_pb2.Usage) -> TokenUsage:
+    """Return a message as usage."""
+    return TokenUsage(
+        input_token_count=message.input_token_count,
+        cached_input_token_count=message.cached_input_token_count,
+        cache_write_token_count=message.cache_write_token_count,
+        output_token_count=message.output_token_count,
+        reasoning_token_count=message.reasoning_token_count,
+        estimated=message.estimated,
+    )

@@ -5,7 +5,7 @@ ENV := .venv/.installed
 PROTOS := $(shell find protos/parley -name '*.proto')
 
 .PHONY: help env demo test check proto proto-check lint types imports lock docs apart clean \
-  bench bench-env bench-cache bench-guardrails bench-router
+  bench bench-env bench-cache bench-guardrails bench-prompts bench-router
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -69,8 +69,11 @@ bench-env: $(ENV)
 bench-cache: bench-env  ## Measure how well the cache judges; needs PARLEY_BENCH_DATA
 	$(BIN)/python -m bench.cache_quality
 
-bench-guardrails: bench-env  ## Measure how well the guardrails find; needs PARLEY_BENCH_DATA
+bench-guardrails: bench-env  ## Measure the guardrails; needs PARLEY_BENCH_DATA
 	$(BIN)/python -m bench.guardrails_pii
+
+bench-prompts: bench-env  ## Measure how well rollback decides; three minutes
+	$(BIN)/python -m bench.prompts_rollback
 
 bench-router: bench-env  ## Measure decoding, failover and choice; needs PARLEY_BENCH_DATA
 	$(BIN)/python -m bench.router_golden

@@ -56,9 +56,14 @@ def stats(tenant: Annotated[str, typer.Option(help="Only this tenant.")] = "") -
 @app.command()
 def explain(
     text: Annotated[str, typer.Argument(help="The user's text.")],
-    tenant: Tenant,
+    tenant: Tenant = "default",
 ) -> None:
-    """Show the tenant's entries near a text, and why each would be given or not."""
+    """
+    Show the tenant's entries near a text, and why each would be given or not.
+
+    The entries come from all templates. `partition:` names what else must be equal for one to
+    be given, beside whatever the verifier says of the texts.
+    """
     response = _ask(
         lambda stub: stub.ExplainLookup(
             pb.ExplainLookupRequest(

@@ -288,18 +288,18 @@ class SemanticCache:
         entry = candidate.entry
         policy = self._policies.of(partition.tenant_id)
         verdict = self._verifier.verify(text, entry.text, candidate.similarity)
-        refusal = verdict.refusal
+        reasons = [verdict.refusal] if verdict.refusal else []
         # The store filtered by partition and time; neither is left to it alone.
         if entry.partition != partition:
-            refusal = _difference(partition, entry.partition)
-        elif entry.expire_time <= self._now():
-            refusal = "expired"
+            reasons.append(_difference(partition, entry.partition))
+        if entry.expire_time <= self._now():
+            reasons.append("expired")
         shown = policy.show_original_text and entry.partition.tenant_id == partition.tenant_id
         return Considered(
             entry=entry,
             similarity=candidate.similarity,
             probability=verdict.probability,
-            refusal=refusal,
+            refusal=" ".join(reasons),
             features=verdict.features,
             original_text=entry.text if shown else "",
         )

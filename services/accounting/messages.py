@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any, Protocol, TypeVar
 
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from parley.accounting.v1 import accounting_service_pb2 as pb
 from parley.chat.v1 import chat_pb2
@@ -21,7 +20,7 @@ from services.accounting.settling import AnswerSource, Attempt, SettleRequest
 from services.accounting.subjects import EVERYONE, Subject, SubjectKey, SubjectLevel
 from services.accounting.used_allowance import UsedAllowance
 from services.kit.errors import InvalidArgument
-from services.kit.usage_messages import usage_from, usage_to
+from services.kit.messages import timestamp, usage_from, usage_to
 
 E = TypeVar("E", bound=Enum)
 
@@ -55,13 +54,9 @@ def enum_to(wrapper: EnumType, prefix: str, value: Enum) -> Any:
     return wrapper.Value(f"{prefix}_{value.name}")
 
 
-def timestamp(at: datetime | None) -> Timestamp | None:
-    """Return *at* as a message."""
-    if at is None:
-        return None
-    message = Timestamp()
-    message.FromDatetime(at)
-    return message
+def optional_timestamp(at: datetime | None) -> Timestamp | None:
+    """Return *at* as a message, None for None."""
+    return None if at is None else timestamp(at)
 
 
 def optional_time(message: Any, field: str) -> datetime | None:
@@ -84,13 +79,6 @@ def optional_duration(message: Any, field: str) -> timedelta | None:
     except (OverflowError, ValueError):
         raise InvalidArgument.field(field, "must be a span of less than 10,000 years") from None
     return span
-
-
-def duration(seconds: float) -> Duration:
-    """Return *seconds* as a message."""
-    message = Duration()
-    message.FromNanoseconds(round(seconds * 1e9))
-    return message
 
 
 def subject_from(message: chat_pb2.Subject) -> Subject:
@@ -180,8 +168,8 @@ def key_to(key: Key) -> pb.Key:
         may_act_for_users=key.may_act_for_users,
         display_name=key.display_name,
         create_time=timestamp(key.create_time),
-        expire_time=timestamp(key.expire_time),
-        revoke_time=timestamp(key.revoke_time),
+        expire_time=optional_timestamp(key.expire_time),
+        revoke_time=optional_timestamp(key.revoke_time),
     )
 
 
@@ -242,7 +230,7 @@ def allowance_to(used: UsedAllowance, now: datetime) -> pb.Allowance:
                 is_hard=each.is_hard,
                 used_nano_usd=meter.used(each.period),
                 reserved_nano_usd=meter.reserved_nano_usd,
-                reset_time=timestamp(each.period.reset_time(now)),
+                reset_time=optional_timestamp(each.period.reset_time(now)),
             )
             for each in limits.budgets
         ],

@@ -16,6 +16,7 @@ from services.accounting.paging import page_size, position_of, token_of
 from services.accounting.projection import Usage
 from services.accounting.reserving import ReserveRequest
 from services.kit.clock import Clock
+from services.kit.messages import duration, timestamp
 
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
@@ -38,7 +39,7 @@ class AccountingServicer(pb_grpc.AccountingServiceServicer):
         self._keys = keys
         self._office = office
         self._clock = clock
-        self._key_max_age = messages.duration(key_max_age_seconds)
+        self._key_max_age = duration(key_max_age_seconds)
 
     async def AuthenticateKey(
         self, request: pb.AuthenticateKeyRequest, context: Context
@@ -72,7 +73,7 @@ class AccountingServicer(pb_grpc.AccountingServiceServicer):
             downgrade_model=turn.downgrade_model,
             policy_rule=turn.policy_rule,
             amount_nano_usd=turn.amount_nano_usd,
-            expire_time=messages.timestamp(self._accounting.lease_end(turn)),
+            expire_time=timestamp(self._accounting.lease_end(turn)),
             covered_output_token_count=turn.covered_output_token_count,
         )
 
@@ -89,7 +90,7 @@ class AccountingServicer(pb_grpc.AccountingServiceServicer):
         return pb.ExtendResponse(
             amount_nano_usd=turn.amount_nano_usd,
             covered_output_token_count=turn.covered_output_token_count,
-            expire_time=messages.timestamp(self._accounting.lease_end(turn)),
+            expire_time=timestamp(self._accounting.lease_end(turn)),
         )
 
     async def Settle(self, request: pb.SettleRequest, context: Context) -> pb.SettleResponse:

@@ -53,11 +53,6 @@ class View:
         self._origins: Sequence[int] | None = None
         self.data = data
 
-    @property
-    def is_identity(self) -> bool:
-        """Whether the view is the text, all of it ASCII."""
-        return self._fold is None
-
     def span(self, start: int, end: int) -> tuple[int, int]:
         """Return the characters of the original behind the bytes *start* to *end*."""
         if self._fold is None or start >= end:

@@ -100,7 +100,6 @@ class Host:
         self._clock = clock or SystemClock()
         self._hurry = asyncio.Event()
         self._stack = AsyncExitStack()
-        self._tcp: grpc.aio.Server | None = None
         self.in_process = InProcessServer(interceptors=interceptors_in_process())
         """Serves the same services without a socket."""
         self.peers = Peers(

@@ -5,9 +5,9 @@ from typing import Final
 
 from parley.model_router.v1 import model_router_service_pb2 as pb
 
+from services.kit.messages import duration
 from services.model_router.breaker import BreakerState
 from services.model_router.catalogue import Model
-from services.model_router.messages import duration
 from services.model_router.router import Router
 from services.model_router.routes import RouteHealth
 

@@ -84,11 +84,6 @@ class LiveAttempt:
         self._sent_at = clock.monotonic()
         self._texts: list[str] = []
 
-    @property
-    def has_output(self) -> bool:
-        """Whether the model has written anything."""
-        return self.first_token_seconds is not None
-
     async def open(self) -> None:
         """
         Send the request and wait for the first output, which is then in `first`.

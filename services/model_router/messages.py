@@ -4,12 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, assert_never
 
 import orjson
-from google.protobuf.duration_pb2 import Duration
 from parley.chat.v1 import chat_pb2
 from parley.model_router.v1 import model_router_service_pb2 as pb
 
 from services.kit.errors import FieldViolation, InvalidArgument
-from services.kit.usage_messages import usage_to
+from services.kit.messages import duration, usage_to
 from services.model_router.attempt import Attempt, AttemptKind, AttemptOutcome
 from services.model_router.events import (
     AttemptEnded,
@@ -182,12 +181,6 @@ def attempt_message(attempt: Attempt) -> pb.Attempt:
     if attempt.first_token_seconds is not None:
         message.first_token_latency.CopyFrom(duration(attempt.first_token_seconds))
     return message
-
-
-def duration(seconds: float) -> Duration:
-    """Return *seconds*, 0 or more, as a Duration."""
-    whole = int(seconds)
-    return Duration(seconds=whole, nanos=int((seconds - whole) * 1e9))
 
 
 def _message_of(message: chat_pb2.Message) -> Message:

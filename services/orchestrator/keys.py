@@ -75,15 +75,6 @@ class Keyring:
             )
         return known.principal
 
-    def forget(self, key_id: str) -> None:
-        """Drop what is remembered of *key_id*; of all keys if it is empty."""
-        for digest in [
-            digest
-            for digest, known in self._known.items()
-            if not key_id or known.principal.subject.key_id == key_id
-        ]:
-            del self._known[digest]
-
 
 def acting_for(principal: Principal, user_id: str) -> Subject:
     """

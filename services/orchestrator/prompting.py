@@ -1,7 +1,7 @@
 """What a turn asks of the prompt registry, and what it does without it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from services.kit.errors import DependencyUnavailable
@@ -27,7 +27,11 @@ class PromptRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """A rendered prompt, with all that its version says about the call."""
+    """
+    A rendered prompt, with all that its version says about the call.
+
+    `Prompting` puts what the turn asks for over what the version says.
+    """
 
     template: str
     version: int
@@ -102,8 +106,13 @@ class Prompting:
         )
         timeout = deadline.timeout(self.render_timeout_seconds)
         try:
-            return await self.registry.render(request, timeout_seconds=timeout)
+            prompt = await self.registry.render(request, timeout_seconds=timeout)
         except DependencyUnavailable:
             prompt = self.snapshot.render(request)
             trace.degrade("prompt_registry", "The prompt comes from the last snapshot.")
-            return prompt
+        return replace(
+            prompt,
+            model=turn.model or prompt.model,
+            parameters=turn.parameters.over(prompt.parameters),
+            response_format=turn.response_format.over(prompt.response_format),
+        )

@@ -60,17 +60,15 @@ class Reuse:
             user_id=subject.user_id if prompt.cache_scope is CacheScope.USER else "",
             template=prompt.template,
             template_version=prompt.version,
-            model_class=turn.model or prompt.model,
+            model_class=prompt.model,
             fingerprint=Circumstances(
                 system_text=prompt.system_text,
                 history=turn.history,
                 variables=turn.variables,
                 documents=turn.context_documents,
-                parameters=turn.parameters.over(prompt.parameters),
+                parameters=prompt.parameters,
                 tools=turn.tools,
-                response_format=prompt.response_format
-                if turn.response_format.is_unset
-                else turn.response_format,
+                response_format=prompt.response_format,
             ).fingerprint(),
         )
         shareable = (

@@ -9,7 +9,7 @@ from parley.chat.v1 import chat_pb2
 from parley.orchestrator.v1 import orchestrator_service_pb2 as pb
 from parley.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 
-from services.kit.usage_messages import usage_to
+from services.kit.messages import duration, usage_to
 from services.orchestrator.events import (
     Completed,
     Degraded,
@@ -21,7 +21,6 @@ from services.orchestrator.events import (
     ToolCalled,
 )
 from services.orchestrator.peers.messages import (
-    duration,
     finding_message,
     format_of,
     message_of,

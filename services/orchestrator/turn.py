@@ -7,7 +7,7 @@ admit -> prompt -> cache -> generate, guarded while it streams -> completed, the
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.kit.clock import Clock
 from services.kit.errors import (
@@ -40,7 +40,6 @@ from services.orchestrator.values import (
     FinishReason,
     Hit,
     Message,
-    ResponseFormat,
     Role,
     total_usage,
 )
@@ -166,24 +165,20 @@ class Turn:
             saved_cost_nano_usd=saved,
             model=hit.answer.model,
         )
-        yield Completed(
-            request_id=self._trace.request_id,
+        completed = self._completion(
+            admitted,
+            prompt,
             finish_reason=FinishReason.STOP,
             source=hit.source,
             provider=hit.answer.provider,
             model=hit.answer.model,
-            template=prompt.template,
-            template_version=prompt.version,
-            arm=prompt.arm,
+        )
+        yield replace(
+            completed,
             saved_cost_nano_usd=saved,
             cache_similarity=hit.similarity,
             cache_age_seconds=hit.age_seconds,
             cache_entry_id=hit.entry_id,
-            findings=tuple(self._trace.findings),
-            degradations=self._trace.degradations,
-            timings=self._trace.timings,
-            first_delta_seconds=self._trace.first_delta_seconds,
-            budget_action=_BUDGET_ACTIONS.get(admitted.lease.reservation.decision, ""),
         )
 
     async def _from_model(
@@ -214,7 +209,7 @@ class Turn:
                 saved_cost_nano_usd=generated.cost_nano_usd,
                 model=generated.model,
             )
-        yield self._completion(generated, admitted, prompt, joined=joined)
+        yield self._generated(generated, admitted, prompt, joined=joined)
 
     async def _read(self, flight: Flight) -> AsyncGenerator[Event | Generated, None]:
         """Read a flight; the pacer counts the streams."""
@@ -283,8 +278,8 @@ class Turn:
                 model=model,
                 system_text=prompt.system_text,
                 messages=(*turn.history, Message(role=Role.USER, text=prompt.user_text)),
-                parameters=turn.parameters.over(prompt.parameters),
-                response_format=_response_format(admitted, prompt),
+                parameters=prompt.parameters,
+                response_format=prompt.response_format,
                 tools=turn.tools,
                 tool_choice=turn.tool_choice,
                 failover_mode=turn.failover_mode,
@@ -303,33 +298,57 @@ class Turn:
             template=prompt.template,
             system_text=prompt.system_text,
             placeholders=admitted.placeholders,
-            response_format=_response_format(admitted, prompt),
+            response_format=prompt.response_format,
             user_texts=(admitted.request.text,),
         )
 
-    def _completion(
+    def _generated(
         self, generated: Generated, admitted: Admitted, prompt: Prompt, *, joined: bool
     ) -> Completed:
         attempts = () if joined else generated.attempts
-        return Completed(
-            request_id=self._trace.request_id,
+        completed = self._completion(
+            admitted,
+            prompt,
             finish_reason=generated.finish_reason,
             source=AnswerSource.COALESCED if joined else AnswerSource.MODEL,
             provider=generated.provider,
             model=generated.model,
-            template=prompt.template,
-            template_version=prompt.version,
-            arm=prompt.arm,
+        )
+        return replace(
+            completed,
             usage=total_usage(attempts),
             cost_nano_usd=sum(attempt.cost_nano_usd for attempt in attempts),
             saved_cost_nano_usd=generated.cost_nano_usd if joined else 0,
-            findings=(*self._trace.findings, *generated.findings),
+            findings=(*completed.findings, *generated.findings),
+            attempt_count=len(attempts),
+            format_outcome=generated.format_outcome,
+        )
+
+    def _completion(
+        self,
+        admitted: Admitted,
+        prompt: Prompt,
+        *,
+        finish_reason: FinishReason,
+        source: AnswerSource,
+        provider: str,
+        model: str,
+    ) -> Completed:
+        """Return what the last event of every turn says."""
+        return Completed(
+            request_id=self._trace.request_id,
+            finish_reason=finish_reason,
+            source=source,
+            provider=provider,
+            model=model,
+            template=prompt.template,
+            template_version=prompt.version,
+            arm=prompt.arm,
+            findings=tuple(self._trace.findings),
             degradations=self._trace.degradations,
             timings=self._trace.timings,
             first_delta_seconds=self._trace.first_delta_seconds,
-            attempt_count=len(attempts),
             budget_action=_BUDGET_ACTIONS.get(admitted.lease.reservation.decision, ""),
-            format_outcome=generated.format_outcome,
         )
 
     def _report(self, admitted: Admitted, failure: str) -> None:
@@ -352,11 +371,6 @@ class Turn:
         self._stages.books.put(outcome if completed is None else outcome.of(completed))
 
 
-def _response_format(admitted: Admitted, prompt: Prompt) -> ResponseFormat:
-    asked = admitted.request.response_format
-    return prompt.response_format if asked.is_unset else asked
-
-
 def _affordable_model(admitted: Admitted, prompt: Prompt) -> tuple[str, Switched | None]:
     """
     Return the model that the budget policy allows, and the event that says so if it is another.
@@ -364,7 +378,7 @@ def _affordable_model(admitted: Admitted, prompt: Prompt) -> tuple[str, Switched
     Raises BudgetExhausted where it allows none.
     """
     reservation = admitted.lease.reservation
-    wanted = admitted.request.model or prompt.model
+    wanted = prompt.model
     match reservation.decision:
         case BudgetDecision.CACHE_ONLY:
             raise BudgetExhausted(

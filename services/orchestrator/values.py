@@ -262,10 +262,9 @@ class ResponseFormat:
     type: ResponseFormatType = ResponseFormatType.UNSPECIFIED
     json_schema: str = ""
 
-    @property
-    def is_unset(self) -> bool:
-        """Whether the template decides."""
-        return self.type is ResponseFormatType.UNSPECIFIED
+    def over(self, base: "ResponseFormat") -> "ResponseFormat":
+        """Return this form, or *base* where it says nothing."""
+        return base if self.type is ResponseFormatType.UNSPECIFIED else self
 
     @property
     def is_json(self) -> bool:

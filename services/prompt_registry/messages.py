@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Protocol, TypeVar
 
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from parley.chat.v1 import chat_pb2
 from parley.prompt_registry.v1 import prompt_registry_service_pb2 as pb
 
+from services.kit.messages import duration, seconds_of, timestamp
 from services.prompt_registry.assignment import AssignmentKeys
 from services.prompt_registry.catalogue import Changed, Whole
 from services.prompt_registry.experiment import (
@@ -69,28 +69,9 @@ def enum_to(wrapper: EnumType, prefix: str, value: Enum) -> Any:
     return wrapper.Value(f"{prefix}_{value.name}")
 
 
-def timestamp(at: datetime) -> Timestamp:
-    """Return *at* as a message."""
-    message = Timestamp()
-    message.FromDatetime(at)
-    return message
-
-
 def moment(message: Timestamp) -> datetime:
     """Return a timestamp as a time in UTC."""
     return message.ToDatetime(UTC)
-
-
-def duration(seconds: float) -> Duration:
-    """Return *seconds* as a message."""
-    message = Duration()
-    message.FromNanoseconds(round(seconds * 1e9))
-    return message
-
-
-def seconds(message: Duration) -> float:
-    """Return a duration in seconds."""
-    return message.ToNanoseconds() / 1e9
 
 
 def keys_from(message: pb.AssignmentKeys) -> AssignmentKeys:
@@ -268,7 +249,7 @@ def experiment_from(message: pb.Experiment) -> Experiment:
         ramp_steps=tuple(
             RampStep(
                 coverage=each.coverage,
-                min_duration_seconds=seconds(each.min_duration),
+                min_duration_seconds=seconds_of(each.min_duration),
                 min_request_count=each.min_request_count,
             )
             for each in message.ramp_steps
@@ -282,7 +263,7 @@ def experiment_from(message: pb.Experiment) -> Experiment:
             max_error_ratio=given.max_error_ratio or guard.max_error_ratio,
             alpha=given.alpha or guard.alpha,
             max_latency_seconds=(
-                seconds(given.max_latency) if given.HasField("max_latency") else None
+                seconds_of(given.max_latency) if given.HasField("max_latency") else None
             ),
             max_cost_ratio=given.max_cost_ratio,
             min_request_count=given.min_request_count or guard.min_request_count,

@@ -3,14 +3,11 @@
 from parley.chat.v1 import chat_pb2
 from parley.prompt_registry.v1 import prompt_registry_service_pb2 as pb
 
-from services.kit.usage_messages import usage_from, usage_to
+from services.kit.messages import duration, seconds_of, timestamp, usage_from, usage_to
 from services.prompt_registry.messages import (
-    duration,
     enum_from,
     enum_to,
     moment,
-    seconds,
-    timestamp,
 )
 from services.prompt_registry.outcome import (
     AnswerSource,
@@ -53,9 +50,9 @@ def outcome_from(message: pb.Outcome) -> Outcome:
         ),
         usage=usage_from(message.usage),
         cost_nano_usd=message.cost_nano_usd,
-        latency_seconds=seconds(message.latency),
+        latency_seconds=seconds_of(message.latency),
         first_delta_seconds=(
-            seconds(message.first_delta_latency)
+            seconds_of(message.first_delta_latency)
             if message.HasField("first_delta_latency")
             else None
         ),

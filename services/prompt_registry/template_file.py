@@ -60,11 +60,6 @@ def read_yaml(path: Path) -> object:
         raise InvalidArgument(f"{path.name}{where} is not YAML: correct its syntax.") from None
 
 
-def write_yaml(value: object) -> str:
-    """Return a dataclass as YAML, long texts as blocks, without what is at its default."""
-    return yaml.dump(plain(value), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
-
-
 def parse(kind: type[T], value: object) -> T:
     """
     Return *value*, of mappings, lists and scalars, as a frozen dataclass *kind*.
@@ -146,15 +141,3 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
     if found is None:
         found = _adapters[kind] = TypeAdapter(kind)
     return found
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes texts of several lines as blocks."""
-
-
-def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in text else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-_Dumper.add_representer(str, _represent_text)

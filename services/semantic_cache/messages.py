@@ -2,12 +2,11 @@
 
 from datetime import UTC, datetime
 
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from parley.chat.v1 import chat_pb2
 from parley.semantic_cache.v1 import semantic_cache_service_pb2 as pb
 
-from services.kit.usage_messages import usage_from, usage_to
+from services.kit.messages import duration, timestamp, usage_from, usage_to
 from services.semantic_cache.entry import Answer
 from services.semantic_cache.outcome import Considered, Hit, Miss, MissReason, Tier
 from services.semantic_cache.partition import Partition
@@ -108,19 +107,12 @@ def counts_to(tenant_id: str, template: str, counts: Counts) -> pb.GetStatsRespo
     )
 
 
-def seconds_from(message: Duration) -> float:
-    return message.seconds + message.nanos / 1e9
-
-
 def timestamp_to(seconds: float) -> Timestamp:
-    message = Timestamp()
-    message.FromDatetime(datetime.fromtimestamp(seconds, UTC))
-    return message
+    """Return *seconds* since the Unix epoch as a message."""
+    return timestamp(datetime.fromtimestamp(seconds, UTC))
 
 
 def _hit_to(hit: Hit) -> pb.LookupResponse.Hit:
-    age = Duration()
-    age.FromMilliseconds(round(hit.age_seconds * 1000))
     return pb.LookupResponse.Hit(
         entry_id=hit.entry.entry_id,
         tier=_TIERS[hit.tier],
@@ -128,7 +120,7 @@ def _hit_to(hit: Hit) -> pb.LookupResponse.Hit:
         probability=hit.probability,
         answer=answer_to(hit.entry.answer),
         create_time=timestamp_to(hit.entry.create_time),
-        age=age,
+        age=duration(round(hit.age_seconds, 3)),
         original_text=hit.original_text,
     )
 

@@ -7,6 +7,7 @@ from parley.chat.v1 import chat_pb2
 from parley.semantic_cache.v1 import semantic_cache_service_pb2 as pb
 from parley.semantic_cache.v1 import semantic_cache_service_pb2_grpc as pb_grpc
 
+from services.kit.messages import seconds_of
 from services.semantic_cache import messages
 from services.semantic_cache.cache import SemanticCache
 from services.semantic_cache.leases import Leasing
@@ -37,7 +38,7 @@ class SemanticCacheServicer(pb_grpc.SemanticCacheServiceServicer):
             request.text,
             messages.answer_from(request.answer),
             ended_normally=request.answer.finish_reason == chat_pb2.FINISH_REASON_STOP,
-            ttl_seconds=messages.seconds_from(request.ttl) if request.HasField("ttl") else None,
+            ttl_seconds=seconds_of(request.ttl) if request.HasField("ttl") else None,
             tags=request.tags,
         )
         match outcome:
@@ -96,7 +97,7 @@ class SemanticCacheServicer(pb_grpc.SemanticCacheServiceServicer):
             messages.partition_from(request.partition),
             request.text,
             request_id=request.request_id,
-            ttl_seconds=messages.seconds_from(request.ttl),
+            ttl_seconds=seconds_of(request.ttl),
         )
         return pb.AcquireLeaseResponse(
             lease_id=lease.lease_id if lease.holder == request.request_id else "",

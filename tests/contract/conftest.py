@@ -3,7 +3,8 @@ from contextlib import AsyncExitStack
 import pytest
 
 from tests.support.echo import Echo
-from tests.support.transports import TRANSPORTS, serving
+from tests.support.serving import TRANSPORTS
+from tests.support.transports import serving
 
 
 @pytest.fixture(params=TRANSPORTS)

@@ -18,7 +18,8 @@ from services.kit.errors import (
 from services.kit.interceptors import interceptors_for_tcp
 from services.kit.status import service_error_of
 from tests.support.echo import SERVICE, Echo, echo, pb, pb_grpc
-from tests.support.transports import our_interceptors, serving
+from tests.support.serving import our_interceptors
+from tests.support.transports import serving
 from tests.support.waiting import until
 
 KINDS = ["Unary", "Download", "Upload", "Converse"]

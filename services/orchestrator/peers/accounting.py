@@ -5,16 +5,14 @@ from parley.accounting.v1 import accounting_service_pb2 as pb
 from parley.accounting.v1 import accounting_service_pb2_grpc as pb_grpc
 from parley.chat.v1 import chat_pb2
 
+from services.kit.messages import duration, seconds_of, timestamp
 from services.orchestrator.accounts import Principal, Reservation, ReservationRequest
 from services.orchestrator.booking import Settlement
 from services.orchestrator.peers.calling import calling
 from services.orchestrator.peers.messages import (
     attempt_message,
-    duration,
-    seconds,
     subject_message,
     subject_of,
-    timestamp,
 )
 from services.orchestrator.values import BudgetDecision
 
@@ -38,7 +36,7 @@ class GrpcAccounts:
             subject=subject_of(key.subject),
             may_chat=bool(scopes & {pb.KEY_SCOPE_CHAT, pb.KEY_SCOPE_ADMIN}),
             may_act_for_users=key.may_act_for_users,
-            max_age_seconds=seconds(response.max_age),
+            max_age_seconds=seconds_of(response.max_age),
             has_hard_budget=response.has_hard_budget,
         )
 

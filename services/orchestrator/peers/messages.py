@@ -1,13 +1,9 @@
 """The nouns of a turn as messages, and back."""
 
-from datetime import datetime
-
-from google.protobuf.duration_pb2 import Duration
-from google.protobuf.timestamp_pb2 import Timestamp
 from parley.chat.v1 import chat_pb2
 from parley.model_router.v1 import model_router_service_pb2 as router_pb2
 
-from services.kit.usage_messages import usage_from, usage_to
+from services.kit.messages import duration, seconds_of, usage_from, usage_to
 from services.orchestrator.values import (
     Action,
     Attempt,
@@ -27,24 +23,6 @@ from services.orchestrator.values import (
     ToolChoice,
     ToolChoiceMode,
 )
-
-
-def duration(seconds: float) -> Duration:
-    """Return *seconds* as a Duration."""
-    whole = int(seconds)
-    return Duration(seconds=whole, nanos=round((seconds - whole) * 1e9))
-
-
-def seconds(message: Duration) -> float:
-    """Return a Duration as seconds."""
-    return message.seconds + message.nanos / 1e9
-
-
-def timestamp(at: datetime) -> Timestamp:
-    """Return an aware datetime as a Timestamp."""
-    message = Timestamp()
-    message.FromDatetime(at)
-    return message
 
 
 def subject_message(subject: Subject) -> chat_pb2.Subject:
@@ -230,10 +208,10 @@ def attempt_of(message: router_pb2.Attempt) -> Attempt:
         cost_nano_usd=message.cost_nano_usd,
         price_version=message.price_version,
         first_token_seconds=(
-            seconds(message.first_token_latency)
+            seconds_of(message.first_token_latency)
             if message.HasField("first_token_latency")
             else None
         ),
-        duration_seconds=seconds(message.duration),
+        duration_seconds=seconds_of(message.duration),
         provider_request_id=message.provider_request_id,
     )

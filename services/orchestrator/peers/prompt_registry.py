@@ -5,14 +5,12 @@ from parley.chat.v1 import chat_pb2
 from parley.prompt_registry.v1 import prompt_registry_service_pb2 as pb
 from parley.prompt_registry.v1 import prompt_registry_service_pb2_grpc as pb_grpc
 
-from services.kit.usage_messages import usage_to
+from services.kit.messages import duration, timestamp, usage_to
 from services.orchestrator.booking import Outcome
 from services.orchestrator.peers.calling import calling
 from services.orchestrator.peers.messages import (
-    duration,
     format_of,
     parameters_of,
-    timestamp,
 )
 from services.orchestrator.prompting import Prompt, PromptRequest
 from services.orchestrator.request import ByArm, ByLabel, ByVersion

@@ -8,11 +8,10 @@ from parley.semantic_cache.v1 import semantic_cache_service_pb2 as pb
 from parley.semantic_cache.v1 import semantic_cache_service_pb2_grpc as pb_grpc
 
 from services.kit.errors import DependencyUnavailable
-from services.kit.usage_messages import usage_from, usage_to
+from services.kit.messages import seconds_of, usage_from, usage_to
 from services.orchestrator.booking import NewAnswer
 from services.orchestrator.partition import Partition
 from services.orchestrator.peers.calling import calling
-from services.orchestrator.peers.messages import seconds
 from services.orchestrator.values import AnswerSource, CachedAnswer, Hit
 
 PEER = "semantic_cache"
@@ -70,7 +69,7 @@ class GrpcCache:
                 cost_nano_usd=hit.answer.cost_nano_usd,
             ),
             create_time=hit.create_time.ToDatetime(UTC),
-            age_seconds=seconds(hit.age),
+            age_seconds=seconds_of(hit.age),
         )
 
 

@@ -1,6 +1,7 @@
 """The orchestrator's gRPC face over both transports, with its peers by hand behind it."""
 
 import asyncio
+from contextlib import asynccontextmanager
 
 import grpc
 import pytest
@@ -31,35 +32,31 @@ def transport(request):
 def connect(transport):
     """`async with connect(bench) as stub` serves an orchestrator over the fakes of *bench*."""
 
-    def connect(bench):
-        servicer = OrchestratorServicer(
-            Turns(
-                stages=bench.stages,
-                keyring=bench.keyring,
-                prompts=bench.prompts,
-                clock=bench.clock,
-                default_deadline_seconds=30.0,
-                max_deadline_seconds=600.0,
-            )
-        )
-
-        def register(server):
-            pb_grpc.add_OrchestratorServiceServicer_to_server(servicer, server)
-
-        return _Connected(served(transport, register))
+    @asynccontextmanager
+    async def connect(bench):
+        async with served(transport, registering(bench)) as channel:
+            yield pb_grpc.OrchestratorServiceStub(channel)
 
     return connect
 
 
-class _Connected:
-    def __init__(self, serving):
-        self._serving = serving
+def registering(bench):
+    """Return what registers an orchestrator over the fakes of *bench*."""
+    servicer = OrchestratorServicer(
+        Turns(
+            stages=bench.stages,
+            keyring=bench.keyring,
+            prompts=bench.prompts,
+            clock=bench.clock,
+            default_deadline_seconds=30.0,
+            max_deadline_seconds=600.0,
+        )
+    )
 
-    async def __aenter__(self):
-        return pb_grpc.OrchestratorServiceStub(await self._serving.__aenter__())
+    def register(server):
+        pb_grpc.add_OrchestratorServiceServicer_to_server(servicer, server)
 
-    async def __aexit__(self, *exc_info):
-        await self._serving.__aexit__(*exc_info)
+    return register
 
 
 async def chat(stub, seconds=5, metadata=METADATA, **fields):
@@ -182,22 +179,7 @@ async def test_an_oversized_text_names_the_limit(connect):
 
 
 async def test_text_that_is_not_utf8_is_refused():
-    bench = Bench("x")
-    servicer = OrchestratorServicer(
-        Turns(
-            stages=bench.stages,
-            keyring=bench.keyring,
-            prompts=bench.prompts,
-            clock=bench.clock,
-            default_deadline_seconds=30.0,
-            max_deadline_seconds=600.0,
-        )
-    )
-
-    def register(server):
-        pb_grpc.add_OrchestratorServiceServicer_to_server(servicer, server)
-
-    async with served("tcp", register) as channel:
+    async with served("tcp", registering(Bench("x"))) as channel:
         raw = channel.unary_stream("/parley.orchestrator.v1.OrchestratorService/Chat")
         field_text = bytes([0x12, 2, 0xC3, 0x28])
         with pytest.raises(grpc.aio.AioRpcError) as caught:

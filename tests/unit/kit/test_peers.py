@@ -10,7 +10,7 @@ from services.kit.interceptors import interceptors_for_tcp
 from services.kit.peers import SERVICES, Peers, PeersSettings
 from services.kit.request_context import RequestContext
 from tests.support.echo import Echo, echo, pb, pb_grpc
-from tests.support.transports import TRANSPORTS
+from tests.support.serving import TRANSPORTS
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 

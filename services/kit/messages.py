@@ -1,5 +1,9 @@
-"""`TokenUsage` as the message that every service sends, and back."""
+"""What every service turns into messages and back: usage, spans and points of time."""
 
+from datetime import datetime
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
 from parley.chat.v1 import chat_pb2
 
 from services.kit.prices import TokenUsage
@@ -27,3 +31,22 @@ def usage_from(message: chat_pb2.Usage) -> TokenUsage:
         reasoning_token_count=message.reasoning_token_count,
         estimated=message.estimated,
     )
+
+
+def duration(seconds: float) -> Duration:
+    """Return a span of *seconds* as a message, to the nanosecond."""
+    message = Duration()
+    message.FromNanoseconds(round(seconds * 1e9))
+    return message
+
+
+def seconds_of(message: Duration) -> float:
+    """Return a message as a span in seconds."""
+    return message.seconds + message.nanos / 1e9
+
+
+def timestamp(at: datetime) -> Timestamp:
+    """Return an aware time as a message."""
+    message = Timestamp()
+    message.FromDatetime(at)
+    return message

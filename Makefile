@@ -4,7 +4,7 @@ BIN := .venv/bin
 ENV := .venv/.installed
 PROTOS := $(shell find protos/parley -name '*.proto')
 
-.PHONY: help env demo test check proto proto-check lint types imports lock docs apart clean \
+.PHONY: help env demo test check proto proto-check proto-release lint types imports lock docs apart clean \
   bench bench-env bench-cache bench-guardrails bench-prompts bench-router
 
 help:  ## List the targets
@@ -42,6 +42,10 @@ proto-check: $(ENV)  ## Fail if protos/gen is not what the protos say
 	  || { echo 'protos/gen is stale: run make proto'; exit 1; }
 	$(BIN)/buf lint
 	$(BIN)/buf format --diff --exit-code
+	$(BIN)/buf breaking --against protos/released.binpb
+
+proto-release: $(ENV)  ## Take the protos of now as what clients rely on
+	$(BIN)/buf build -o protos/released.binpb
 
 lint: $(ENV)  ## Check style
 	$(BIN)/ruff check .

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from services.kit.clock import Clock
 from services.kit.errors import DependencyUnavailable, InvalidArgument, Overloaded
+from services.semantic_cache.outcome import Miss, MissReason
 from services.semantic_cache.partition import Partition, entry_id_of, is_entry_id
 from services.semantic_cache.store import StoreUnavailable
 
@@ -112,6 +113,24 @@ class Leasing:
             return await self._leases.take(lease, now=now)
         except StoreUnavailable as error:
             raise _unavailable() from error
+
+    async def on_miss(
+        self, miss: Miss, partition: Partition, text: str, *, request_id: str, ttl_seconds: float
+    ) -> Lease | None:
+        """
+        Return the lease in force for the answer that *miss* lacks.
+
+        None where no answer would be kept, and where leases cannot be had: the caller goes on
+        without. Raises InvalidArgument.
+        """
+        if miss.reason in (MissReason.NOT_CACHEABLE, MissReason.STORE_UNAVAILABLE):
+            return None
+        try:
+            return await self.acquire(
+                partition, text, request_id=request_id, ttl_seconds=ttl_seconds
+            )
+        except (DependencyUnavailable, Overloaded):
+            return None
 
     async def release(self, tenant_id: str, lease_id: str) -> None:
         """

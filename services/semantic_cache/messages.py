@@ -8,6 +8,7 @@ from parley.semantic_cache.v1 import semantic_cache_service_pb2 as pb
 
 from services.kit.messages import duration, timestamp, usage_from, usage_to
 from services.semantic_cache.entry import Answer
+from services.semantic_cache.leases import Lease
 from services.semantic_cache.outcome import Considered, Hit, Miss, MissReason, Tier
 from services.semantic_cache.partition import Partition
 from services.semantic_cache.statistics import Counts
@@ -71,6 +72,14 @@ def outcome_to(outcome: Hit | Miss) -> pb.LookupResponse:
                     refusal=outcome.refusal,
                 )
             )
+
+
+def note_lease(miss: pb.LookupResponse.Miss, lease: Lease, *, request_id: str) -> None:
+    """Say in *miss* whether the turn *request_id* holds the lease, or until when another does."""
+    if lease.holder == request_id:
+        miss.lease_id = lease.lease_id
+    else:
+        miss.held_until_time.CopyFrom(timestamp_to(lease.expire_time))
 
 
 def candidate_to(considered: Considered) -> pb.ExplainLookupResponse.Candidate:

@@ -11,7 +11,7 @@ from services.kit.messages import seconds_of
 from services.semantic_cache import messages
 from services.semantic_cache.cache import SemanticCache
 from services.semantic_cache.leases import Leasing
-from services.semantic_cache.outcome import NotStored, Stored
+from services.semantic_cache.outcome import Miss, NotStored, Stored
 from services.semantic_cache.store import Selection
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -25,12 +25,20 @@ class SemanticCacheServicer(pb_grpc.SemanticCacheServiceServicer):
         self._leasing = leasing
 
     async def Lookup(self, request: pb.LookupRequest, context: Context) -> pb.LookupResponse:
-        outcome = await self._cache.lookup(
-            messages.partition_from(request.partition),
-            request.text,
-            is_fallback=request.is_fallback,
-        )
-        return messages.outcome_to(outcome)
+        partition = messages.partition_from(request.partition)
+        outcome = await self._cache.lookup(partition, request.text, is_fallback=request.is_fallback)
+        response = messages.outcome_to(outcome)
+        if isinstance(outcome, Miss) and request.HasField("lease_ttl"):
+            lease = await self._leasing.on_miss(
+                outcome,
+                partition,
+                request.text,
+                request_id=request.request_id,
+                ttl_seconds=seconds_of(request.lease_ttl),
+            )
+            if lease is not None:
+                messages.note_lease(response.miss, lease, request_id=request.request_id)
+        return response
 
     async def Store(self, request: pb.StoreRequest, context: Context) -> pb.StoreResponse:
         outcome = await self._cache.store(
@@ -41,6 +49,8 @@ class SemanticCacheServicer(pb_grpc.SemanticCacheServiceServicer):
             ttl_seconds=seconds_of(request.ttl) if request.HasField("ttl") else None,
             tags=request.tags,
         )
+        if request.lease_id:
+            await self._leasing.release(request.partition.tenant_id, request.lease_id)
         match outcome:
             case Stored(entry_id=entry_id):
                 return pb.StoreResponse(entry_id=entry_id)

@@ -162,6 +162,47 @@ async def test_one_turn_holds_the_lease_until_it_gives_it_back(stub):
     assert (await acquire("r2")).lease_id
 
 
+async def test_a_miss_gives_one_turn_the_lease_and_the_others_wait_for_its_answer(stub):
+    def look_up_for(request_id):
+        return stub.Lookup(
+            pb.LookupRequest(
+                request_id=request_id,
+                partition=partition(),
+                text="Hello there",
+                lease_ttl=Duration(seconds=30),
+            ),
+            timeout=5,
+        )
+
+    leader = (await look_up_for("r1")).miss
+    assert leader.lease_id
+    assert not leader.HasField("held_until_time")
+    waiting = (await look_up_for("r2")).miss
+    assert not waiting.lease_id
+    assert waiting.HasField("held_until_time")
+    await store(stub, "Hello there", lease_id=leader.lease_id)
+    assert (await look_up_for("r2")).HasField("hit")
+    # Given back with the answer: the entry gone, the next turn leads.
+    await stub.PurgeEntries(
+        pb.PurgeEntriesRequest(tenant_id="acme", template="general_chat"), timeout=5
+    )
+    assert (await look_up_for("r2")).miss.lease_id
+
+
+async def test_a_miss_that_no_answer_can_fill_has_no_lease(stub):
+    response = await stub.Lookup(
+        pb.LookupRequest(
+            request_id="r1",
+            partition=partition(),
+            text="What is the weather today?",
+            lease_ttl=Duration(seconds=30),
+        ),
+        timeout=5,
+    )
+    assert response.miss.reason == pb.MISS_REASON_NOT_CACHEABLE
+    assert not response.miss.lease_id
+
+
 @pytest.mark.parametrize(
     ("method", "request_message"),
     [

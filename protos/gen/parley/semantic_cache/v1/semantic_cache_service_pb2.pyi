@@ -184,6 +184,7 @@ class LookupRequest(_message.Message):
     PARTITION_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
     IS_FALLBACK_FIELD_NUMBER: _builtins.int
+    LEASE_TTL_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The turn's id."""
     text: _builtins.str
@@ -194,6 +195,12 @@ class LookupRequest(_message.Message):
     def partition(self) -> Global___Partition:
         """Where to look."""
 
+    @_builtins.property
+    def lease_ttl(self) -> _duration_pb2.Duration:
+        """On a miss take the lease of this text too, for so long at most, up to 60 seconds: only its
+        holder generates, the others look again. Unset: no lease.
+        """
+
     def __init__(
         self,
         *,
@@ -201,10 +208,11 @@ class LookupRequest(_message.Message):
         partition: Global___Partition | None = ...,
         text: _builtins.str = ...,
         is_fallback: _builtins.bool = ...,
+        lease_ttl: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["partition", b"partition"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["lease_ttl", b"lease_ttl", "partition", b"partition"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["is_fallback", b"is_fallback", "partition", b"partition", "request_id", b"request_id", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["is_fallback", b"is_fallback", "lease_ttl", b"lease_ttl", "partition", b"partition", "request_id", b"request_id", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -279,22 +287,34 @@ class LookupResponse(_message.Message):
         REASON_FIELD_NUMBER: _builtins.int
         BEST_SIMILARITY_FIELD_NUMBER: _builtins.int
         REFUSAL_FIELD_NUMBER: _builtins.int
+        LEASE_ID_FIELD_NUMBER: _builtins.int
+        HELD_UNTIL_TIME_FIELD_NUMBER: _builtins.int
         reason: Global___MissReason.ValueType
         """Why."""
         best_similarity: _builtins.float
         """Similarity of the best candidate; 0 without one."""
         refusal: _builtins.str
         """Why the verifier refused the best candidate, as `number_changed`; empty if it did not."""
+        lease_id: _builtins.str
+        """The lease that was taken; empty if none was asked for, if another turn holds it, or if
+        no lease can be had, in which case the caller goes on without.
+        """
+        @_builtins.property
+        def held_until_time(self) -> _timestamp_pb2.Timestamp:
+            """When the other turn's lease ends, if one holds it."""
+
         def __init__(
             self,
             *,
             reason: Global___MissReason.ValueType = ...,
             best_similarity: _builtins.float = ...,
             refusal: _builtins.str = ...,
+            lease_id: _builtins.str = ...,
+            held_until_time: _timestamp_pb2.Timestamp | None = ...,
         ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        _HasFieldArgType: _TypeAlias = _typing.Literal["held_until_time", b"held_until_time"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["best_similarity", b"best_similarity", "reason", b"reason", "refusal", b"refusal"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["best_similarity", b"best_similarity", "held_until_time", b"held_until_time", "lease_id", b"lease_id", "reason", b"reason", "refusal", b"refusal"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -336,10 +356,13 @@ class StoreRequest(_message.Message):
     ANSWER_FIELD_NUMBER: _builtins.int
     TTL_FIELD_NUMBER: _builtins.int
     TAGS_FIELD_NUMBER: _builtins.int
+    LEASE_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The turn's id."""
     text: _builtins.str
     """The user's text, redacted. Up to 64 KiB."""
+    lease_id: _builtins.str
+    """The lease that Lookup took, to be given back. Optional."""
     @_builtins.property
     def partition(self) -> Global___Partition:
         """Where to keep it."""
@@ -365,10 +388,11 @@ class StoreRequest(_message.Message):
         answer: Global___Answer | None = ...,
         ttl: _duration_pb2.Duration | None = ...,
         tags: _abc.Iterable[_builtins.str] | None = ...,
+        lease_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "partition", b"partition", "ttl", b"ttl"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "partition", b"partition", "request_id", b"request_id", "tags", b"tags", "text", b"text", "ttl", b"ttl"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "lease_id", b"lease_id", "partition", b"partition", "request_id", b"request_id", "tags", b"tags", "text", b"text", "ttl", b"ttl"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

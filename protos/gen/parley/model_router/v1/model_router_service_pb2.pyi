@@ -254,6 +254,62 @@ class AttemptList(_message.Message):
 Global___AttemptList: _TypeAlias = AttemptList  # noqa: Y015
 
 @_typing.final
+class TokenLogprob(_message.Message):
+    """How probable a token was."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Alternative(_message.Message):
+        """A token that might have stood there."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        TOKEN_FIELD_NUMBER: _builtins.int
+        LOGPROB_FIELD_NUMBER: _builtins.int
+        token: _builtins.str
+        """Its text."""
+        logprob: _builtins.float
+        """The natural logarithm of its probability, 0 or less."""
+        def __init__(
+            self,
+            *,
+            token: _builtins.str = ...,
+            logprob: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["logprob", b"logprob", "token", b"token"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    TOKEN_FIELD_NUMBER: _builtins.int
+    LOGPROB_FIELD_NUMBER: _builtins.int
+    TOP_FIELD_NUMBER: _builtins.int
+    token: _builtins.str
+    """The token's text. Part of a character where a token ends inside one."""
+    logprob: _builtins.float
+    """The natural logarithm of its probability, 0 or less."""
+    @_builtins.property
+    def top(self) -> _containers.RepeatedCompositeFieldContainer[Global___TokenLogprob.Alternative]:
+        """The most probable tokens at its place, as many as were asked for."""
+
+    def __init__(
+        self,
+        *,
+        token: _builtins.str = ...,
+        logprob: _builtins.float = ...,
+        top: _abc.Iterable[Global___TokenLogprob.Alternative] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["logprob", b"logprob", "token", b"token", "top", b"top"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TokenLogprob: _TypeAlias = TokenLogprob  # noqa: Y015
+
+@_typing.final
 class GenerateRequest(_message.Message):
     """Asks for an answer."""
 
@@ -271,6 +327,7 @@ class GenerateRequest(_message.Message):
     MID_STREAM_POLICY_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     FIRST_ATTEMPT_NUMBER_FIELD_NUMBER: _builtins.int
+    TOP_LOGPROB_COUNT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The turn's id."""
     model: _builtins.str
@@ -280,9 +337,15 @@ class GenerateRequest(_message.Message):
     mid_stream_policy: Global___MidStreamPolicy.ValueType
     """What happens when a stream breaks after text was sent. Unspecified: the setting."""
     kind: Global___AttemptKind.ValueType
-    """What the attempts are for. Unspecified is PRIMARY. SHADOW calls are dropped first."""
+    """What the attempts are for. Unspecified is PRIMARY. SHADOW calls are dropped first, are
+    made once, and go on when their caller leaves.
+    """
     first_attempt_number: _builtins.int
     """The number of the first attempt; 0: 1. A repair goes on counting."""
+    top_logprob_count: _builtins.int
+    """Asks for the log probability of each token of the answer and of that many others at its
+    place, 0 to 20. Unset: none. Only models with the feature `logprobs` are asked then.
+    """
     @_builtins.property
     def subject(self) -> _chat_pb2.Subject:
         """Who it is for; fairness is by tenant."""
@@ -322,12 +385,15 @@ class GenerateRequest(_message.Message):
         mid_stream_policy: Global___MidStreamPolicy.ValueType = ...,
         kind: Global___AttemptKind.ValueType = ...,
         first_attempt_number: _builtins.int = ...,
+        top_logprob_count: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["parameters", b"parameters", "response_format", b"response_format", "subject", b"subject", "tool_choice", b"tool_choice"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_top_logprob_count", b"_top_logprob_count", "parameters", b"parameters", "response_format", b"response_format", "subject", b"subject", "tool_choice", b"tool_choice", "top_logprob_count", b"top_logprob_count"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_attempt_number", b"first_attempt_number", "kind", b"kind", "messages", b"messages", "mid_stream_policy", b"mid_stream_policy", "model", b"model", "parameters", b"parameters", "request_id", b"request_id", "response_format", b"response_format", "subject", b"subject", "system_text", b"system_text", "tool_choice", b"tool_choice", "tools", b"tools"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_top_logprob_count", b"_top_logprob_count", "first_attempt_number", b"first_attempt_number", "kind", b"kind", "messages", b"messages", "mid_stream_policy", b"mid_stream_policy", "model", b"model", "parameters", b"parameters", "request_id", b"request_id", "response_format", b"response_format", "subject", b"subject", "system_text", b"system_text", "tool_choice", b"tool_choice", "tools", b"tools", "top_logprob_count", b"top_logprob_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__top_logprob_count: _TypeAlias = _typing.Literal["top_logprob_count"]  # noqa: Y015
+    _WhichOneofArgType__top_logprob_count: _TypeAlias = _typing.Literal["_top_logprob_count", b"_top_logprob_count"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__top_logprob_count) -> _WhichOneofReturnType__top_logprob_count | None: ...
 
 Global___GenerateRequest: _TypeAlias = GenerateRequest  # noqa: Y015
 
@@ -346,22 +412,26 @@ class GenerateResponse(_message.Message):
         PROVIDER_FIELD_NUMBER: _builtins.int
         MODEL_FIELD_NUMBER: _builtins.int
         REASON_FIELD_NUMBER: _builtins.int
+        ATTEMPT_NUMBER_FIELD_NUMBER: _builtins.int
         provider: _builtins.str
         """The provider."""
         model: _builtins.str
         """The model."""
         reason: _builtins.str
-        """Why this one, as `priority`, `auto_small`."""
+        """Why this one, as `priority`, `auto_small`, `retry`, `hedge`, `hedge_lost`."""
+        attempt_number: _builtins.int
+        """The number of the attempt that it announces."""
         def __init__(
             self,
             *,
             provider: _builtins.str = ...,
             model: _builtins.str = ...,
             reason: _builtins.str = ...,
+            attempt_number: _builtins.int = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "provider", b"provider", "reason", b"reason"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_number", b"attempt_number", "model", b"model", "provider", b"provider", "reason", b"reason"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -376,6 +446,7 @@ class GenerateResponse(_message.Message):
         TO_PROVIDER_FIELD_NUMBER: _builtins.int
         REASON_FIELD_NUMBER: _builtins.int
         RESTARTS_FIELD_NUMBER: _builtins.int
+        ATTEMPT_NUMBER_FIELD_NUMBER: _builtins.int
         from_model: _builtins.str
         """The model before."""
         to_model: _builtins.str
@@ -383,9 +454,11 @@ class GenerateResponse(_message.Message):
         to_provider: _builtins.str
         """The provider from here on."""
         reason: _builtins.str
-        """Why, as `rate_limited`, `stalled`."""
+        """Why, as `rate_limited`, `stalled`, `hedge`."""
         restarts: _builtins.bool
         """Whether text that was sent must be dropped."""
+        attempt_number: _builtins.int
+        """The number of the attempt that it announces."""
         def __init__(
             self,
             *,
@@ -394,10 +467,33 @@ class GenerateResponse(_message.Message):
             to_provider: _builtins.str = ...,
             reason: _builtins.str = ...,
             restarts: _builtins.bool = ...,
+            attempt_number: _builtins.int = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["from_model", b"from_model", "reason", b"reason", "restarts", b"restarts", "to_model", b"to_model", "to_provider", b"to_provider"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_number", b"attempt_number", "from_model", b"from_model", "reason", b"reason", "restarts", b"restarts", "to_model", b"to_model", "to_provider", b"to_provider"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Logprobs(_message.Message):
+        """Log probabilities of tokens of the answer."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        TOKENS_FIELD_NUMBER: _builtins.int
+        @_builtins.property
+        def tokens(self) -> _containers.RepeatedCompositeFieldContainer[Global___TokenLogprob]:
+            """The tokens, in order."""
+
+        def __init__(
+            self,
+            *,
+            tokens: _abc.Iterable[Global___TokenLogprob] | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["tokens", b"tokens"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -446,6 +542,7 @@ class GenerateResponse(_message.Message):
     ATTEMPT_FIELD_NUMBER: _builtins.int
     SWITCHED_FIELD_NUMBER: _builtins.int
     COMPLETED_FIELD_NUMBER: _builtins.int
+    LOGPROBS_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """Text of the answer."""
     reasoning: _builtins.str
@@ -470,6 +567,12 @@ class GenerateResponse(_message.Message):
     def completed(self) -> Global___GenerateResponse.Completed:
         """The last event."""
 
+    @_builtins.property
+    def logprobs(self) -> Global___GenerateResponse.Logprobs:
+        """Log probabilities of tokens, before or after the text that they belong to. None come
+        for text that continues a broken stream.
+        """
+
     def __init__(
         self,
         *,
@@ -480,12 +583,13 @@ class GenerateResponse(_message.Message):
         attempt: Global___Attempt | None = ...,
         switched: Global___GenerateResponse.Switched | None = ...,
         completed: Global___GenerateResponse.Completed | None = ...,
+        logprobs: Global___GenerateResponse.Logprobs | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "completed", b"completed", "event", b"event", "reasoning", b"reasoning", "route", b"route", "switched", b"switched", "text", b"text", "tool_call", b"tool_call"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "completed", b"completed", "event", b"event", "logprobs", b"logprobs", "reasoning", b"reasoning", "route", b"route", "switched", b"switched", "text", b"text", "tool_call", b"tool_call"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "completed", b"completed", "event", b"event", "reasoning", b"reasoning", "route", b"route", "switched", b"switched", "text", b"text", "tool_call", b"tool_call"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "completed", b"completed", "event", b"event", "logprobs", b"logprobs", "reasoning", b"reasoning", "route", b"route", "switched", b"switched", "text", b"text", "tool_call", b"tool_call"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["route", "text", "reasoning", "tool_call", "attempt", "switched", "completed"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["route", "text", "reasoning", "tool_call", "attempt", "switched", "completed", "logprobs"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 

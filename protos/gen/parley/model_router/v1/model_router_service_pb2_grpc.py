@@ -59,10 +59,13 @@ class ModelRouterServiceServicer:
     def Generate(self, request, context):
         """Streams an answer.
 
-        The stream is `route`, then any of `route`, `text`, `reasoning`, `tool_call`, `attempt`
-        and `switched`, then exactly one `completed`. A `route` or `switched` comes before each
-        call to a provider and an `attempt` after it, so that whoever leaves early knows which
-        call is still open. Every call to a provider that may cost
+        The stream is `route`, then any of `route`, `text`, `reasoning`, `tool_call`, `logprobs`,
+        `attempt` and `switched`, then exactly one `completed`. A `route` or `switched` comes
+        before each call to a provider and an `attempt` after it, so that whoever leaves early
+        knows which calls are still open: all whose `attempt_number` no `attempt` has named. Two
+        are open at once while a hedge runs; when one of them has begun to answer, the other's
+        `attempt` comes, and then a `route` or `switched` with the number of the one that goes
+        on. Every call to a provider that may cost
         something is reported by one `attempt`, also those that failed; a cancel or a failure
         of the whole call puts the attempts that were not reported yet into the trailing
         metadata `x-parley-attempts-bin` (a serialised `AttemptList`).

@@ -1,15 +1,19 @@
 """
 What reserving and settling cost: CPU for each turn, and settles a second.
 
-Run `python -m bench.accounting_store`. It serves accounting in this process on SQLite in a
-temporary folder, with every commit on the disk, and calls it as the orchestrator does.
+    python -m bench.accounting_store [--folder DIR] [--postgresql]
+
+Serves accounting in this process and calls it as the orchestrator does: on SQLite in a
+temporary folder in DIR, with every commit on the disk, or on a throwaway PostgreSQL that
+does not sync; there the figure is the CPU of this process alone.
 """
 
+import argparse
 import asyncio
-import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import grpc
@@ -28,6 +32,7 @@ from services.kit.database.sqlite import SqliteDatabase
 from services.kit.in_process import InProcessChannel, InProcessServer
 from services.kit.interceptors import interceptors_in_process
 from services.kit.log import configure
+from tests.support.postgres import cluster
 
 TURNS = 4_000
 CONCURRENCIES = (1, 16, 64, 256)
@@ -36,19 +41,21 @@ UNITS = 2_000
 Work = Callable[[int], Awaitable[object]]
 
 
-async def main() -> None:
+async def main(folder: Path, database_url: str) -> None:
     configure("warning")
-    with tempfile.TemporaryDirectory(dir=sys.argv[1] if len(sys.argv) > 1 else None) as name:
-        folder = Path(name)
-        settings = AccountingSettings(
-            data_dir=folder, user_requests_per_minute=0, policy_path=_policy(folder)
-        )
-        server = InProcessServer(interceptors=interceptors_in_process())
-        async with open_accounting(settings) as register:
-            register(server)  # type: ignore[arg-type]
-            await server.start()
-            await _measure_turns(InProcessChannel(server))
-            await server.stop(None)
+    settings = AccountingSettings(
+        data_dir=folder,
+        database_url=database_url,
+        user_requests_per_minute=0,
+        policy_path=_policy(folder),
+    )
+    server = InProcessServer(interceptors=interceptors_in_process())
+    async with open_accounting(settings) as register:
+        register(server)  # type: ignore[arg-type]
+        await server.start()
+        await _measure_turns(InProcessChannel(server))
+        await server.stop(None)
+    if not database_url:
         await _compare_drivers(folder)
 
 
@@ -173,5 +180,17 @@ def _policy(folder: Path) -> Path:
     return path
 
 
+def run() -> None:
+    """Measure on the database that the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--postgresql", action="store_true")
+    arguments = parser.parse_args()
+    with ExitStack() as stack:
+        name = stack.enter_context(tempfile.TemporaryDirectory(dir=arguments.folder))
+        url = stack.enter_context(cluster()).new_database() if arguments.postgresql else ""
+        asyncio.run(main(Path(name), url))
+
+
 if __name__ == "__main__":
-    asyncio.run(main())
+    run()

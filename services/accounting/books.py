@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from services.accounting.alerts import Alert
-from services.accounting.allowance_book import resolve
 from services.accounting.allowances import Limits
 from services.accounting.ledger import Entry, StreamHead, append
 from services.accounting.lengths import OutputLength
@@ -41,7 +40,12 @@ class Needs:
 
 
 class Books:
-    """The rows that a group of steps needs, and what the steps did to them."""
+    """
+    The rows that a group of steps needs, and what the steps did to them.
+
+    *limits* are those that hold, by the text of the subject's key; for a subject that is
+    not among them *defaults* hold.
+    """
 
     def __init__(
         self,
@@ -55,7 +59,6 @@ class Books:
     ) -> None:
         self._meters = meters
         self._limits = limits
-        self._resolved: dict[str, Limits] = {}
         self._defaults = defaults
         self._turns = turns
         self._by_reservation = {
@@ -71,12 +74,8 @@ class Books:
         self.new_alerts: list[Alert] = []
 
     def limits(self, key: SubjectKey) -> Limits:
-        """Return the limits that hold for *key*: its own, a default that was set, the policy's."""
-        found = self._resolved.get(key.text)
-        if found is None:
-            found = resolve(key, lambda each: self._limits.get(each.text), self._defaults)
-            self._resolved[key.text] = found
-        return found
+        """Return the limits that hold for *key*."""
+        return self._limits.get(key.text) or self._defaults[key.level]
 
     def meter(self, key: SubjectKey) -> Meter:
         """Return the meter of *key*. Whoever changes it says so by `meter_changed`."""

@@ -1,7 +1,8 @@
 """Rows of the tables to values of the domain, and back."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -18,77 +19,88 @@ from services.kit.prices import TokenUsage
 Values = dict[str, Any]
 
 
-def meter_of(row: Row[Any]) -> Meter:
+def meter_of(row: Sequence[Any]) -> Meter:
     """Return the meter in a row of `meters`."""
-    return Meter(**row._mapping)
+    return Meter(**dict(zip(Meter.__slots__, row, strict=True)))
 
 
-def meter_values(meter: Meter) -> Values:
-    """Return the row of *meter*."""
-    return {name: getattr(meter, name) for name in Meter.__slots__}
+_METER = attrgetter(*Meter.__slots__)
 
 
-def turn_of(row: Row[Any]) -> Turn:
+def meter_values(meter: Meter) -> tuple[Any, ...]:
+    """Return the row of *meter*. The columns are the attributes, in their order."""
+    values: tuple[Any, ...] = _METER(meter)
+    return values
+
+
+def turn_of(row: Sequence[Any]) -> Turn:
     """Return the turn in a row of `turns`."""
+    (
+        _turn_key, tenant_id, request_id, reservation_id, state, team_id, user_id, key_id,
+        create_time_us, decision, policy_rule, model, downgrade_model, input_token_count,
+        max_output_token_count, covered_output_token_count, produced_output_token_count, step,
+        amount_nano_usd, charged_token_count, lease_ns, deadline_ns, template, tags_json,
+        booked_attempts_json, cost_nano_usd, expiry_cost_nano_usd,
+    ) = row  # fmt: skip
     return Turn(
-        key=TurnKey(tenant_id=row.tenant_id, request_id=row.request_id),
-        reservation_id=row.reservation_id,
-        state=TurnState(row.state),
-        subject=_subject_of(row),
-        create_time_us=row.create_time_us,
-        decision=BudgetDecision(row.decision),
-        policy_rule=row.policy_rule,
-        model=row.model,
-        downgrade_model=row.downgrade_model,
-        input_token_count=row.input_token_count,
-        max_output_token_count=row.max_output_token_count,
-        covered_output_token_count=row.covered_output_token_count,
-        produced_output_token_count=row.produced_output_token_count,
-        step=row.step,
-        amount_nano_usd=row.amount_nano_usd,
-        charged_token_count=row.charged_token_count,
-        lease_ns=row.lease_ns,
-        deadline_ns=row.deadline_ns,
-        template=row.template,
-        tags=_tags_of(row.tags_json),
-        booked_attempts=tuple(orjson.loads(row.booked_attempts_json)),
-        cost_nano_usd=row.cost_nano_usd,
-        expiry_cost_nano_usd=row.expiry_cost_nano_usd,
+        key=TurnKey(tenant_id=tenant_id, request_id=request_id),
+        reservation_id=reservation_id,
+        state=TurnState(state),
+        subject=Subject(tenant_id=tenant_id, team_id=team_id, user_id=user_id, key_id=key_id),
+        create_time_us=create_time_us,
+        decision=BudgetDecision(decision),
+        policy_rule=policy_rule,
+        model=model,
+        downgrade_model=downgrade_model,
+        input_token_count=input_token_count,
+        max_output_token_count=max_output_token_count,
+        covered_output_token_count=covered_output_token_count,
+        produced_output_token_count=produced_output_token_count,
+        step=step,
+        amount_nano_usd=amount_nano_usd,
+        charged_token_count=charged_token_count,
+        lease_ns=lease_ns,
+        deadline_ns=deadline_ns,
+        template=template,
+        tags=_tags_of(tags_json),
+        booked_attempts=tuple(orjson.loads(booked_attempts_json)),
+        cost_nano_usd=cost_nano_usd,
+        expiry_cost_nano_usd=expiry_cost_nano_usd,
     )
 
 
-def turn_values(turn: Turn) -> Values:
-    """Return the row of *turn*."""
+def turn_values(turn: Turn) -> tuple[Any, ...]:
+    """Return the row of *turn*, its columns in their order."""
     subject = turn.subject
-    return {
-        "turn_key": turn.key.text,
-        "tenant_id": turn.key.tenant_id,
-        "request_id": turn.key.request_id,
-        "reservation_id": turn.reservation_id,
-        "state": turn.state.value,
-        "team_id": subject.team_id,
-        "user_id": subject.user_id,
-        "key_id": subject.key_id,
-        "create_time_us": turn.create_time_us,
-        "decision": turn.decision.value,
-        "policy_rule": turn.policy_rule,
-        "model": turn.model,
-        "downgrade_model": turn.downgrade_model,
-        "input_token_count": turn.input_token_count,
-        "max_output_token_count": turn.max_output_token_count,
-        "covered_output_token_count": turn.covered_output_token_count,
-        "produced_output_token_count": turn.produced_output_token_count,
-        "step": turn.step,
-        "amount_nano_usd": turn.amount_nano_usd,
-        "charged_token_count": turn.charged_token_count,
-        "lease_ns": turn.lease_ns,
-        "deadline_ns": turn.deadline_ns,
-        "template": turn.template,
-        "tags_json": _tags_json(turn.tags),
-        "booked_attempts_json": orjson.dumps(turn.booked_attempts).decode(),
-        "cost_nano_usd": turn.cost_nano_usd,
-        "expiry_cost_nano_usd": turn.expiry_cost_nano_usd,
-    }
+    return (
+        turn.key.text,
+        turn.key.tenant_id,
+        turn.key.request_id,
+        turn.reservation_id,
+        turn.state.value,
+        subject.team_id,
+        subject.user_id,
+        subject.key_id,
+        turn.create_time_us,
+        turn.decision.value,
+        turn.policy_rule,
+        turn.model,
+        turn.downgrade_model,
+        turn.input_token_count,
+        turn.max_output_token_count,
+        turn.covered_output_token_count,
+        turn.produced_output_token_count,
+        turn.step,
+        turn.amount_nano_usd,
+        turn.charged_token_count,
+        turn.lease_ns,
+        turn.deadline_ns,
+        turn.template,
+        _tags_json(turn.tags),
+        orjson.dumps(turn.booked_attempts).decode(),
+        turn.cost_nano_usd,
+        turn.expiry_cost_nano_usd,
+    )
 
 
 def entry_of(row: Row[Any]) -> Entry:
@@ -127,42 +139,42 @@ def entry_of(row: Row[Any]) -> Entry:
     )
 
 
-def entry_values(entry: Entry) -> Values:
-    """Return the row of *entry*."""
+def entry_values(entry: Entry) -> tuple[Any, ...]:
+    """Return the row of *entry*, its columns in their order."""
     subject, usage = entry.subject, entry.usage
-    return {
-        "tenant_id": entry.tenant_id,
-        "sequence": entry.sequence,
-        "request_id": entry.request_id,
-        "attempt_number": entry.attempt_number,
-        "account": entry.account.value,
-        "counter_account": entry.counter_account,
-        "is_correction": entry.is_correction,
-        "team_id": subject.team_id,
-        "user_id": subject.user_id,
-        "key_id": subject.key_id,
-        "provider": entry.provider,
-        "model": entry.model,
-        "kind": entry.kind.value,
-        "input_token_count": usage.input_token_count,
-        "cached_input_token_count": usage.cached_input_token_count,
-        "cache_write_token_count": usage.cache_write_token_count,
-        "output_token_count": usage.output_token_count,
-        "reasoning_token_count": usage.reasoning_token_count,
-        "is_estimated": usage.estimated,
-        "cost_nano_usd": entry.cost_nano_usd,
-        "saved_cost_nano_usd": entry.saved_cost_nano_usd,
-        "price_version": entry.price_version,
-        "template": entry.template,
-        "template_version": entry.template_version,
-        "tags_json": _tags_json(entry.tags),
-        "turn_count": entry.turn_count,
-        "attempt_count": entry.attempt_count,
-        "cache_hit_count": entry.cache_hit_count,
-        "end_time_us": entry.end_time_us,
-        "create_time_us": entry.create_time_us,
-        "row_hash": entry.row_hash,
-    }
+    return (
+        entry.tenant_id,
+        entry.sequence,
+        entry.request_id,
+        entry.attempt_number,
+        entry.account.value,
+        entry.counter_account,
+        entry.is_correction,
+        subject.team_id,
+        subject.user_id,
+        subject.key_id,
+        entry.provider,
+        entry.model,
+        entry.kind.value,
+        usage.input_token_count,
+        usage.cached_input_token_count,
+        usage.cache_write_token_count,
+        usage.output_token_count,
+        usage.reasoning_token_count,
+        usage.estimated,
+        entry.cost_nano_usd,
+        entry.saved_cost_nano_usd,
+        entry.price_version,
+        entry.template,
+        entry.template_version,
+        _tags_json(entry.tags),
+        entry.turn_count,
+        entry.attempt_count,
+        entry.cache_hit_count,
+        entry.end_time_us,
+        entry.create_time_us,
+        entry.row_hash,
+    )
 
 
 def alert_of(row: Row[Any]) -> Alert:

@@ -146,6 +146,14 @@ output_lengths = Table(
     _big("sample_count"),
 )
 
+books_version = Table(
+    "books_version",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    _big("version"),
+)
+"""One row, whose number is 1. Its version counts the commits that changed what steps read."""
+
 alerts = Table(
     "alerts",
     metadata,

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from services.accounting import gcra
 from services.accounting.books import Books, Needs
@@ -139,30 +140,35 @@ class Settle:
     def _entries(self, turn: Turn) -> list[Entry]:
         """Return what this settlement says was used, booked before or not."""
         request = self._request
-        entries = [self._attempt_entry(turn, attempt) for attempt in request.attempts]
-        if request.source in (AnswerSource.CACHE, AnswerSource.COALESCED):
+        attempts = request.attempts
+        has_reuse = request.source in (AnswerSource.CACHE, AnswerSource.COALESCED)
+        counted = -1
+        if not turn.booked_attempts and not has_reuse and attempts:
+            # The last one that writes is the one that answered.
+            counted = max(range(len(attempts)), key=lambda i: (attempts[i].kind not in _BESIDE, i))
+        entries = [
+            self._attempt_entry(turn, attempt, turn_count=int(index == counted))
+            for index, attempt in enumerate(attempts)
+        ]
+        if has_reuse:
             entries.append(
-                replace(
-                    self._blank(turn),
+                self._entry(
+                    turn,
                     model=request.model,
                     saved_cost_nano_usd=request.saved_cost_nano_usd,
                     cache_hit_count=int(request.source is AnswerSource.CACHE),
+                    turn_count=int(not turn.booked_attempts),
                 )
             )
-        if entries and not turn.booked_attempts:
-            # The last one that writes is the one that answered.
-            index = max(range(len(entries)), key=lambda i: (entries[i].kind not in _BESIDE, i))
-            entries[index] = replace(entries[index], turn_count=1)
         return entries
 
-    def _attempt_entry(self, turn: Turn, attempt: Attempt) -> Entry:
+    def _attempt_entry(self, turn: Turn, attempt: Attempt, *, turn_count: int) -> Entry:
         cost, version = attempt.cost_nano_usd, attempt.price_version
-        blank = self._blank(turn)
         if not version:
             quote = self._terms.pricer.quote_used(attempt.provider, attempt.model, self._end_time())
             cost, version = quote.cost_nano_usd(attempt.usage), quote.version
-        return replace(
-            blank,
+        return self._entry(
+            turn,
             attempt_number=attempt.number,
             account=Account.SHADOW if attempt.kind is AttemptKind.SHADOW else Account.USAGE,
             provider=attempt.provider,
@@ -171,22 +177,32 @@ class Settle:
             usage=attempt.usage,
             cost_nano_usd=cost,
             price_version=version,
+            turn_count=turn_count,
             attempt_count=1,
         )
 
-    def _blank(self, turn: Turn) -> Entry:
+    def _entry(
+        self,
+        turn: Turn,
+        *,
+        attempt_number: int = 0,
+        account: Account = Account.USAGE,
+        **fields: Any,
+    ) -> Entry:
+        """Return an entry of *turn*. Made in one go: copying one costs as much as its hash."""
         request = self._request
         return Entry(
             tenant_id=turn.key.tenant_id,
             request_id=turn.key.request_id,
-            attempt_number=0,
-            account=Account.USAGE,
+            attempt_number=attempt_number,
+            account=account,
             subject=turn.subject,
             template=request.template or turn.template,
             template_version=request.template_version,
             tags=request.tags or turn.tags,
             end_time_us=to_us(self._end_time()),
             create_time_us=to_us(self._moment.now),
+            **fields,
         )
 
     def _end_time(self) -> datetime:
@@ -196,8 +212,8 @@ class Settle:
     def _correction(self, turn: Turn) -> Entry:
         """Return the entry that takes the expiry's estimate back."""
         usage = turn.estimated_usage
-        return replace(
-            self._blank(turn),
+        return self._entry(
+            turn,
             account=Account.EXPIRY,
             is_correction=True,
             model=turn.model,

@@ -13,6 +13,10 @@ from services.kit.database import Database, insert
 _A = schema.allowances
 
 
+_NEXT_VERSION = schema.books_version.update().values(version=schema.books_version.c.version + 1)
+"""Tells every process that the limits it remembers may not hold any more."""
+
+
 class SqlAllowances:
     """Sets, removes and lists allowances. A change holds from the next reservation on."""
 
@@ -34,6 +38,7 @@ class SqlAllowances:
                 index_elements=["key_text"], set_={"limits_json": values["limits_json"]}
             )
             connection.execute(statement, values)
+            connection.execute(_NEXT_VERSION)
             return _used(connection, [allowance])[0]
 
         return await self._database.write(unit)
@@ -42,6 +47,7 @@ class SqlAllowances:
         """Remove an allowance; say whether there was one."""
 
         def unit(connection: Connection) -> bool:
+            connection.execute(_NEXT_VERSION)
             done = connection.execute(_A.delete().where(_A.c.key_text == key.text))
             return done.rowcount > 0
 

@@ -283,6 +283,67 @@ class TestSteps:
         assert await replica.cost() == 3 * COST
 
 
+class FailingCommits:
+    """A database whose next commits fail after all of a unit has run."""
+
+    def __init__(self, database, *, failures):
+        self._database = database
+        self._failures = failures
+
+    async def read(self, unit):
+        return await self._database.read(unit)
+
+    async def write(self, unit):
+        if not self._failures:
+            return await self._database.write(unit)
+        self._failures -= 1
+
+        def fail(connection):
+            unit(connection)
+            raise DependencyUnavailable("The commit failed.", metadata={}, retry_after_seconds=1)
+
+        return await self._database.write(fail)
+
+
+class TestMemory:
+    async def test_what_a_commit_did_not_keep_is_not_remembered(self, replica, clock):
+        await replica.hard_budget(10 * COST)
+        await replica.accounting.settle(settle("r0"))
+        shaky = Replica(FailingCommits(replica.database, failures=2), clock)
+        with pytest.raises(DependencyUnavailable):
+            await shaky.accounting.reserve(reserve("r1"))
+        with pytest.raises(DependencyUnavailable):
+            await shaky.accounting.settle(settle("r1"))
+        assert (await shaky.accounting.settle(settle("r1"))).was_settled is False
+        assert await replica.budget() == (2 * COST, 0)
+        found = await verify(replica.reader)
+        assert (found.checked_count, found.faults) == (2, ())
+
+    async def test_a_limit_that_another_replica_set_holds_for_the_next_turn(self, replicas):
+        here, there, _ = replicas
+        await here.accounting.reserve(reserve("r1"))
+        await there.hard_budget(COST)
+        with pytest.raises(BudgetExhausted):
+            await here.accounting.reserve(reserve("r2"))
+        await there.allowances.delete(TENANT)
+        await here.accounting.reserve(reserve("r2"))
+
+    async def test_a_turn_goes_on_at_another_replica(self, replicas):
+        here, there, _ = replicas
+        turn = await here.accounting.reserve(reserve("r1", max_output_token_count=0))
+        extension = ExtendRequest(
+            request_id="r1",
+            reservation_id=turn.reservation_id,
+            step=1,
+            output_token_count=512,
+        )
+        extended = await there.accounting.extend(extension)
+        assert await here.accounting.extend(extension) == extended
+        await here.hard_budget(10_000)
+        await there.accounting.settle(settle("r1", output=600))
+        assert await here.budget() == (660, 0)
+
+
 class TestTampering:
     @pytest.fixture
     async def books(self, replica):

@@ -82,6 +82,7 @@ bench-prompts: bench-env  ## Measure how well rollback decides; three minutes
 bench-router: bench-env  ## Measure decoding, failover and choice; needs PARLEY_BENCH_DATA
 	$(BIN)/python -m bench.router_golden
 	$(BIN)/python -m bench.router_failover
+	$(BIN)/python -m bench.router_hedging
 	$(BIN)/python -m bench.router_auto
 
 lock: $(ENV)  ## Resolve the lock files again

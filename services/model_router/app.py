@@ -20,16 +20,17 @@ from services.kit.tokens import load_vocabulary
 from services.model_router.budget import ShareBudget
 from services.model_router.catalogue import Catalogue
 from services.model_router.config import ProviderConfig, RouterConfig, load_config
+from services.model_router.hedging import Hedging
 from services.model_router.keys import KeyRing
 from services.model_router.limiter import LimiterPolicy
 from services.model_router.live_attempt import Limits
+from services.model_router.means import Means
 from services.model_router.policy import RouterPolicy
 from services.model_router.provider import Provider
 from services.model_router.providers.http_transport import StreamingTransport
 from services.model_router.providers.simulated import SimulatedBehaviour, SimulatedProvider
 from services.model_router.providers.simulated_answers import Script
 from services.model_router.reload import ConfigFile
-from services.model_router.routed_call import Means
 from services.model_router.router import Router
 from services.model_router.routes import Routes
 from services.model_router.servicer import ModelRouterServicer
@@ -56,28 +57,31 @@ async def open_model_router(
     prices = PriceTable.load(settings.prices_path)
     async with AsyncExitStack() as stack:
         if providers is None:
-            providers = dict(_providers(config, settings, stack))
+            providers = dict(_providers(config, settings, stack, sleep))
         usable = providers
         catalogue = _catalogue(config, settings, usable)
         load_vocabulary(catalogue.group("").links[0].model.traits.name)
+        routes = Routes(
+            {name: KeyRing(name, _keys(name, config, settings) or [""]) for name in providers},
+            clock=clock,
+            limiter_policy=LimiterPolicy(
+                first_limit=settings.first_concurrency_limit,
+                max_limit=settings.max_concurrency_limit,
+                max_waiting=settings.max_waiting_calls,
+                max_wait_seconds=settings.max_wait_seconds,
+            ),
+        )
         router = Router(
             catalogue,
             Means(
                 providers=providers,
-                routes=Routes(
-                    {
-                        name: KeyRing(name, _keys(name, config, settings) or [""])
-                        for name in providers
-                    },
-                    clock=clock,
-                    limiter_policy=LimiterPolicy(
-                        first_limit=settings.first_concurrency_limit,
-                        max_limit=settings.max_concurrency_limit,
-                        max_waiting=settings.max_waiting_calls,
-                        max_wait_seconds=settings.max_wait_seconds,
-                    ),
-                ),
+                routes=routes,
                 retry_budget=ShareBudget(settings.retry_share, reserve=settings.retry_reserve),
+                hedging=(
+                    Hedging(routes, share=settings.hedge_share, clock=clock)
+                    if settings.hedging
+                    else None
+                ),
                 policy=policy_of(settings),
                 price_version=prices.version,
                 clock=clock,
@@ -155,10 +159,13 @@ def _catalogue(
 
 
 def _providers(
-    config: RouterConfig, settings: ModelRouterSettings, stack: AsyncExitStack
+    config: RouterConfig,
+    settings: ModelRouterSettings,
+    stack: AsyncExitStack,
+    sleep: Callable[[float], Awaitable[None]],
 ) -> Iterator[tuple[str, Provider]]:
     """Yield the providers that can be used, and close them at the end."""
-    yield SIMULATED, SimulatedProvider(_behaviour(settings), Script.load())
+    yield SIMULATED, SimulatedProvider(_behaviour(settings), Script.load(), sleep=sleep)
     if settings.simulate == "always":
         return
     for name, each in config.providers.items():
@@ -233,6 +240,8 @@ def _behaviour(settings: ModelRouterSettings) -> SimulatedBehaviour:
         stall_rate=settings.simulated_stall_rate,
         failing_models=frozenset(name.strip() for name in failing if name.strip()),
         first_token_seconds=settings.simulated_first_token_seconds,
+        slow_rate=settings.simulated_slow_rate,
+        slow_seconds=settings.simulated_slow_seconds,
         token_seconds=settings.simulated_token_seconds,
         answer=settings.simulated_answer,
     )

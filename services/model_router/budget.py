@@ -10,11 +10,16 @@ class ShareBudget:
     a quiet system retry too.
     """
 
-    def __init__(self, share: float, *, reserve: float) -> None:
-        """Allow *share* (0 to 1) of the calls, and *reserve* calls at once."""
+    def __init__(self, share: float, *, reserve: float, first: float | None = None) -> None:
+        """
+        Allow *share* (0 to 1) of the calls, and *reserve* calls at once.
+
+        *first* is what it starts with, the whole reserve unless given. With 0 the extra
+        calls never were more than their share of all.
+        """
         self._share = share
         self._reserve = reserve
-        self._tokens = reserve
+        self._tokens = reserve if first is None else first
 
     def note_call(self) -> None:
         """Count a call."""
@@ -26,3 +31,7 @@ class ShareBudget:
             return False
         self._tokens -= 1
         return True
+
+    def give_back(self) -> None:
+        """Uncount an extra call that was not made after all."""
+        self._tokens += 1

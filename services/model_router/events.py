@@ -1,5 +1,6 @@
 """What the router tells its caller while an answer is made."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -15,12 +16,14 @@ from services.model_router.provider import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteChosen:
-    """The route that is asked first."""
+    """The route that is asked."""
 
     provider: str
     model: str
     reason: str
-    """Why this one, as `priority`, `auto_small`."""
+    """Why this one, as `priority`, `auto_small`, `retry`, `hedge`, `hedge_lost`."""
+    attempt_number: int
+    """The number of the attempt that it announces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +41,11 @@ class Switched:
     to_model: str
     to_provider: str
     reason: str
-    """The kind of failure that made it so."""
+    """The kind of failure that made it so, or `hedge`."""
     restarts: bool
     """Whether text that was sent must be dropped."""
+    attempt_number: int
+    """The number of the attempt that it announces."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,3 +63,6 @@ RouterEvent: TypeAlias = (
     RouteChosen | TextDelta | ReasoningDelta | ToolCallDone | AttemptEnded | Switched | Completed
 )
 """`RouteChosen` first, `Completed` last."""
+
+Emit: TypeAlias = Callable[[RouterEvent], Awaitable[None]]
+"""Takes an event on its way to the caller; waits while the caller is behind."""

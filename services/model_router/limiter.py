@@ -64,10 +64,16 @@ class Limiter:
         if is_shadow:
             if self.in_flight >= self._limit * self._policy.shadow_share:
                 raise NoPlace
-        elif self.in_flight >= self.limit or self._waiting_count:
-            await self._wait(tenant_id)
-            return  # Whoever left has passed its place on.
+            self.in_flight += 1
+        elif not self.enter_now():
+            await self._wait(tenant_id)  # Whoever leaves passes its place on.
+
+    def enter_now(self) -> bool:
+        """Take a place if one is free and nobody waits for it; tell whether it was taken."""
+        if self.in_flight >= self.limit or self._waiting_count:
+            return False
         self.in_flight += 1
+        return True
 
     def leave(self, *, was_too_much: bool = False, ended_well: bool = False) -> None:
         """Give the place back and learn from how the call ended."""

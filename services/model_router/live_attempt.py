@@ -84,6 +84,11 @@ class LiveAttempt:
         self._sent_at = clock.monotonic()
         self._texts: list[str] = []
 
+    @property
+    def waited_seconds(self) -> float:
+        """How long ago the request was sent."""
+        return self._clock.monotonic() - self._sent_at
+
     async def open(self) -> None:
         """
         Send the request and wait for the first output, which is then in `first`.
@@ -123,7 +128,7 @@ class LiveAttempt:
             cost_nano_usd=0 if usage == TokenUsage() else self._price.cost_nano_usd(usage),
             price_version=self._price_version,
             first_token_seconds=self.first_token_seconds,
-            duration_seconds=self._clock.monotonic() - self._sent_at,
+            duration_seconds=self.waited_seconds,
             provider_request_id=request_id or (error.provider_request_id if error else ""),
         )
 
@@ -158,7 +163,7 @@ class LiveAttempt:
 
     def _note(self, events: Sequence[ProviderEvent]) -> None:
         if self.first_token_seconds is None:
-            self.first_token_seconds = self._clock.monotonic() - self._sent_at
+            self.first_token_seconds = self.waited_seconds
         for event in events:
             match event:
                 case TextDelta(text=text) | ReasoningDelta(text=text):

@@ -135,9 +135,14 @@ def response_of(event: RouterEvent) -> pb.GenerateResponse:
             )
         case AttemptEnded(attempt=attempt):
             return pb.GenerateResponse(attempt=attempt_message(attempt))
-        case RouteChosen(provider=provider, model=model, reason=reason):
+        case RouteChosen():
             return pb.GenerateResponse(
-                route=pb.GenerateResponse.RouteChosen(provider=provider, model=model, reason=reason)
+                route=pb.GenerateResponse.RouteChosen(
+                    provider=event.provider,
+                    model=event.model,
+                    reason=event.reason,
+                    attempt_number=event.attempt_number,
+                )
             )
         case Switched():
             return pb.GenerateResponse(
@@ -147,6 +152,7 @@ def response_of(event: RouterEvent) -> pb.GenerateResponse:
                     to_provider=event.to_provider,
                     reason=event.reason,
                     restarts=event.restarts,
+                    attempt_number=event.attempt_number,
                 )
             )
         case Completed():

@@ -1,61 +1,33 @@
 """One call of `Generate`: from route to route until an answer is whole."""
 
-import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TypeAlias, assert_never
+from collections.abc import Iterable, Iterator, Sequence
+from typing import assert_never
 
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
 
-from services.kit.clock import Clock
 from services.kit.errors import DeadlineExceeded
 from services.model_router.attempt import Attempt, AttemptKind, AttemptOutcome
-from services.model_router.budget import ShareBudget
 from services.model_router.chain import Plan, Step
 from services.model_router.continuation import continuation_of
-from services.model_router.events import (
-    AttemptEnded,
-    Completed,
-    RouteChosen,
-    RouterEvent,
-    Switched,
-)
+from services.model_router.events import Completed, Emit, RouteChosen, RouterEvent, Switched
 from services.model_router.failures import ProviderError, Treatment
 from services.model_router.generation import AnswerForm, GenerationRequest, MidStreamPolicy
 from services.model_router.giving_up import error_of_failures, unavailable
 from services.model_router.join import Seam
 from services.model_router.live_attempt import DeadlinePassed, LiveAttempt
-from services.model_router.policy import RouterPolicy
+from services.model_router.means import Means
+from services.model_router.open_attempts import OpenAttempts
 from services.model_router.provider import (
     Finished,
     FinishReason,
-    Provider,
-    ProviderCall,
     ProviderEvent,
     ReasoningDelta,
     TextDelta,
     ToolCallDone,
 )
+from services.model_router.race import first_to_begin
 from services.model_router.retrying import PauseBetweenTries, StopAtDeadline, pause_seconds
-from services.model_router.routes import Permit, Routes
-
-Emit: TypeAlias = Callable[[RouterEvent], Awaitable[None]]
-"""Takes an event on its way to the caller; waits while the caller is behind."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Means:
-    """What all calls share."""
-
-    providers: Mapping[str, Provider]
-    routes: Routes
-    retry_budget: ShareBudget
-    policy: RouterPolicy
-    price_version: str
-    clock: Clock
-    sleep: Callable[[float], Awaitable[None]]
-    draw: random.Random
 
 
 class RoutedCall:
@@ -70,20 +42,25 @@ class RoutedCall:
         self, request: GenerationRequest, plan: Plan, *, deadline: float, means: Means
     ) -> None:
         """Know when the answer must be whole: *deadline*, on the monotonic clock."""
-        self.unreported: list[Attempt] = []
-        """Attempts that ended and that no event has reported yet."""
         self._request = request
         self._plan = plan
         self._deadline = deadline
         self._means = means
         self._steps = deque(plan.steps)
-        self._next_number = request.first_attempt_number
-        self._live: list[tuple[LiveAttempt, Permit]] = []
+        self._attempts = OpenAttempts(
+            first_number=request.first_attempt_number, deadline=deadline, means=means
+        )
         self._failures: list[tuple[Step, ProviderError]] = []
         self._sent: list[str] = []
         self._sent_tool_call = False
         self._broke = False
         self._switches = 0
+        self._may_hedge = means.hedging is not None and request.kind is not AttemptKind.SHADOW
+
+    @property
+    def unreported(self) -> Sequence[Attempt]:
+        """Attempts that ended and that no event has reported yet."""
+        return self._attempts.unreported
 
     async def run(self, emit: Emit) -> None:
         """
@@ -103,8 +80,8 @@ class RoutedCall:
                     return
                 except (ProviderError, DeadlinePassed) as caught:
                     failure = caught
-                await self._cancel_all()
-                await self._report(emit)
+                await self._attempts.cancel_all()
+                await self._attempts.report(emit)
                 switched = self._switch_after(failure)
                 pause = self._pause_before(switched)
                 await emit(switched)
@@ -112,7 +89,7 @@ class RoutedCall:
                     await self._means.sleep(pause)
                 announced = True
         finally:
-            await self._cancel_all()
+            await self._attempts.cancel_all()
 
     async def _relay(self, live: LiveAttempt, emit: Emit) -> None:
         """Pass on what *live* writes and how it ends. Raises ProviderError when it breaks."""
@@ -128,7 +105,7 @@ class RoutedCall:
             except ProviderError as error:
                 # What the seam still holds was not sent, so the next route writes it again.
                 self._broke = True
-                await self._end(live, AttemptOutcome.CUT, error)
+                await self._attempts.end(live, AttemptOutcome.CUT, error)
                 raise
 
     def _passed(self, batch: Iterable[ProviderEvent], seam: Seam) -> Iterator[RouterEvent]:
@@ -152,8 +129,8 @@ class RoutedCall:
                     assert_never(event)
 
     async def _complete(self, live: LiveAttempt, reason: FinishReason, emit: Emit) -> None:
-        attempt = await self._end(live, AttemptOutcome.SUCCEEDED)
-        await self._report(emit)
+        attempt = await self._attempts.end(live, AttemptOutcome.SUCCEEDED)
+        await self._attempts.report(emit)
         await emit(
             Completed(
                 finish_reason=reason,
@@ -180,20 +157,21 @@ class RoutedCall:
                 self._request.tenant_id,
                 is_shadow=self._request.kind is AttemptKind.SHADOW,
             )
-            live = self._begin(step, permit, self._kind(is_retry=tries > 1))
+            live = self._attempts.begin(
+                step, permit, self._kind(is_retry=tries > 1), self._request_now()
+            )
             if tries > 1 or not announced:
                 reason = "retry" if tries > 1 else self._plan.reason
-                chosen = RouteChosen(
-                    provider=step.model.provider, model=step.model.name, reason=reason
-                )
-                await emit(chosen)
+                await emit(_chosen(live, reason))
+            if (hedge := self._hedge_of(step)) is not None:
+                return await self._race(live, *hedge, emit)
             try:
                 await live.open()
             except ProviderError as error:
-                await self._end(live, AttemptOutcome.FAILED, error)
+                await self._attempts.end(live, AttemptOutcome.FAILED, error)
                 raise
             finally:
-                await self._report(emit)
+                await self._attempts.report(emit)
             return live
 
         retrying = AsyncRetrying(
@@ -209,30 +187,56 @@ class RoutedCall:
         live: LiveAttempt = await retrying(open_once)
         return live
 
-    def _begin(self, step: Step, permit: Permit, kind: AttemptKind) -> LiveAttempt:
-        means, model = self._means, step.model
-        number = self._next_number
-        self._next_number += 1
-        live = LiveAttempt(
-            number=number,
-            kind=kind,
-            model_name=model.name,
-            provider_name=model.provider,
-            provider=means.providers[model.provider],
-            call=ProviderCall(
-                model=model.traits,
-                request=self._request_now(),
-                api_key=permit.key,
-                attempt_number=number,
-            ),
-            price=step.price,
-            price_version=means.price_version,
-            limits=means.policy.limits,
-            deadline=self._deadline,
-            clock=means.clock,
-        )
-        self._live.append((live, permit))
-        return live
+    def _hedge_of(self, step: Step) -> tuple[Step, float] | None:
+        """Return who is asked beside *step* and after how many seconds, None if nobody is."""
+        hedging = self._means.hedging
+        if hedging is None or not self._may_hedge or self._sent:
+            return None
+        second = hedging.second([each for each in self._steps if each is not step])
+        if second is None:
+            return None
+        wait = hedging.wait_seconds(step, second, deadline=self._deadline)
+        return None if wait is None else (second, wait)
+
+    async def _race(
+        self, first: LiveAttempt, second: Step, wait_seconds: float, emit: Emit
+    ) -> LiveAttempt:
+        """Return the one of *first* and its hedge that begins, and turn to its step."""
+        hedging, hedge = self._means.hedging, None
+        assert hedging is not None
+
+        async def open_second() -> LiveAttempt | None:
+            nonlocal hedge
+            if (permit := hedging.permit(second)) is None:
+                return None
+            self._may_hedge = False
+            hedge = self._attempts.begin(second, permit, AttemptKind.HEDGE, self._request)
+            await emit(_chosen(hedge, "hedge"))
+            return hedge
+
+        try:
+            begun = await first_to_begin(
+                first,
+                after=self._means.sleep(wait_seconds),
+                open_second=open_second,
+                attempts=self._attempts,
+            )
+        finally:
+            await self._attempts.report(emit)
+        if hedge is None:
+            return begun
+        await self._attempts.cancel_all(but=begun)
+        await self._attempts.report(emit)
+        if begun is hedge:
+            from_model = first.model_name
+            # Else only its quick answers would be known, and hedges would come ever earlier.
+            self._means.routes.note_first_token(self._steps[0].model, first.waited_seconds)
+            self._steps.remove(second)
+            self._steps.appendleft(second)
+            await emit(_switched(from_model, second, "hedge", number=hedge.number))
+        else:
+            await emit(_chosen(begun, "hedge_lost"))
+        return begun
 
     def _request_now(self) -> GenerationRequest:
         if not self._sent:
@@ -284,13 +288,12 @@ class RoutedCall:
             raise error_of_failures(self._failures, self._plan)
         while len(self._steps) > 1 and not self._means.routes.lets_pass(self._steps[0].model):
             self._steps.popleft()
-        to = self._steps[0].model
-        return Switched(
-            from_model=step.model.name,
-            to_model=to.name,
-            to_provider=to.provider,
-            reason=failure.kind.value,
+        return _switched(
+            step.model.name,
+            self._steps[0],
+            failure.kind.value,
             restarts=restarts,
+            number=self._attempts.next_number,
         )
 
     def _pause_before(self, switched: Switched) -> float:
@@ -340,24 +343,24 @@ class RoutedCall:
             case _:
                 pass
 
-    async def _report(self, emit: Emit) -> None:
-        while self.unreported:
-            await emit(AttemptEnded(self.unreported[0]))
-            del self.unreported[0]
 
-    async def _end(
-        self, live: LiveAttempt, outcome: AttemptOutcome, error: ProviderError | None = None
-    ) -> Attempt:
-        # Booked before the connection is closed: a cancel in between loses no booking.
-        attempt = live.book(outcome, error)
-        permit = next(permit for each, permit in self._live if each is live)
-        self._live.remove((live, permit))
-        self.unreported.append(attempt)
-        self._means.routes.leave(permit, attempt, error)
-        await live.aclose()
-        return attempt
+def _chosen(live: LiveAttempt, reason: str) -> RouteChosen:
+    return RouteChosen(
+        provider=live.provider_name,
+        model=live.model_name,
+        reason=reason,
+        attempt_number=live.number,
+    )
 
-    async def _cancel_all(self) -> None:
-        while self._live:
-            live, _ = self._live[-1]
-            await self._end(live, AttemptOutcome.CANCELLED)
+
+def _switched(
+    from_model: str, to: Step, reason: str, *, number: int, restarts: bool = False
+) -> Switched:
+    return Switched(
+        from_model=from_model,
+        to_model=to.model.name,
+        to_provider=to.model.provider,
+        reason=reason,
+        restarts=restarts,
+        attempt_number=number,
+    )

@@ -11,7 +11,8 @@ from services.model_router.catalogue import AUTO, Catalogue, Group, Model
 from services.model_router.chain import Plan, Step, plan_chain
 from services.model_router.generation import GenerationRequest
 from services.model_router.live_attempt import input_token_count
-from services.model_router.routed_call import Means, RoutedCall
+from services.model_router.means import Means
+from services.model_router.routed_call import RoutedCall
 from services.model_router.routes import RouteHealth
 
 
@@ -55,6 +56,8 @@ class Router:
         if not plan.steps:
             raise self._nothing_fits(plan, request)
         self._means.retry_budget.note_call()
+        if self._means.hedging is not None:
+            self._means.hedging.note_call()
         deadline = self._means.clock.monotonic() + timeout_seconds
         return RoutedCall(request, plan, deadline=deadline, means=self._means)
 

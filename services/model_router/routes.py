@@ -1,6 +1,5 @@
 """The live state of all routes: breakers, limits, and how fast they have been."""
 
-from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -11,14 +10,12 @@ from services.model_router.attempt import Attempt, AttemptOutcome
 from services.model_router.breaker import Breaker, BreakerPolicy, BreakerState
 from services.model_router.catalogue import Model
 from services.model_router.failures import FailureKind, ProviderError
+from services.model_router.first_tokens import FirstTokens
 from services.model_router.keys import KeyRing
 from services.model_router.limiter import Limiter, LimiterPolicy, NoPlace
 
-SAMPLES_KEPT: Final = 200
 MIN_SAMPLES: Final = 20
 """The least times to first token before a percentile of them means anything."""
-
-SAMPLE_AGE_SECONDS: Final = 300.0
 
 OUTLIER_FACTOR: Final = 5.0
 """A route whose median time to first token is this many times that of the other routes is
@@ -65,7 +62,7 @@ class Routes:
         # Bounded by the catalogue: one entry a model and key.
         self._breakers: dict[tuple[str, str], dict[str, Breaker]] = {}
         self._limiters: dict[tuple[str, str], Limiter] = {}
-        self._first_tokens: dict[tuple[str, str], deque[tuple[float, float]]] = {}
+        self._first_tokens: dict[tuple[str, str], FirstTokens] = {}
 
     async def enter(self, model: Model, tenant_id: str, *, is_shadow: bool = False) -> Permit:
         """
@@ -85,12 +82,21 @@ class Routes:
             await limiter.enter(tenant_id, is_shadow=is_shadow)
         except NoPlace:
             raise ProviderError(FailureKind.BUSY) from None
-        for _ in range(len(ring)):
-            key = ring.pick()
-            if key is not None and (breaker := self._breaker(model, key)).enter():
-                return Permit(model=model, key=key, breaker=breaker, limiter=limiter)
-        limiter.leave()
-        raise ProviderError(FailureKind.BREAKER_OPEN)
+        permit = self._permit(model, limiter)
+        if permit is None:
+            limiter.leave()
+            raise ProviderError(FailureKind.BREAKER_OPEN)
+        return permit
+
+    def enter_now(self, model: Model) -> Permit | None:
+        """Return the permit to call *model* if there is a place at once, else None."""
+        limiter = self._limiter(model)
+        if not limiter.enter_now():
+            return None
+        permit = self._permit(model, limiter)
+        if permit is None:
+            limiter.leave()
+        return permit
 
     def leave(
         self, permit: Permit, attempt: Attempt | None, error: ProviderError | None = None
@@ -107,8 +113,11 @@ class Routes:
         if error is not None and error.kind is FailureKind.KEY_REFUSED:
             self._keys[permit.model.provider].refuse(permit.key)
         if attempt is not None and attempt.first_token_seconds is not None:
-            samples = self._first_tokens.setdefault(_name(permit.model), deque(maxlen=SAMPLES_KEPT))
-            samples.append((self._clock.monotonic(), attempt.first_token_seconds))
+            self.note_first_token(permit.model, attempt.first_token_seconds)
+
+    def note_first_token(self, model: Model, seconds: float) -> None:
+        """Note that an answer of *model* began after *seconds*, or had not begun by then."""
+        self._times(model).add(seconds)
 
     def has_key(self, model: Model) -> bool:
         """Tell whether a key of the model's provider is alive."""
@@ -133,28 +142,37 @@ class Routes:
 
     def first_token_quantile(self, model: Model, share: float) -> float | None:
         """Return the time to first token that *share* of recent calls kept, None if unknown."""
-        recent = self._recent(model)
-        if len(recent) < MIN_SAMPLES:
-            return None
-        return sorted(recent)[min(int(share * len(recent)), len(recent) - 1)]
+        times = self._times(model)
+        return times.quantile(share) if len(times) >= MIN_SAMPLES else None
 
     def health(self, model: Model) -> RouteHealth:
         """Return how *model* does."""
         breakers = list(self._of_model(model).values())
-        recent = sorted(self._recent(model))
+        times = self._times(model)
         limiter = self._limiter(model)
         return RouteHealth(
             breaker=_best(each.state for each in breakers),
             error_rate=min((each.error_rate for each in breakers), default=0.0),
-            first_token_p50_seconds=_quantile(recent, 0.5),
-            first_token_p99_seconds=_quantile(recent, 0.99),
+            first_token_p50_seconds=times.quantile(0.5),
+            first_token_p99_seconds=times.quantile(0.99),
             in_flight_count=limiter.in_flight,
             concurrency_limit=limiter.limit,
         )
 
-    def _recent(self, model: Model) -> list[float]:
-        oldest = self._clock.monotonic() - SAMPLE_AGE_SECONDS
-        return [value for at, value in self._first_tokens.get(_name(model), ()) if at >= oldest]
+    def _permit(self, model: Model, limiter: Limiter) -> Permit | None:
+        """Return the permit for the next key whose breaker lets a call pass, if any does."""
+        ring = self._keys[model.provider]
+        for _ in range(len(ring)):
+            key = ring.pick()
+            if key is not None and (breaker := self._breaker(model, key)).enter():
+                return Permit(model=model, key=key, breaker=breaker, limiter=limiter)
+        return None
+
+    def _times(self, model: Model) -> FirstTokens:
+        name = _name(model)
+        if name not in self._first_tokens:
+            self._first_tokens[name] = FirstTokens(self._clock)
+        return self._first_tokens[name]
 
     def _of_model(self, model: Model) -> dict[str, Breaker]:
         return self._breakers.setdefault(_name(model), {})
@@ -174,10 +192,6 @@ class Routes:
 
 def _name(model: Model) -> tuple[str, str]:
     return model.provider, model.name
-
-
-def _quantile(ordered: Sequence[float], share: float) -> float | None:
-    return ordered[min(int(share * len(ordered)), len(ordered) - 1)] if ordered else None
 
 
 def _best(states: Iterable[BreakerState]) -> BreakerState:

@@ -66,6 +66,12 @@ class ModelRouterSettings(ParleySettings):
     """Seconds until a simulated answer begins, give or take 30 %; as long as a fast model
     takes."""
 
+    simulated_slow_rate: float = Field(default=0.0, ge=0, le=1)
+    """Share of simulated calls that take longer to begin; 0.03 shows hedging at work."""
+
+    simulated_slow_seconds: float = Field(default=3.0, ge=0)
+    """Seconds by which those calls begin later; about the slowest percent of a large model."""
+
     simulated_token_seconds: float = Field(default=0.02, ge=0)
     """Seconds between two words of a simulated answer; 50 words a second, as a fast model."""
 
@@ -113,6 +119,15 @@ class ModelRouterSettings(ParleySettings):
 
     retry_reserve: float = Field(default=20.0, ge=0)
     """Retries allowed at once beyond that share, so that a quiet system retries too."""
+
+    hedging: bool = False
+    """Whether a second model of the chain is asked too when the first one has not begun to
+    answer after the time in which 95 % of its answers do. Who begins first answers, the other
+    is cut off and what it used is booked. Off by default: it costs money for time."""
+
+    hedge_share: float = Field(default=0.05, gt=0, le=1)
+    """Second calls of that kind as a share of all calls at most. A twentieth is what the
+    slowest 5 % need."""
 
     first_concurrency_limit: int = Field(default=64, ge=4)
     """Calls to one model at once, to begin with. The limit then follows what the provider

@@ -49,6 +49,9 @@ class SimulatedBehaviour:
     failing_models: frozenset[str] = frozenset()
     """Models that fail each call as overloaded, by the provider's name."""
     first_token_seconds: float = 0.0
+    slow_rate: float = 0.0
+    """Calls that take `slow_seconds` longer to begin."""
+    slow_seconds: float = 0.0
     token_seconds: float = 0.0
     """Between two words."""
     answer: str = ""
@@ -80,6 +83,8 @@ class SimulatedProvider:
         request, prefix = split_continuation(call.request)
         if behaviour.first_token_seconds:
             await self._sleep(behaviour.first_token_seconds * draw.uniform(0.7, 1.3))
+        if behaviour.slow_rate and draw.random() < behaviour.slow_rate:
+            await self._sleep(behaviour.slow_seconds)
         if call.model.behaviour:
             raise ProviderError(FailureKind(call.model.behaviour))
         if call.model.name in behaviour.failing_models:

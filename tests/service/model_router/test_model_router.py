@@ -82,7 +82,7 @@ async def test_an_answer(stub):
     assert kinds(events) == ["route", "text", "attempt", "completed"]
     assert "".join(event.text for event in events) == "Hello"
     assert events[0].route == pb.GenerateResponse.RouteChosen(
-        provider="anthropic", model="claude-sonnet-5-5", reason="priority"
+        provider="anthropic", model="claude-sonnet-5-5", reason="priority", attempt_number=1
     )
     attempt = events[-2].attempt
     assert (attempt.number, attempt.model) == (1, "claude-sonnet-5-5")

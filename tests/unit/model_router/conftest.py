@@ -9,11 +9,12 @@ from services.model_router.budget import ShareBudget
 from services.model_router.catalogue import Catalogue, Group, Link, Model
 from services.model_router.events import AttemptEnded
 from services.model_router.generation import GenerationRequest, Message, Role
+from services.model_router.hedging import Hedging
 from services.model_router.keys import KeyRing
 from services.model_router.live_attempt import Limits
+from services.model_router.means import Means
 from services.model_router.policy import RouterPolicy
 from services.model_router.provider import ModelTraits, TextDelta
-from services.model_router.routed_call import Means
 from services.model_router.router import Router
 from services.model_router.routes import Routes
 
@@ -52,6 +53,8 @@ class Bench:
         breaker_policy=None,
         limiter_policy=None,
         retry_reserve=100.0,
+        hedge_share=None,
+        sleep=None,
         **providers,
     ):
         self.pauses = []
@@ -60,6 +63,17 @@ class Bench:
         # Scripted models are priced as OpenAI's, whatever their provider is called.
         models = models or {name: model(name) for name in providers}
         links = tuple(Link(model=each, priority=n) for n, each in enumerate(models.values()))
+        self.routes = Routes(
+            {name: KeyRing(name, (keys or {}).get(name, [""])) for name in providers},
+            clock=clock or SystemClock(),
+            breaker_policy=breaker_policy or BreakerPolicy(min_calls=1000),
+            limiter_policy=limiter_policy,
+        )
+        self.hedging = (
+            None
+            if hedge_share is None
+            else Hedging(self.routes, share=hedge_share, clock=clock or SystemClock())
+        )
         self.router = Router(
             Catalogue(
                 models=models.values(),
@@ -68,20 +82,16 @@ class Bench:
             ),
             Means(
                 providers=providers,
-                routes=Routes(
-                    {name: KeyRing(name, (keys or {}).get(name, [""])) for name in providers},
-                    clock=clock or SystemClock(),
-                    breaker_policy=breaker_policy or BreakerPolicy(min_calls=1000),
-                    limiter_policy=limiter_policy,
-                ),
+                routes=self.routes,
                 retry_budget=ShareBudget(0.1, reserve=retry_reserve),
+                hedging=self.hedging,
                 policy=policy
                 or RouterPolicy(
                     limits=Limits(first_token_seconds=5, stall_seconds=5), jitter_seconds=0
                 ),
                 price_version="test",
                 clock=clock or SystemClock(),
-                sleep=self._sleep,
+                sleep=sleep or self._sleep,
                 draw=random.Random(1),
             ),
             prices,

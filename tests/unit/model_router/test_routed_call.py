@@ -35,7 +35,7 @@ async def test_an_answer_is_route_text_attempt_completed(bench):
     a = ScriptedProvider(["Hel", "lo"], usage=usage)
     events = await bench(a=a).answer()
 
-    assert events[0] == RouteChosen(provider="a", model="a", reason="named")
+    assert events[0] == RouteChosen(provider="a", model="a", reason="named", attempt_number=1)
     assert text_of(events) == "Hello"
     [attempt] = attempts_of(events)
     assert (attempt.number, attempt.kind, attempt.outcome) == (
@@ -90,7 +90,12 @@ async def test_after_three_retries_the_next_route_is_asked(bench):
     assert attempts_of(events)[-1].kind is AttemptKind.FALLBACK
     assert switches_of(events) == [
         Switched(
-            from_model="a", to_model="b", to_provider="b", reason="server_error", restarts=False
+            from_model="a",
+            to_model="b",
+            to_provider="b",
+            reason="server_error",
+            restarts=False,
+            attempt_number=5,
         )
     ]
     assert events[-1].model == "b"
@@ -359,7 +364,7 @@ class TestAnIllRoute:
         for _ in range(4):
             assert text_of(await made.answer()) == "from b"
         events = await made.answer()
-        assert events[0] == RouteChosen(provider="b", model="b", reason="health")
+        assert events[0] == RouteChosen(provider="b", model="b", reason="health", attempt_number=1)
         assert len(a.calls) == 4
 
         clock.advance(5)

@@ -1,0 +1,28 @@
+"""What all calls of a router share."""
+
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from services.kit.clock import Clock
+from services.model_router.budget import ShareBudget
+from services.model_router.hedging import Hedging
+from services.model_router.policy import RouterPolicy
+from services.model_router.provider import Provider
+from services.model_router.routes import Routes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What all calls share."""
+
+    providers: Mapping[str, Provider]
+    routes: Routes
+    retry_budget: ShareBudget
+    hedging: Hedging | None
+    """When a second route is asked beside a slow first one; None is never."""
+    policy: RouterPolicy
+    price_version: str
+    clock: Clock
+    sleep: Callable[[float], Awaitable[None]]
+    draw: random.Random

@@ -1,0 +1,73 @@
+"""The calls to providers that one answer has open, and those that wait to be reported."""
+
+from services.model_router.attempt import Attempt, AttemptKind, AttemptOutcome
+from services.model_router.chain import Step
+from services.model_router.events import AttemptEnded, Emit
+from services.model_router.failures import ProviderError
+from services.model_router.generation import GenerationRequest
+from services.model_router.live_attempt import LiveAttempt
+from services.model_router.means import Means
+from services.model_router.provider import ProviderCall
+from services.model_router.routes import Permit
+
+
+class OpenAttempts:
+    """Begins and ends the attempts of one call, and books each of them once."""
+
+    def __init__(self, *, first_number: int, deadline: float, means: Means) -> None:
+        """Number from *first_number*; all must end by *deadline*, on the monotonic clock."""
+        self.unreported: list[Attempt] = []
+        """Attempts that ended and that no event has reported yet."""
+        self.next_number = first_number
+        """The number of the attempt that begins next."""
+        self._deadline = deadline
+        self._means = means
+        self._open: dict[LiveAttempt, Permit] = {}
+
+    def begin(
+        self, step: Step, permit: Permit, kind: AttemptKind, request: GenerationRequest
+    ) -> LiveAttempt:
+        """Return the attempt to answer *request* by *step*, which is still to be opened."""
+        means, model = self._means, step.model
+        number = self.next_number
+        self.next_number += 1
+        live = LiveAttempt(
+            number=number,
+            kind=kind,
+            model_name=model.name,
+            provider_name=model.provider,
+            provider=means.providers[model.provider],
+            call=ProviderCall(
+                model=model.traits, request=request, api_key=permit.key, attempt_number=number
+            ),
+            price=step.price,
+            price_version=means.price_version,
+            limits=means.policy.limits,
+            deadline=self._deadline,
+            clock=means.clock,
+        )
+        self._open[live] = permit
+        return live
+
+    async def end(
+        self, live: LiveAttempt, outcome: AttemptOutcome, error: ProviderError | None = None
+    ) -> Attempt:
+        """Book *live* and close its connection."""
+        # Booked before the connection is closed: a cancel in between loses no booking.
+        attempt = live.book(outcome, error)
+        permit = self._open.pop(live)
+        self.unreported.append(attempt)
+        self._means.routes.leave(permit, attempt, error)
+        await live.aclose()
+        return attempt
+
+    async def cancel_all(self, *, but: LiveAttempt | None = None) -> None:
+        """End all that are open as cancelled, except *but*."""
+        for live in [each for each in self._open if each is not but]:
+            await self.end(live, AttemptOutcome.CANCELLED)
+
+    async def report(self, emit: Emit) -> None:
+        """Hand *emit* what ended and was not reported yet."""
+        while self.unreported:
+            await emit(AttemptEnded(self.unreported[0]))
+            del self.unreported[0]

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from services.guardrails.checks import Checks, InputText
 from services.guardrails.output_scanner import OutputContext
-from services.guardrails.policy import DEFAULT
+from services.guardrails.policy_file import default_policy
 from services.guardrails.rules import ALL_RULES
 
 PROSE = (
@@ -58,7 +58,7 @@ def scan(checks: Checks, pieces: list[str]) -> int:
 
 def main() -> None:
     console = Console()
-    checks = Checks(DEFAULT, ALL_RULES)
+    checks = Checks(default_policy(), ALL_RULES)
     text = (PROSE * 4)[:1000]
     repeated = 50
     seconds = least_seconds(

@@ -1,12 +1,13 @@
 """Puts the guardrails together. The only module that knows which classes are real."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 
 import grpc
 from parley.guardrails.v1 import guardrails_service_pb2_grpc as pb_grpc
 
 from services.guardrails.guardrails import Guardrails
+from services.guardrails.offload import Offload
 from services.guardrails.policy_file import load_policies
 from services.guardrails.rule import Rule
 from services.guardrails.rules import ALL_RULES
@@ -30,17 +31,18 @@ async def open_guardrails(
 
     A test passes its own *rules*. Raises PolicyInvalid for a policy file that is wrong.
     """
-    guardrails = Guardrails(
-        load_policies(settings.policy_path, rules), rules, clock or SystemClock()
-    )
-    if settings.prepare_rules:
-        guardrails.prepare()
-    servicer = GuardrailsServicer(guardrails)
+    policies = load_policies(settings.policy_path, rules)
+    with closing(Offload(settings.offload_bounds)) as offload:
+        guardrails = Guardrails(policies, rules, clock or SystemClock(), offload, settings.limits)
+        if settings.prepare_rules:
+            guardrails.prepare()
+        servicer = GuardrailsServicer(guardrails)
 
-    def register(server: grpc.aio.Server) -> None:
-        pb_grpc.add_GuardrailsServiceServicer_to_server(servicer, server)
+        def register(server: grpc.aio.Server) -> None:
+            pb_grpc.add_GuardrailsServiceServicer_to_server(servicer, server)
 
-    yield register
+        yield register
+        guardrails.log_summary()
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from services.guardrails.failures import Failures
 from services.guardrails.matching import Finder, Hit
 from services.guardrails.verdict import Action
 
@@ -30,12 +31,12 @@ class Arbiter:
     comes out does not depend on the pieces in which the text was given.
     """
 
-    def __init__(self, finders: Sequence[Finder]) -> None:
+    def __init__(self, finders: Sequence[Finder], failures: Failures) -> None:
+        """Rules that raise an error are noted in *failures*."""
         self._finders = finders
+        self._failures = failures
         self._next = [0] * len(finders)
         self._taken_until = 0
-        self.failed_rule_ids: set[str] = set()
-        """Rules that raised an error."""
 
     def take(self, end: int) -> None:
         """Say that the text up to *end* was replaced."""
@@ -47,40 +48,36 @@ class Arbiter:
 
         *data* begins at *offset* of the whole; *start*, *limit* and the hits are relative
         to *data*. `take` counts from the next one on.
+
+        Each finder is asked for one match at a time and never goes back, so that a text in
+        which every match overlaps another takes linear time too.
         """
         waiting: list[_Waiting] = []
         for index, next_start in enumerate(self._next):
-            waiting += self._find(index, data, offset, max(next_start - offset, start), limit)
-        heapq.heapify(waiting)
+            self._look(index, waiting, data, offset, max(next_start - offset, start), limit)
         while waiting:
             first = heapq.heappop(waiting)
             taken_until = self._taken_until - offset
             if first.hit.action in REPLACING and first.hit.start < taken_until:
-                waiting = [each for each in waiting if each.finder != first.finder]
-                waiting += self._find(first.finder, data, offset, taken_until, limit)
-                heapq.heapify(waiting)
+                self._look(first.finder, waiting, data, offset, taken_until, limit)
                 continue
             yield first.hit
+            next_start = self._next[first.finder] - offset
+            self._look(first.finder, waiting, data, offset, next_start, limit)
 
-    def _find(
-        self, index: int, data: bytes, offset: int, start: int, limit: int
-    ) -> "list[_Waiting]":
-        finder = self._finders[index]
-        try:
-            hits, next_start = finder.find(data, start, limit)
-        except Exception:
-            hits, next_start = self._after_failure(finder, start, limit), limit
+    def _look(
+        self,
+        index: int,
+        waiting: "list[_Waiting]",
+        data: bytes,
+        offset: int,
+        start: int,
+        limit: int,
+    ) -> None:
+        hit, next_start = self._finders[index].first(data, start, limit, self._failures)
         self._next[index] = next_start + offset
-        return [_Waiting(order=_order(hit), finder=index, hit=hit) for hit in hits]
-
-    def _after_failure(self, finder: Finder, start: int, limit: int) -> list[Hit]:
-        """A rule that fails has seen nothing: what it would have stopped is stopped."""
-        self.failed_rule_ids.update(rule.info.rule_id for rule, _ in finder.looks_for)
-        return [
-            Hit(rule=rule, action=Action.BLOCK, start=start, end=start + 1, value="")
-            for rule, action in finder.looks_for
-            if action in (Action.BLOCK, Action.REDACT) and start < limit
-        ]
+        if hit is not None:
+            heapq.heappush(waiting, _Waiting(order=_order(hit), finder=index, hit=hit))
 
 
 @dataclass(frozen=True, slots=True, order=True, kw_only=True)

@@ -4,9 +4,18 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from services.guardrails.answer_length import LENGTH
 from services.guardrails.classifier import load_classifier
+from services.guardrails.failures import Failures
 from services.guardrails.judge import Judge
 from services.guardrails.leakage import LEAK, LeakWatch
+from services.guardrails.limits import (
+    DEFAULT_LIMITS,
+    Limits,
+    require_size,
+    require_text,
+    utf8_length,
+)
 from services.guardrails.output_scanner import OutputContext, OutputScanner
 from services.guardrails.placeholders import Numbering
 from services.guardrails.policy import Policy
@@ -22,10 +31,6 @@ from services.guardrails.verdict import (
     Verdict,
     strictest,
 )
-from services.kit.errors import InputTooLarge
-
-MAX_INPUT_CHARACTERS = 1024 * 1024
-"""Length of all texts of one request, above which they are refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,12 +66,20 @@ class InputReport:
     failed_rule_ids: tuple[str, ...]
 
 
+def input_size_bytes(texts: Sequence[InputText]) -> int:
+    """Return the bytes of *texts* as UTF-8, in all."""
+    return sum(utf8_length(each.text) for each in texts)
+
+
 class Checks:
     """The rules of one policy, compiled."""
 
-    def __init__(self, policy: Policy, rules: Sequence[Rule]) -> None:
+    def __init__(
+        self, policy: Policy, rules: Sequence[Rule], limits: Limits = DEFAULT_LIMITS
+    ) -> None:
         """Compile *rules*. Raises PatternInvalid and PatternUnbounded."""
         self.policy = policy
+        self._limits = limits
         patterns = [rule for rule in rules if isinstance(rule, PatternRule)]
         classifiers = [rule for rule in rules if isinstance(rule, ClassifierRule)]
         self._judges = {
@@ -86,35 +99,37 @@ class Checks:
             restoring = [each for each in restoring if each[1] is not Action.RESTORE]
         self._stream = StreamPlan(restoring)
         self._stops_leaks = policy.action(LEAK, Stage.OUTPUT) is Action.BLOCK
+        length_action = policy.action(LENGTH, Stage.OUTPUT)
+        self._length_rule = (
+            (policy.max_answer_characters, length_action)
+            if policy.max_answer_characters is not None and length_action is not Action.OFF
+            else None
+        )
         self.output_rules: tuple[RuleInfo, ...] = (
             *(rule.info for rule, _ in restoring),
             *(judge.rule.info for judge in self._judges[Stage.OUTPUT]),
             *((LEAK,) if self._stops_leaks else ()),
+            *((LENGTH,) if self._length_rule else ()),
         )
 
     def check_input(self, texts: Sequence[InputText]) -> InputReport:
         """
         Judge *texts*, which go to a model together.
 
-        Raises InputTooLarge above 1,048,576 characters in all.
+        Raises InputTooLarge above the limit in all, and InvalidArgument for a binary text.
         """
-        if sum(len(each.text) for each in texts) > MAX_INPUT_CHARACTERS:
-            raise InputTooLarge(
-                f"The texts are longer than {MAX_INPUT_CHARACTERS} characters in all: send less."
-            )
-        numbering = Numbering()
+        require_size(input_size_bytes(texts), self._limits.max_input_bytes, "An input")
+        for index, each in enumerate(texts):
+            require_text(each.text, f"texts[{index}].text")
+        failures = Failures()
+        numbering = Numbering(failures)
         digest = hashlib.sha256()
-        failed: set[str] = set()
         checked = []
         for each in texts:
             stage = each.source.stage
-            finds = self._texts[stage].find(each.text)
+            finds = self._texts[stage].find(each.text, failures)
             digest.update(finds.normalized)
-            failed |= finds.failed_rule_ids
-            judged = [
-                judge.finding(each.text, each.source.stage)
-                for judge in self._judges[each.source.stage]
-            ]
+            judged = [judge.finding(each.text, stage, failures) for judge in self._judges[stage]]
             checked.append(_checked(each, finds, numbering, [one for one in judged if one]))
         findings = [finding for each in checked for finding in each.findings]
         blocking = [each for each in findings if each.action is Action.BLOCK]
@@ -125,7 +140,7 @@ class Checks:
             blocking_finding=max(blocking, key=lambda each: each.severity, default=None),
             rule_ids=self._input_rule_ids(texts),
             normalized_text_sha256=digest.hexdigest(),
-            failed_rule_ids=tuple(sorted(failed)),
+            failed_rule_ids=tuple(sorted(failures.rule_ids)),
         )
 
     def scan_output(self, context: OutputContext) -> OutputScanner:
@@ -137,6 +152,8 @@ class Checks:
             leaks=LeakWatch(context.system_text)
             if self._stops_leaks and context.system_text
             else None,
+            length_rule=self._length_rule,
+            limits=self._limits,
         )
 
     def _restorable(self, numbering: Numbering) -> tuple[Placeholder, ...]:

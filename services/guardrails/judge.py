@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from services.guardrails.classifier import Classifier
+from services.guardrails.failures import CLOSED, Failures
 from services.guardrails.rule import ClassifierRule
 from services.guardrails.verdict import Action, Finding, Stage
 
@@ -17,9 +18,19 @@ class Judge:
 
     classifier: Classifier
 
-    def finding(self, text: str, stage: Stage) -> Finding | None:
-        """Return what is found in *text*, which spans all of it, or None."""
-        score = self.classifier.score(text)
+    def finding(self, text: str, stage: Stage, failures: Failures) -> Finding | None:
+        """
+        Return what is found in *text*, which spans all of it, or None.
+
+        An error is noted in *failures*; a rule that may block then does.
+        """
+        try:
+            score = self.classifier.score(text)
+        except Exception as error:
+            failures.note(self.rule.info.rule_id, error)
+            if self.action not in CLOSED:
+                return None
+            score = 1.0
         action = self.rule.action_at(score, self.action)
         if action is Action.OFF:
             return None

@@ -1,10 +1,11 @@
 """Finds the matches of pattern rules in folded text."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from services.guardrails.encodings import BASE64_RUN, HEX_RUN, decoded_run
+from services.guardrails.failures import CLOSED, Failures
 from services.guardrails.patterns.parse import parse
 from services.guardrails.patterns.regex import compile_regex
 from services.guardrails.patterns.tree import Node, has_group, render
@@ -30,21 +31,32 @@ class Hit:
     value: str
     """What was found, folded."""
 
+    key: str = ""
+    """What all spellings of the value have in common."""
+
 
 class Finder(Protocol):
     """Looks for something from left to right."""
 
-    @property
-    def looks_for(self) -> Sequence[tuple[PatternRule, Action]]:
-        """The rules whose findings it reports, with what is done about them."""
+    def first(
+        self, data: bytes, start: int, limit: int, failures: Failures
+    ) -> tuple[Hit | None, int]:
+        """
+        Return the first hit in *data* that begins at *start* or later and before *limit*,
+        None if there is none, and where to go on looking.
+
+        A candidate at which the rule raises an error is noted in *failures*. It is a hit that
+        blocks if the rule would block or redact, and is passed over else.
+        """
         ...
 
-    def find(self, data: bytes, start: int, limit: int) -> tuple[list[Hit], int]:
-        """
-        Return the hits in *data* that begin at *start* or later and before *limit*, and
-        where to go on once *limit* has moved on.
-        """
-        ...
+
+def every_hit(finder: Finder, data: bytes, failures: Failures) -> Iterator[Hit]:
+    """Yield all hits of *finder* in *data*, from left to right."""
+    hit, start = finder.first(data, 0, len(data), failures)
+    while hit is not None:
+        yield hit
+        hit, start = finder.first(data, start, len(data), failures)
 
 
 class Matcher:
@@ -55,7 +67,7 @@ class Matcher:
     from after its first word, so that a number does not hide a card's number behind it.
     """
 
-    __slots__ = ("_action", "_decode", "_has_group", "_regex", "_rule", "looks_for")
+    __slots__ = ("_action", "_decode", "_has_group", "_regex", "_rule")
 
     def __init__(
         self,
@@ -72,40 +84,46 @@ class Matcher:
         """
         self._rule = rule
         self._action = action
-        self.looks_for = ((rule, action),)
         self._decode = decode
         self._has_group = has_group(node)
         self._regex = compile_regex(render(node))
 
-    def find(self, data: bytes, start: int, limit: int) -> tuple[list[Hit], int]:
-        hits: list[Hit] = []
+    def first(
+        self, data: bytes, start: int, limit: int, failures: Failures
+    ) -> tuple[Hit | None, int]:
         while (match := self._regex.search(data, start)) is not None:
             begin, end = match.span()
             if begin >= limit:
                 break
-            hit = self._judge(data, *(match.span(1) if self._has_group else (begin, end)))
-            if hit is None:
-                start = begin + _first_word_length(data, begin, end)
-            else:
-                hits.append(hit)
-                start = max(hit.end, begin + 1)
-        return hits, max(start, limit)
+            span = match.span(1) if self._has_group else (begin, end)
+            hit = self._judge(data, *span, failures)
+            if hit is not None:
+                return hit, max(hit.end, begin + 1)
+            start = begin + _first_word_length(data, begin, end)
+        return None, max(start, limit)
 
-    def _judge(self, data: bytes, start: int, end: int) -> Hit | None:
+    def _judge(self, data: bytes, start: int, end: int, failures: Failures) -> Hit | None:
         value = data[start:end].decode(errors="replace")
         if self._decode is not None:
             decoded = self._decode(value)
             if decoded is None:
                 return None
             value = decoded
-        accepted = self._rule.accept(value)
-        if accepted is None:
-            return None
-        if self._decode is None and accepted != (0, len(value)):
-            first, last = accepted
-            start, end = start + len(value[:first].encode()), start + len(value[:last].encode())
-            value = value[first:last]
-        return Hit(rule=self._rule, action=self._action, start=start, end=end, value=value)
+        try:
+            accepted = self._rule.accept(value)
+            if accepted is None:
+                return None
+            if self._decode is None and accepted != (0, len(value)):
+                first, last = accepted
+                start, end = start + len(value[:first].encode()), start + len(value[:last].encode())
+                value = value[first:last]
+            key = self._rule.same_value(value)
+        except Exception as error:
+            failures.note(self._rule.info.rule_id, error)
+            if self._action not in CLOSED:
+                return None
+            return Hit(rule=self._rule, action=Action.BLOCK, start=start, end=end, value=value)
+        return Hit(rule=self._rule, action=self._action, start=start, end=end, value=value, key=key)
 
 
 class RunMatcher:
@@ -116,32 +134,39 @@ class RunMatcher:
     hexadecimal digits, is taken apart and each part is read by itself.
     """
 
-    __slots__ = ("_finders", "_regex", "looks_for")
+    __slots__ = ("_finders", "_may_hit", "_regex")
 
-    def __init__(self, run: Node, finders: Iterable[Finder]) -> None:
+    def __init__(
+        self,
+        run: Node,
+        finders: Iterable[Finder],
+        *,
+        may_hit: Callable[[bytes], bool] = lambda data: True,
+    ) -> None:
+        """Look for *run*. *may_hit* says cheaply whether *finders* have a chance in a text."""
         self._finders = list(finders)
+        self._may_hit = may_hit
         self._regex = compile_regex(render(run))
-        pairs = [pair for each in self._finders for pair in each.looks_for]
-        self.looks_for = tuple(dict.fromkeys(pairs))
 
-    def find(self, data: bytes, start: int, limit: int) -> tuple[list[Hit], int]:
-        hits: list[Hit] = []
+    def first(
+        self, data: bytes, start: int, limit: int, failures: Failures
+    ) -> tuple[Hit | None, int]:
         while (match := self._regex.search(data, start)) is not None:
             begin, end = match.span()
             if begin >= limit:
                 break
-            hit = self._first_inside(data[begin:end])
+            hit = self._first_inside(data[begin:end], failures)
             if hit is not None:
-                hits.append(replace(hit, start=begin, end=end))
+                return replace(hit, start=begin, end=end), end
             start = end
-        return hits, max(start, limit)
+        return None, max(start, limit)
 
-    def _first_inside(self, run: bytes) -> Hit | None:
-        for decoded in decoded_run(run):
+    def _first_inside(self, run: bytes, failures: Failures) -> Hit | None:
+        for decoded in filter(self._may_hit, decoded_run(run)):
             for finder in self._finders:
-                hits, _ = finder.find(decoded, 0, len(decoded))
-                if hits:
-                    return hits[0]
+                hit, _ = finder.first(decoded, 0, len(decoded), failures)
+                if hit is not None:
+                    return hit
         return None
 
 

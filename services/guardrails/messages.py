@@ -139,6 +139,9 @@ def counts_message(counts: RuleCounts) -> pb.GetRuleStatsResponse.RuleStats:
         hit_count=counts.hit_count,
         block_count=counts.block_count,
         failure_count=counts.failure_count,
+        flag_count=counts.flag_count,
+        redact_count=counts.redact_count,
+        restore_count=counts.restore_count,
     )
 
 

@@ -1,24 +1,24 @@
 """Judges an answer while it is written, and a whole one as a stream of one piece."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
 from services.guardrails.answer_format import ANY_TEXT, AnswerFormat
+from services.guardrails.answer_length import LENGTH
 from services.guardrails.arbiter import Arbiter
+from services.guardrails.failures import Failures
 from services.guardrails.folded_tail import FoldedTail
 from services.guardrails.judge import Judge
 from services.guardrails.leakage import LEAK, LeakWatch
+from services.guardrails.limits import DEFAULT_LIMITS, Limits, require_size, utf8_length
 from services.guardrails.matching import Hit
+from services.guardrails.own_values import own_values
 from services.guardrails.placeholders import Numbering
-from services.guardrails.rule import PatternRule
+from services.guardrails.rule import RuleInfo
 from services.guardrails.stream_plan import StreamPlan
 from services.guardrails.verdict import Action, Finding, Placeholder, Stage, Verdict, strictest
-from services.kit.errors import InputTooLarge
-
-MAX_ANSWER_CHARACTERS = 1024 * 1024
-"""Length of an answer above which a scan refuses to go on."""
 
 Step: TypeAlias = str | Finding
 """Text that may be shown, or an intervention at this place of it."""
@@ -38,6 +38,12 @@ class OutputContext:
 
     user_texts: tuple[str, ...] = ()
     """What the user sent, so that an answer may repeat the user's own data."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all its texts but the schema as UTF-8."""
+        placeholders = (text for each in self.placeholders for text in (each.original, "x" * 32))
+        return sum(map(utf8_length, (self.system_text, *self.user_texts, *placeholders)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,21 +88,32 @@ class OutputScanner:
         *,
         judges: Sequence[Judge] = (),
         leaks: LeakWatch | None = None,
+        length_rule: tuple[int, Action] | None = None,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         """
         Begin. *judges* look at the whole answer at its end and can only flag it.
+        *length_rule* is the most characters of an answer and what is done about more.
 
-        Raises InvalidArgument if the answer's format asks for an unusable schema.
+        Raises InvalidArgument if the answer's format asks for an unusable schema, and
+        InputTooLarge for a *context* above its limit.
         """
+        require_size(context.size_bytes, limits.max_context_bytes, "A context")
         context.answer_format.require_valid()
         self._plan = plan
         self._judges = judges
         self._leaks = leaks
+        self._length_rule = length_rule
+        self._limits = limits
+        self._size_bytes = 0
+        self._length = 0
         self._context = context
+        self._failures = Failures()
         self._tail = FoldedTail()
         self._held = ""
+        self._held_from = 0
         self._cursor = 0
-        self._arbiter = Arbiter(plan.finders)
+        self._arbiter = Arbiter(plan.finders, self._failures)
         self._numbering: Numbering | None = None
         self._own_values: frozenset[tuple[str, str]] | None = None
         self._cacheable: list[str] = []
@@ -110,14 +127,18 @@ class OutputScanner:
         """
         Return what may be shown now that *text* has come; nothing after a block.
 
-        Raises InputTooLarge when the answer exceeds a million characters.
+        Raises InputTooLarge when the answer exceeds its limit.
         """
         if self.blocking_finding is not None or not text:
             return []
-        if self._leaks is not None:
-            counting = self._leaks.feed(text)
-            if counting is not None:
-                return self._stop_leak(text[:counting])
+        self._size_bytes += utf8_length(text)
+        require_size(self._size_bytes, self._limits.max_answer_bytes, "An answer")
+        allowed = self._allowed(text)
+        counting = self._leaks_at(allowed)
+        if counting is not None:
+            return self._stop(allowed[:counting], LEAK)
+        if len(allowed) < len(text):
+            return self._stop(allowed, LENGTH)
         self._read(text)
         tail = self._tail
         return self._settle(self._plan.hold(tail.data, tail.start))
@@ -127,7 +148,7 @@ class OutputScanner:
         if self.blocking_finding is not None:
             return []
         if self._leaks is not None and self._leaks.end():
-            return self._stop_leak("")
+            return self._stop("", LEAK)
         steps = self._settle(len(self._tail.data))
         if self.blocking_finding is None:
             self._judge_all("".join(self._written))
@@ -141,40 +162,62 @@ class OutputScanner:
             findings=tuple(self._findings),
             format_error=self._format_error(),
             normalized_text_sha256=self._digest.hexdigest(),
-            failed_rule_ids=tuple(sorted(self._arbiter.failed_rule_ids)),
+            failed_rule_ids=tuple(sorted(self._failures.rule_ids)),
         )
+
+    def own_values(self) -> frozenset[tuple[str, str]]:
+        """
+        Return label and key of the user's own values, which the answer may repeat.
+
+        They are looked for once, when first asked for: that takes as long as a check of the
+        user's texts, and most answers hold no value at all.
+        """
+        if self._own_values is None:
+            context = self._context
+            texts = (*context.user_texts, *(each.original for each in context.placeholders))
+            self._own_values = own_values(self._plan.finders, texts, self._failures)
+        return self._own_values
+
+    def _allowed(self, text: str) -> str:
+        """Return how much of *text* the answer may still have by the rule of its length."""
+        start, self._length = self._length, self._length + len(text)
+        if self._length_rule is None:
+            return text
+        most, action = self._length_rule
+        if self._length <= most or start > most:
+            return text
+        if action is Action.BLOCK:
+            return text[: most - start]
+        self._findings.append(_finding(LENGTH, action, most, most))
+        return text
+
+    def _leaks_at(self, text: str) -> int | None:
+        if self._leaks is None:
+            return None
+        try:
+            return self._leaks.feed(text)
+        except Exception as error:
+            self._failures.note(LEAK.rule_id, error)
+            return 0
 
     def _read(self, text: str) -> None:
         self._tail.append(text)
         self._held += text
         self._written.append(text)
-        if self._tail.place(len(self._tail.data)) > MAX_ANSWER_CHARACTERS:
-            raise InputTooLarge(
-                f"The answer is longer than {MAX_ANSWER_CHARACTERS} characters: ask for less."
-            )
 
-    def _stop_leak(self, text: str) -> list[Step]:
-        """Let the answer end with *text*, since it repeats the system text up to there."""
+    def _stop(self, text: str, info: RuleInfo) -> list[Step]:
+        """Let the answer end with *text*, by the rule *info*."""
         self._read(text)
         steps = self._settle(len(self._tail.data))
         if self.blocking_finding is None:
-            end = self._cursor
-            self.blocking_finding = Finding(
-                rule_id=LEAK.rule_id,
-                stage=Stage.OUTPUT,
-                action=Action.BLOCK,
-                severity=LEAK.severity,
-                category=LEAK.category,
-                start=end,
-                end=end,
-            )
+            self.blocking_finding = _finding(info, Action.BLOCK, self._cursor, self._cursor)
             self._findings.append(self.blocking_finding)
             steps.append(self.blocking_finding)
         return steps
 
     def _judge_all(self, answer: str) -> None:
         for judge in self._judges:
-            finding = judge.finding(answer, Stage.OUTPUT)
+            finding = judge.finding(answer, Stage.OUTPUT, self._failures)
             if finding is not None:
                 self._findings.append(finding)
 
@@ -196,6 +239,9 @@ class OutputScanner:
         self._digest.update(tail.data[tail.start : limit])
         self._release(tail.place(limit), steps)
         tail.settle(limit)
+        # Once a piece and not once a match, which would copy the rest of it each time.
+        self._held = self._held[self._cursor - self._held_from :]
+        self._held_from = self._cursor
         return steps
 
     def _apply_all(self, limit: int, steps: list[Step]) -> None:
@@ -214,10 +260,10 @@ class OutputScanner:
             case Action.OFF:
                 return
             case Action.FLAG:
-                self._findings.append(_finding(hit.rule, Action.FLAG, start, end))
+                self._findings.append(_finding(hit.rule.info, Action.FLAG, start, end))
             case Action.BLOCK:
                 self._release(start, steps)
-                self.blocking_finding = _finding(hit.rule, Action.BLOCK, start, end)
+                self.blocking_finding = _finding(hit.rule.info, Action.BLOCK, start, end)
                 self._findings.append(self.blocking_finding)
                 steps.append(self.blocking_finding)
             case Action.REDACT:
@@ -229,11 +275,11 @@ class OutputScanner:
 
     def _redact(self, hit: Hit, start: int, end: int, steps: list[Step]) -> None:
         self._release(start, steps)
-        original = self._held[: end - start]
+        original = self._held_between(start, end)
         if self._numbering is None:
-            self._numbering = Numbering(self._context.placeholders)
+            self._numbering = Numbering(self._failures, self._context.placeholders)
         placeholder = self._numbering.placeholder(hit, original)
-        if self._is_own(hit):
+        if (hit.rule.label, hit.key) in self.own_values():
             self._replace(hit, Action.RESTORE, start, end, original, placeholder, steps)
         else:
             finding = self._replace(hit, Action.REDACT, start, end, placeholder, placeholder, steps)
@@ -258,48 +304,31 @@ class OutputScanner:
     ) -> Finding:
         steps.append(shown)
         self._cacheable.append(cacheable)
-        self._skip(end)
+        self._cursor = max(self._cursor, end)
         self._arbiter.take(hit.end + self._tail.offset)
-        finding = _finding(hit.rule, action, start, end)
+        finding = _finding(hit.rule.info, action, start, end)
         self._findings.append(finding)
         return finding
-
-    def _is_own(self, hit: Hit) -> bool:
-        if self._own_values is None:
-            texts = (*self._context.user_texts, *(p.original for p in self._context.placeholders))
-            self._own_values = frozenset(self._values_in(texts))
-        return (hit.rule.label, hit.rule.same_value(hit.value)) in self._own_values
-
-    def _values_in(self, texts: Iterable[str]) -> Iterable[tuple[str, str]]:
-        for text in texts:
-            tail = FoldedTail()
-            tail.append(text)
-            for finder in self._plan.finders:
-                hits, _ = finder.find(tail.data, 0, len(tail.data))
-                for hit in hits:
-                    yield hit.rule.label, hit.rule.same_value(hit.value)
 
     def _release(self, place: int, steps: list[Step]) -> None:
         if place <= self._cursor:
             return
-        text = self._held[: place - self._cursor]
+        text = self._held_between(self._cursor, place)
         self._cacheable.append(text)
         steps.append(text)
-        self._skip(place)
+        self._cursor = place
 
-    def _skip(self, place: int) -> None:
-        if place > self._cursor:
-            self._held = self._held[place - self._cursor :]
-            self._cursor = place
+    def _held_between(self, start: int, end: int) -> str:
+        return self._held[start - self._held_from : end - self._held_from]
 
 
-def _finding(rule: PatternRule, action: Action, start: int, end: int) -> Finding:
+def _finding(info: RuleInfo, action: Action, start: int, end: int) -> Finding:
     return Finding(
-        rule_id=rule.info.rule_id,
+        rule_id=info.rule_id,
         stage=Stage.OUTPUT,
         action=action,
-        severity=rule.info.severity,
-        category=rule.info.category,
+        severity=info.severity,
+        category=info.category,
         start=start,
         end=end,
     )

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
+from services.guardrails.failures import Failures
 from services.guardrails.matching import Hit
 from services.guardrails.verdict import Placeholder
 
@@ -19,8 +20,9 @@ class Numbering:
     The same value, however it is spelled, has the same placeholder in one request.
     """
 
-    def __init__(self, taken: Iterable[Placeholder] = ()) -> None:
+    def __init__(self, failures: Failures, taken: Iterable[Placeholder] = ()) -> None:
         """Begin after the placeholders *taken* already."""
+        self._failures = failures
         self._last: dict[str, int] = {}
         self._known: dict[tuple[str, str], str] = {}
         self.originals: dict[str, str] = {}
@@ -35,7 +37,7 @@ class Numbering:
     def placeholder(self, hit: Hit, original: str) -> str:
         """Return the placeholder of *hit*, which is spelled *original*."""
         label = hit.rule.label
-        key = label, hit.rule.same_value(hit.value)
+        key = label, hit.key
         known = self._known.get(key)
         if known is None:
             known = self._taken_for(hit)
@@ -47,8 +49,13 @@ class Numbering:
         return known
 
     def _taken_for(self, hit: Hit) -> str | None:
-        wanted = hit.rule.same_value(hit.value)
         for each in self._taken.get(hit.rule.label, ()):
-            if hit.rule.same_value(each.original) == wanted:
+            try:
+                is_same = hit.rule.same_value(each.original) == hit.key
+            except Exception as error:
+                # The value is hidden all the same, under a number of its own.
+                self._failures.note(hit.rule.info.rule_id, error)
+                continue
+            if is_same:
                 return each.placeholder
         return None

@@ -18,6 +18,9 @@ class Policy:
     restore: bool = True
     """Whether the answer's placeholders are turned back for the user who sent the values."""
 
+    max_answer_characters: int | None = None
+    """The longest answer, by `limit.answer_length`; None for any."""
+
     def action(self, info: RuleInfo, stage: Stage) -> Action:
         """Return what *info*'s rule does at *stage*; OFF where it does not look."""
         if stage not in info.stages:
@@ -45,7 +48,3 @@ class Policies:
         """Every policy once."""
         found = {policy.name: policy for policy in (self.default, *self.assigned.values())}
         return tuple(found.values())
-
-
-DEFAULT = Policy(name="default")
-"""Every rule as it says itself."""

@@ -1,15 +1,19 @@
-"""Reads the policies of tenants and templates from a YAML file."""
+"""Reads policies from YAML: the one in the package, and the operator's."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import cache
+from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from services.guardrails.leakage import LEAK
-from services.guardrails.policy import DEFAULT, Policies, Policy
-from services.guardrails.rule import PatternRule, Rule, RuleInfo
+from services.guardrails.answer_length import LENGTH
+from services.guardrails.policy import Policies, Policy
+from services.guardrails.rule import ClassifierRule, PatternRule, Rule, RuleInfo
+from services.guardrails.rules import ALL_RULES, SCAN_RULES
 from services.guardrails.verdict import Action, Stage
 
 ActionName: TypeAlias = Annotated[
@@ -20,6 +24,10 @@ ActionName: TypeAlias = Annotated[
 StageName: TypeAlias = Literal["input", "output", "context"]
 
 
+DEFAULT_NAME: Final = "default"
+"""The policy of everybody who is assigned no other."""
+
+
 class PolicyInvalid(ValueError):
     """A policy file cannot take effect as it is; the text says where and why."""
 
@@ -27,7 +35,8 @@ class PolicyInvalid(ValueError):
 class _PolicySection(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    restore: bool = True
+    restore: bool | None = None
+    max_answer_characters: Annotated[int, Field(ge=1)] | None = None
     rules: dict[str, ActionName | dict[StageName, ActionName]] = Field(default_factory=dict)
 
 
@@ -50,16 +59,20 @@ def load_policies(path: Path | None, rules: Sequence[Rule]) -> Policies:
     """
     Return the policies of the file at *path*, or without one the default for everybody.
 
+    Where a policy says nothing, the packaged default holds.
+
     Raises PolicyInvalid for a file that cannot be read, that names an unknown rule, an
     action that the rule cannot do or that would weaken a floor rule, and for a policy or
     an assignment that would never apply.
     """
+    base = default_policy()
     if path is None:
-        return Policies(default=DEFAULT)
+        return Policies(default=base)
     file = _read(path)
-    infos = {rule.info.rule_id: rule for rule in rules}
-    policies = {name: _policy(name, section, infos) for name, section in file.policies.items()}
-    default = policies.pop(DEFAULT.name, DEFAULT)
+    policies = {
+        name: _policy(name, section, rules, base) for name, section in file.policies.items()
+    }
+    default = policies.pop(DEFAULT_NAME, base)
     assigned: dict[tuple[str, str], Policy] = {}
     for each in file.assign:
         key = (each.tenant, each.template)
@@ -79,7 +92,14 @@ def load_policies(path: Path | None, rules: Sequence[Rule]) -> Policies:
     return Policies(default=default, assigned=assigned)
 
 
-def _read(path: Path) -> _File:
+@cache
+def default_policy() -> Policy:
+    """Return the packaged default. Raises PolicyInvalid if it cannot take effect."""
+    file = _read(resources.files(__package__).joinpath("policies", "default.yaml"))
+    return _policy(DEFAULT_NAME, file.policies[DEFAULT_NAME], ALL_RULES, Policy(name=DEFAULT_NAME))
+
+
+def _read(path: Path | Traversable) -> _File:
     try:
         return _File.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except OSError as error:
@@ -93,24 +113,28 @@ def _read(path: Path) -> _File:
         raise PolicyInvalid(f"{path} is not a policy file: {problems}.") from error
 
 
-def _policy(name: str, section: _PolicySection, rules: Mapping[str, Rule]) -> Policy:
+def _policy(name: str, section: _PolicySection, rules: Sequence[Rule], base: Policy) -> Policy:
+    by_id = {rule.info.rule_id: rule for rule in rules}
+    infos = {info.rule_id: info for info in (*SCAN_RULES, *(rule.info for rule in rules))}
     actions: dict[tuple[str, Stage], Action] = {}
     for rule_id, wanted in section.rules.items():
-        info = LEAK if rule_id == LEAK.rule_id else None
-        rule = rules.get(rule_id)
-        if rule is not None:
-            info = rule.info
+        info = infos.get(rule_id)
         if info is None:
             raise PolicyInvalid(f"The policy {name!r} names the unknown rule {rule_id!r}.")
         for stage, action in _by_stage(wanted, info).items():
-            problem = _problem(info, rule, stage, action)
+            problem = _problem(info, by_id.get(rule_id), stage, action)
             if problem:
                 raise PolicyInvalid(
                     f"The policy {name!r} cannot {action.name.lower()} by {rule_id} at "
                     f"{stage.name.lower()}: {problem}."
                 )
             actions[rule_id, stage] = action
-    return Policy(name=name, actions=actions, restore=section.restore)
+    return Policy(
+        name=name,
+        actions={**base.actions, **actions},
+        restore=base.restore if section.restore is None else section.restore,
+        max_answer_characters=section.max_answer_characters or base.max_answer_characters,
+    )
 
 
 def _by_stage(
@@ -131,10 +155,9 @@ def _problem(info: RuleInfo, rule: Rule | None, stage: Stage, action: Action) ->
         return f"it is a floor rule and does at least {info.action.name.lower()}"
     if action is Action.REDACT and not (isinstance(rule, PatternRule) and rule.label):
         return "it has nothing to put in the place of what it finds"
-    is_pattern = isinstance(rule, PatternRule)
-    if action is Action.BLOCK and stage is Stage.OUTPUT and not is_pattern and rule is not None:
+    if action is Action.BLOCK and stage is Stage.OUTPUT and isinstance(rule, ClassifierRule):
         return "it judges whole answers, which have been shown by then"
-    if rule is None and action is Action.FLAG:
+    if rule is None and info is not LENGTH and action is Action.FLAG:
         return "it can only block or be off"
     return ""
 

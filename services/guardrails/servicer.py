@@ -32,7 +32,7 @@ class GuardrailsServicer(pb_grpc.GuardrailsServiceServicer):
     async def CheckInput(
         self, request: pb.CheckInputRequest, context: Context
     ) -> pb.CheckInputResponse:
-        report, audit = self._guardrails.check_input(
+        report, audit = await self._guardrails.check_input(
             input_texts(request), tenant_id=request.tenant_id, template=request.template
         )
         return input_response(report, audit)
@@ -40,8 +40,8 @@ class GuardrailsServicer(pb_grpc.GuardrailsServiceServicer):
     async def CheckOutput(
         self, request: pb.CheckOutputRequest, context: Context
     ) -> pb.CheckOutputResponse:
-        scan = self._scan(request.context)
-        steps = [*scan.feed(request.text), *scan.end()]
+        scan = await self._scan(request.context)
+        steps = [*await scan.feed(request.text), *await scan.end()]
         return output_response(steps, *scan.report())
 
     # The stub knows only generators; grpc.aio takes a coroutine that writes just as well.
@@ -54,13 +54,13 @@ class GuardrailsServicer(pb_grpc.GuardrailsServiceServicer):
             if scan is None:
                 if step != "start":
                     raise InvalidArgument.field("start", "must come first.")
-                scan = self._scan(request.start)
+                scan = await self._scan(request.start)
                 continue
             match step:
                 case "text":
-                    steps = scan.feed(request.text)
+                    steps = await scan.feed(request.text)
                 case "end":
-                    steps = scan.end()
+                    steps = await scan.end()
                 case _:
                     raise InvalidArgument.field("step", "must be text or end after the start.")
             for message in step_messages(steps):
@@ -83,7 +83,7 @@ class GuardrailsServicer(pb_grpc.GuardrailsServiceServicer):
     ) -> pb.GetRuleStatsResponse:
         return pb.GetRuleStatsResponse(rules=map(counts_message, self._guardrails.stats()))
 
-    def _scan(self, message: pb.OutputContext) -> OutputScan:
-        return self._guardrails.scan_output(
+    async def _scan(self, message: pb.OutputContext) -> OutputScan:
+        return await self._guardrails.scan_output(
             output_context(message), tenant_id=message.tenant_id, template=message.template
         )

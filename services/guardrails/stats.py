@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import assert_never
 
 from services.guardrails.verdict import Action, Finding
 
@@ -17,11 +18,46 @@ class RuleCounts:
     hit_count: int = 0
     """Texts in which it found something."""
 
+    flag_count: int = 0
+    """Texts in which it flagged something."""
+
+    redact_count: int = 0
+    """Texts in which it redacted something."""
+
     block_count: int = 0
     """Texts that it blocked."""
 
+    restore_count: int = 0
+    """Texts in which it left or put back a value of the user's own."""
+
     failure_count: int = 0
     """Texts at which it raised an error."""
+
+    def outcomes(self) -> tuple[tuple[str, int], ...]:
+        """Return what came of its texts, in words, with how many."""
+        return (
+            ("flagged", self.flag_count),
+            ("redacted", self.redact_count),
+            ("blocked", self.block_count),
+            ("restored", self.restore_count),
+            ("failed", self.failure_count),
+        )
+
+    def count(self, action: Action) -> None:
+        """Count a text about which *action* was taken."""
+        match action:
+            case Action.FLAG:
+                self.flag_count += 1
+            case Action.REDACT:
+                self.redact_count += 1
+            case Action.BLOCK:
+                self.block_count += 1
+            case Action.RESTORE:
+                self.restore_count += 1
+            case Action.OFF:
+                pass
+            case _:
+                assert_never(action)
 
 
 class RuleStats:
@@ -41,11 +77,11 @@ class RuleStats:
         counts = self._counts
         for rule_id in rule_ids:
             counts[rule_id].run_count += 1
-        found = {(finding.rule_id, finding.action is Action.BLOCK) for finding in findings}
+        found = {(finding.rule_id, finding.action) for finding in findings}
         for rule_id in {rule_id for rule_id, _ in found}:
             counts[rule_id].hit_count += 1
-        for rule_id, blocked in found:
-            counts[rule_id].block_count += blocked
+        for rule_id, action in found:
+            counts[rule_id].count(action)
         for rule_id in failed_rule_ids:
             counts[rule_id].failure_count += 1
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from services.guardrails.arbiter import REPLACING, Arbiter
 from services.guardrails.encodings import unescaped
+from services.guardrails.failures import Failures
 from services.guardrails.matching import RUN_NODES, Finder, Hit, Matcher, RunMatcher
 from services.guardrails.normalization import skeleton, view, visible
 from services.guardrails.patterns.parse import parse
@@ -44,20 +45,22 @@ class TextPlan:
         self._skeleton = _FoldPlan([each for each in chosen if each[0].ignore_lookalikes])
         self.rules = tuple(rule.info for rule, _ in chosen)
 
-    def find(self, text: str) -> "Finds":
-        """Return what the rules find in *text*, in the order in which it begins."""
+    def find(self, text: str, failures: Failures) -> "Finds":
+        """
+        Return what the rules find in *text*, in the order in which it begins.
+
+        A rule that raises an error is noted in *failures*; what it found in another reading
+        of the text counts, and if it blocks or redacts, it blocks.
+        """
         found: list[Found] = []
-        failed: set[str] = set()
         visible_view = view(text, visible())
         skeleton_view = view(text, skeleton())
         for plan, seen in ((self._visible, visible_view), (self._skeleton, skeleton_view)):
-            arbiter = plan.arbiter()
-            for hit in plan.find(seen.data, arbiter):
+            for hit in plan.find(seen.data, failures):
                 start, end = seen.span(hit.start, hit.end)
                 found.append(Found(hit=hit, start=start, end=end))
-            failed |= arbiter.failed_rule_ids
         found.sort(key=lambda each: (each.start, -each.hit.action, -each.end))
-        return Finds(found=found, failed_rule_ids=failed, normalized=visible_view.data)
+        return Finds(found=found, normalized=visible_view.data)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +68,6 @@ class Finds:
     """What was found in a text."""
 
     found: list[Found]
-    failed_rule_ids: set[str]
     normalized: bytes
 
 
@@ -83,31 +85,33 @@ class _FoldPlan:
             [(node, matcher) for rule, node, matcher in parts if rule.sees_through]
         )
         self._runs = (
-            [RunMatcher(run, [self._seeing]) for run in RUN_NODES] if self._seeing.finders else []
+            [
+                RunMatcher(run, self._seeing.finders, may_hit=self._seeing.may_hit)
+                for run in RUN_NODES
+            ]
+            if self._seeing.finders
+            else []
         )
 
-    def arbiter(self) -> Arbiter:
-        return Arbiter(self._direct.finders)
-
-    def find(self, data: bytes, arbiter: Arbiter) -> Iterator[Hit]:
+    def find(self, data: bytes, failures: Failures) -> Iterator[Hit]:
         if self._direct.may_hit(data):
+            arbiter = Arbiter(self._direct.finders, failures)
             for hit in arbiter.settled(data, offset=0, start=0, limit=len(data)):
                 if hit.action in REPLACING:
                     arbiter.take(hit.end)
                 yield hit
         if self._runs:
-            yield from self._find_in_disguise(data)
+            yield from self._find_in_disguise(data, failures)
 
-    def _find_in_disguise(self, data: bytes) -> Iterator[Hit]:
-        for runs in self._runs:
-            yield from runs.find(data, 0, len(data))[0]
-        yield from self._seeing.find(data.translate(_ROT13), 0, len(data))[0]
-        for hit in self._seeing.find(data[::-1], 0, len(data))[0]:
+    def _find_in_disguise(self, data: bytes, failures: Failures) -> Iterator[Hit]:
+        yield from _settled(self._runs, data, failures)
+        yield from self._seeing.find(data.translate(_ROT13), failures)
+        for hit in self._seeing.find(data[::-1], failures):
             yield replace(hit, start=len(data) - hit.end, end=len(data) - hit.start)
         plain = unescaped(data)
         if plain is not None:
             text, places = plain
-            for hit in self._seeing.find(text, 0, len(text))[0]:
+            for hit in self._seeing.find(text, failures):
                 yield replace(hit, start=places[hit.start], end=places[hit.end - 1] + 1)
 
 
@@ -116,14 +120,17 @@ class _Finders:
 
     def __init__(self, parts: Sequence[tuple[Node, Finder]]) -> None:
         self.finders = [finder for _, finder in parts]
-        self.looks_for = tuple(pair for each in self.finders for pair in each.looks_for)
         anything = "|".join(f"(?:{render(node)})" for node, _ in parts) or NOTHING
         self._anything = compile_regex(anything)
 
     def may_hit(self, data: bytes) -> bool:
         return self._anything.search(data) is not None
 
-    def find(self, data: bytes, start: int, limit: int) -> tuple[list[Hit], int]:
-        if not self.may_hit(data):
-            return [], limit
-        return [hit for each in self.finders for hit in each.find(data, start, limit)[0]], limit
+    def find(self, data: bytes, failures: Failures) -> Iterator[Hit]:
+        if self.may_hit(data):
+            yield from _settled(self.finders, data, failures)
+
+
+def _settled(finders: Sequence[Finder], data: bytes, failures: Failures) -> Iterator[Hit]:
+    """Yield all hits in a reading of the text in which nothing is replaced."""
+    return Arbiter(finders, failures).settled(data, offset=0, start=0, limit=len(data))

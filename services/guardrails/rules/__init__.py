@@ -1,6 +1,8 @@
 """The rules that come with Parley. A file's `RULE` is a rule that looks for patterns."""
 
-from services.guardrails.rule import PatternRule, Rule
+from services.guardrails.answer_length import LENGTH
+from services.guardrails.leakage import LEAK
+from services.guardrails.rule import PatternRule, Rule, RuleInfo
 from services.guardrails.rules import (
     banned_output_code_execution,
     banned_output_destructive_shell,
@@ -47,3 +49,6 @@ PATTERN_RULES: tuple[PatternRule, ...] = (
 
 ALL_RULES: tuple[Rule, ...] = (*PATTERN_RULES, *CLASSIFIER_RULES)
 """All of them."""
+
+SCAN_RULES: tuple[RuleInfo, ...] = (LEAK, LENGTH)
+"""What the scan of an answer looks for by itself, with no pattern and no classifier."""

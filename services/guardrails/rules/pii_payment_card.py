@@ -72,7 +72,7 @@ RULE = PatternRule(
         source="ISO/IEC 7812-1 (Luhn); https://en.wikipedia.org/wiki/Payment_card_number (ranges)",
         is_floor=True,
     ),
-    patterns=(r"\b\d(?:[ .\-]{0,2}\d){11,22}\b",),
+    patterns=(r"\b\d(?:(?:\.|[ \-]{0,2})\d){11,22}\b",),
     accept=_longest_valid,
     label="CARD",
 )

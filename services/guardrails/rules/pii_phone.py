@@ -114,7 +114,10 @@ RULE = PatternRule(
         description="A telephone number that can be dialled, international or of several regions.",
         source="ITU-T E.164; the number plans of libphonenumber",
     ),
-    patterns=(r"(?:\+\d|\(\+?\d|\b\d)(?:[ .\-/()]{0,3}\d){6,17}(?:\s?(?:x|ext\.?)\s?\d{1,6})?\b",),
+    # A dot stands alone between digits: "1. " begins an item of a list.
+    patterns=(
+        r"(?:\+\d|\(\+?\d|\b\d)(?:(?:\.|[ \-/()]{0,3})\d){6,17}(?:\s?(?:x|ext\.?)\s?\d{1,6})?\b",
+    ),
     accept=_dialable,
     label="PHONE",
 )

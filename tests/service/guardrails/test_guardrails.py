@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import grpc
 import pytest
 from parley.chat.v1 import chat_pb2
@@ -5,6 +7,7 @@ from parley.guardrails.v1 import guardrails_service_pb2 as pb
 from parley.guardrails.v1 import guardrails_service_pb2_grpc as pb_grpc
 
 from services.guardrails.app import open_guardrails
+from services.guardrails.rules.banned_output_destructive_sql import RULE as DESTRUCTIVE_SQL
 from services.guardrails.settings import GuardrailsSettings
 from services.kit.in_process import InProcessChannel, InProcessServer
 from services.kit.interceptors import interceptors_for_tcp, interceptors_in_process
@@ -139,6 +142,58 @@ async def test_rules_are_counted(stub):
     assert (hit.run_count, hit.hit_count, hit.block_count) == (1, 1, 1)
     assert counts["pii.email"].run_count == 1
     assert counts["pii.email"].hit_count == 0
+
+
+async def test_what_rules_did_is_counted(stub):
+    context = pb.OutputContext(
+        placeholders=[pb.Placeholder(placeholder="[REDACTED_EMAIL_1]", original="bob@example.com")]
+    )
+    await scan(stub, "To [REDACTED_EMAIL_1] or eve@example.com.", context=context)
+    response = await stub.GetRuleStats(pb.GetRuleStatsRequest(), timeout=5)
+    counts = {each.rule_id: each for each in response.rules}
+    assert counts["restore.placeholder"].restore_count == 1
+    assert counts["pii.email"].redact_count == 1
+    assert counts["pii.email"].block_count == counts["pii.email"].flag_count == 0
+
+
+async def test_a_long_text_is_judged_beside_the_loop_like_any_other(stub):
+    filler = "The committee met on Tuesday. " * 1000
+    text = filler + "Write to bob@example.com."
+    request = pb.CheckInputRequest(texts=[pb.InputText(text=text)])
+    response = await stub.CheckInput(request, timeout=30)
+    assert response.texts[0].text == filler + "Write to [REDACTED_EMAIL_1]."
+    context = pb.OutputContext(user_texts=[text])
+    responses = await scan(stub, text, context=context)
+    assert released(responses) == text
+    assert responses[-1].completed.cacheable_text == response.texts[0].text
+
+
+async def test_binary_input_is_refused(stub):
+    request = pb.CheckInputRequest(texts=[pb.InputText(text="PK\x03\x04\x00\x00")])
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub.CheckInput(request, timeout=5)
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_rule_that_fails_is_named_and_counted():
+    failing = replace(DESTRUCTIVE_SQL, accept=lambda candidate: 1 // 0)
+    async with open_guardrails(
+        GuardrailsSettings(prepare_rules=False), clock=ManualClock(), rules=[failing]
+    ) as register:
+        server = InProcessServer(interceptors=interceptors_in_process())
+        register(server)
+        await server.start()
+        channel = InProcessChannel(server)
+        stub = pb_grpc.GuardrailsServiceStub(channel)
+        responses = await scan(stub, "Try drop table users")
+        stats = await stub.GetRuleStats(pb.GetRuleStatsRequest(), timeout=5)
+        await channel.close()
+        await server.stop(None)
+    assert released(responses) == "Try "
+    assert responses[-1].completed.verdict == pb.VERDICT_BLOCK
+    assert list(responses[-1].completed.audit.failed_rule_ids) == [failing.info.rule_id]
+    counts = {each.rule_id: each for each in stats.rules}
+    assert counts[failing.info.rule_id].failure_count == 1
 
 
 async def test_a_malformed_answer_is_reported_with_both_methods(stub):

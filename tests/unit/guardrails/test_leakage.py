@@ -5,14 +5,16 @@ from hypothesis import strategies as st
 
 from services.guardrails.checks import Checks
 from services.guardrails.output_scanner import OutputContext
-from services.guardrails.policy import DEFAULT
+from services.guardrails.policy_file import default_policy
 from services.guardrails.rules import PATTERN_RULES
 
 SYSTEM = (
     "You are the assistant of Acme. Never speak of prices below the list, never mention the "
     "project Bluebird, and answer in the language of the customer."
 )
-CHECKS = Checks(DEFAULT, [rule for rule in PATTERN_RULES if rule.info.rule_id == "pii.us_ssn"])
+CHECKS = Checks(
+    default_policy(), [rule for rule in PATTERN_RULES if rule.info.rule_id == "pii.us_ssn"]
+)
 
 
 def scan(pieces):

@@ -1,16 +1,20 @@
 import base64
 import functools
 import itertools
+import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from services.guardrails.checks import Checks
-from services.guardrails.output_scanner import MAX_ANSWER_CHARACTERS, OutputContext
-from services.guardrails.policy import DEFAULT
+from services.guardrails.limits import Limits
+from services.guardrails.output_scanner import OutputContext
+from services.guardrails.policy import Policy
+from services.guardrails.policy_file import default_policy
 from services.guardrails.rules import PATTERN_RULES
-from services.guardrails.verdict import Action, Placeholder, Verdict
+from services.guardrails.verdict import Action, Placeholder, Stage, Verdict
 from services.kit.errors import InputTooLarge
 
 OWN = OutputContext(
@@ -24,7 +28,7 @@ OWN = OutputContext(
 
 @functools.cache
 def checks():
-    return Checks(DEFAULT, PATTERN_RULES)
+    return Checks(default_policy(), PATTERN_RULES)
 
 
 def scan(pieces, context=OWN):
@@ -175,9 +179,10 @@ def test_what_is_cached_holds_no_personal_data_of_the_user(cut):
 )
 def test_nothing_of_a_banned_text_is_shown(banned):
     shown, report = scan([f"Sure: {banned} now"])
-    assert shown == "Sure: " or (shown == "Sure: sudo " and "sudo" in banned)
+    before = next((each for each in ("sudo ", ":") if banned.startswith(each)), "")
+    assert shown == f"Sure: {before}"
     assert report.verdict is Verdict.BLOCK
-    assert "".join(released_after_each(list(f"Sure: {banned}"))) in ("Sure: ", "Sure: sudo ")
+    assert "".join(released_after_each(list(f"Sure: {banned}"))) == f"Sure: {before}"
 
 
 @pytest.mark.parametrize(
@@ -255,7 +260,59 @@ def test_prose_is_released_at_each_word_boundary():
     assert held <= len(words) * 0.1
 
 
+def test_nothing_is_held_before_the_word_that_is_being_written():
+    """Tokenizers put the space before the word, so that the last one is always unfinished."""
+    prose = (
+        "The recipe: 1. Whisk three eggs; 2. add 250 grams of flour (sifted), and wait. It's the "
+        "cook's choice whether to bake it for 40 minutes: some do, others don't."
+    )
+    words = re.findall(r"\s*\S+", prose)
+    so_far, shown = "", ""
+    free = 0
+    for word, released in zip(words, released_after_each(words), strict=True):
+        so_far, shown = so_far + word, shown + released
+        free += not so_far[len(shown) :].strip().count(" ")
+    assert free >= len(words) * 0.9
+
+
+def test_the_longest_answer_of_a_policy_ends_there():
+    policy = replace(default_policy(), max_answer_characters=10)
+    for pieces in (["bob@example.com ok"], list("Hello there, you")):
+        scanner = Checks(policy, PATTERN_RULES).scan_output(OutputContext())
+        steps = [step for piece in pieces for step in scanner.feed(piece)]
+        assert scanner.end() == []
+        shown = "".join(step for step in steps if isinstance(step, str))
+        assert shown == "".join(pieces)[:10]
+        assert scanner.blocking_finding.rule_id == "limit.answer_length"
+        assert scanner.blocking_finding.start == 10
+
+
+def test_an_answer_of_the_longest_length_is_whole():
+    policy = replace(default_policy(), max_answer_characters=5)
+    scanner = Checks(policy, []).scan_output(OutputContext())
+    assert ["Hello", *scanner.end()] == scanner.feed("Hello")
+    assert scanner.report().verdict is Verdict.ALLOW
+
+
+def test_a_long_answer_may_only_be_flagged():
+    actions = {("limit.answer_length", Stage.OUTPUT): Action.FLAG}
+    policy = Policy(name="mild", actions=actions, max_answer_characters=5)
+    scanner = Checks(policy, []).scan_output(OutputContext())
+    assert "".join(map(str, (*scanner.feed("Hello"), *scanner.feed(" you")))) == "Hello you"
+    assert scanner.feed("!") == ["!"]
+    assert [each.rule_id for each in scanner.report().findings] == ["limit.answer_length"]
+
+
 def test_an_endless_answer_is_refused():
-    scanner = checks().scan_output(OutputContext())
+    limits = Limits(max_answer_bytes=8)
+    scanner = Checks(default_policy(), [], limits).scan_output(OutputContext())
+    assert scanner.feed("äö")
+    assert scanner.feed("ü..")
     with pytest.raises(InputTooLarge):
-        scanner.feed("a " * (MAX_ANSWER_CHARACTERS // 2 + 1))
+        scanner.feed("ß")
+
+
+def test_a_context_above_its_limit_is_refused():
+    checks = Checks(default_policy(), [], Limits(max_context_bytes=8))
+    with pytest.raises(InputTooLarge):
+        checks.scan_output(OutputContext(system_text="four", user_texts=("fünf",)))

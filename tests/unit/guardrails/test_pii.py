@@ -3,13 +3,13 @@ import functools
 import pytest
 
 from services.guardrails.checks import Checks, InputText
-from services.guardrails.policy import DEFAULT
+from services.guardrails.policy_file import default_policy
 from services.guardrails.rules import PATTERN_RULES
 
 
 @functools.cache
 def checks():
-    return Checks(DEFAULT, [rule for rule in PATTERN_RULES if rule.label])
+    return Checks(default_policy(), [rule for rule in PATTERN_RULES if rule.label])
 
 
 def redact(text):

@@ -1,9 +1,9 @@
 import pytest
 
 from services.guardrails.checks import Checks, InputText
-from services.guardrails.policy_file import PolicyInvalid, load_policies
-from services.guardrails.rules import ALL_RULES
-from services.guardrails.verdict import Verdict
+from services.guardrails.policy_file import PolicyInvalid, default_policy, load_policies
+from services.guardrails.rules import ALL_RULES, SCAN_RULES
+from services.guardrails.verdict import Action, Verdict
 
 GOOD = """
 policies:
@@ -47,6 +47,24 @@ def test_a_policy_changes_what_rules_do(load):
     assert report.verdict is Verdict.FLAG
 
 
+def test_the_packaged_policy_names_every_rule():
+    named = {rule_id for rule_id, _ in default_policy().actions}
+    infos = [*SCAN_RULES, *(rule.info for rule in ALL_RULES)]
+    assert named == {info.rule_id for info in infos if info.action is not Action.RESTORE}
+
+
+def test_a_policy_begins_with_the_packaged_one(load):
+    policies = load(
+        "policies: {default: {}, short: {max_answer_characters: 9}}\n"
+        "assign: [{tenant: t, policy: short}]"
+    )
+    assert policies.find("x", "") == default_policy()
+    short = policies.find("t", "")
+    assert short.max_answer_characters == 9
+    assert short.actions == default_policy().actions
+    assert load(GOOD).find("acme", "").restore is False
+
+
 def test_without_a_file_everybody_has_the_default():
     assert load_policies(None, ALL_RULES).find("acme", "x").name == "default"
 
@@ -64,6 +82,7 @@ def test_without_a_file_everybody_has_the_default():
         ("policies: {default: {rules: {content.hate: block}}}", "whole answers"),
         ("policies: {default: {rules: {leak.system_prompt: flag}}}", "only block or be off"),
         ("policies: {default: {rules: {restore.placeholder: off}}}", "restore"),
+        ("policies: {default: {max_answer_characters: 0}}", "max_answer_characters"),
         ("policies: {a: {}}", "Nobody is assigned a"),
         ("policies: {}\nassign: [{tenant: t, policy: b}]", "unknown policy"),
         ("policies: {a: {}}\nassign: [{policy: a}]", "neither tenant nor template"),

@@ -293,7 +293,9 @@ class CheckInputRequest(_message.Message):
     """The template, for its policy."""
     @_builtins.property
     def texts(self) -> _containers.RepeatedCompositeFieldContainer[Global___InputText]:
-        """The texts, in the order of the answer. Up to 1 MiB in all."""
+        """The texts, in the order of the answer. Up to 1 MiB in all unless set otherwise; none
+        may be binary, as one with U+0000 is.
+        """
 
     def __init__(
         self,
@@ -698,6 +700,9 @@ class GetRuleStatsResponse(_message.Message):
         HIT_COUNT_FIELD_NUMBER: _builtins.int
         BLOCK_COUNT_FIELD_NUMBER: _builtins.int
         FAILURE_COUNT_FIELD_NUMBER: _builtins.int
+        FLAG_COUNT_FIELD_NUMBER: _builtins.int
+        REDACT_COUNT_FIELD_NUMBER: _builtins.int
+        RESTORE_COUNT_FIELD_NUMBER: _builtins.int
         rule_id: _builtins.str
         """The rule."""
         run_count: _builtins.int
@@ -707,7 +712,13 @@ class GetRuleStatsResponse(_message.Message):
         block_count: _builtins.int
         """How many texts it blocked."""
         failure_count: _builtins.int
-        """How often it raised an error."""
+        """At how many texts it raised an error."""
+        flag_count: _builtins.int
+        """In how many texts it flagged something."""
+        redact_count: _builtins.int
+        """In how many texts it redacted something."""
+        restore_count: _builtins.int
+        """In how many texts it left or put back a value of the user's own."""
         def __init__(
             self,
             *,
@@ -716,10 +727,13 @@ class GetRuleStatsResponse(_message.Message):
             hit_count: _builtins.int = ...,
             block_count: _builtins.int = ...,
             failure_count: _builtins.int = ...,
+            flag_count: _builtins.int = ...,
+            redact_count: _builtins.int = ...,
+            restore_count: _builtins.int = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["block_count", b"block_count", "failure_count", b"failure_count", "hit_count", b"hit_count", "rule_id", b"rule_id", "run_count", b"run_count"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["block_count", b"block_count", "failure_count", b"failure_count", "flag_count", b"flag_count", "hit_count", b"hit_count", "redact_count", b"redact_count", "restore_count", b"restore_count", "rule_id", b"rule_id", "run_count", b"run_count"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -101,7 +101,8 @@ class GuardrailsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetRuleStats(self, request, context):
-        """Returns how often each rule ran, found something and blocked, since the start.
+        """Returns how often each rule ran, what it did about its findings and when it failed,
+        since the start of the process.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

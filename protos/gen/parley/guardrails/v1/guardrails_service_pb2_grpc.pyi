@@ -50,7 +50,9 @@ class GuardrailsServiceStub:
     ListRules: _grpc.UnaryUnaryMultiCallable[_guardrails_service_pb2.ListRulesRequest, _guardrails_service_pb2.ListRulesResponse]
     """Lists the rules of a policy, with the action each has in it."""
     GetRuleStats: _grpc.UnaryUnaryMultiCallable[_guardrails_service_pb2.GetRuleStatsRequest, _guardrails_service_pb2.GetRuleStatsResponse]
-    """Returns how often each rule ran, found something and blocked, since the start."""
+    """Returns how often each rule ran, what it did about its findings and when it failed,
+    since the start of the process.
+    """
 
 @_typing.type_check_only
 class GuardrailsServiceAsyncStub(GuardrailsServiceStub):
@@ -74,7 +76,9 @@ class GuardrailsServiceAsyncStub(GuardrailsServiceStub):
     ListRules: _aio.UnaryUnaryMultiCallable[_guardrails_service_pb2.ListRulesRequest, _guardrails_service_pb2.ListRulesResponse]  # type: ignore[assignment]
     """Lists the rules of a policy, with the action each has in it."""
     GetRuleStats: _aio.UnaryUnaryMultiCallable[_guardrails_service_pb2.GetRuleStatsRequest, _guardrails_service_pb2.GetRuleStatsResponse]  # type: ignore[assignment]
-    """Returns how often each rule ran, found something and blocked, since the start."""
+    """Returns how often each rule ran, what it did about its findings and when it failed,
+    since the start of the process.
+    """
 
 class GuardrailsServiceServicer(metaclass=_abc_1.ABCMeta):
     """Judges what goes to a model and what comes back."""
@@ -125,6 +129,8 @@ class GuardrailsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _guardrails_service_pb2.GetRuleStatsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_guardrails_service_pb2.GetRuleStatsResponse, _abc.Awaitable[_guardrails_service_pb2.GetRuleStatsResponse]]:
-        """Returns how often each rule ran, found something and blocked, since the start."""
+        """Returns how often each rule ran, what it did about its findings and when it failed,
+        since the start of the process.
+        """
 
 def add_GuardrailsServiceServicer_to_server(servicer: GuardrailsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

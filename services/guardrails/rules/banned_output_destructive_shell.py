@@ -53,9 +53,9 @@ RULE = PatternRule(
         r"\b(?:chmod|chown)\s{1,16}(?:-{1,2}[a-z]{1,16}\s{1,16}){0,3}[0-7]?777\b",
         r"\bmkfs(?:\.\w{2,8})?\s{1,16}(?:-\w{1,8}\s{1,16}){0,3}/dev/\w",
         r"\bdd\s{1,16}(?:\w{2,8}=\S{1,32}\s{1,16}){0,3}of=/dev/(?:sd|hd|nvme|vd|xvd|disk)",
-        # The fork bomb, `:(){ :|:& };:`, without the colons at its ends: each colon in prose
-        # would be held back for it. It is no bomb without them, nor before `&}`.
-        r"\(\s?\)\s?\{\s?:\s?\|\s?:\s?&\s?\}",
+        # The fork bomb, `:(){ :|:& };:`, without its ends: for them, each colon in prose and
+        # each brace in code would be held back.
+        r"\(\s?\)\s?\{\s?:\s?\|\s?:\s?&",
     ),
     sees_through=True,
     accept=_whole_machine,

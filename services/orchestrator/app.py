@@ -13,6 +13,7 @@ from services.kit.health import Health
 from services.kit.peers import Peers
 from services.kit.service import Register, ServiceDefinition
 from services.orchestrator.admission import Admission
+from services.orchestrator.coalescing import Coalescing
 from services.orchestrator.flight import Flights
 from services.orchestrator.generation import Generation
 from services.orchestrator.guard import Guard
@@ -48,6 +49,7 @@ async def open_orchestrator(
     accounts = GrpcAccounts(peers.channel("accounting"))
     prompts = GrpcPrompts(peers.channel("prompt_registry"))
     models = ListedModels(peers.channel("model_router"))
+    cache = GrpcCache(peers.channel("semantic_cache"))
     snapshot = WatchedTemplates(peers.channel("prompt_registry"))
     outbox_url = f"sqlite:///{settings.data_dir / 'orchestrator' / 'outbox.db'}"
     async with open_database(outbox_url, service="orchestrator", migrations=MIGRATIONS) as database:
@@ -95,7 +97,12 @@ async def open_orchestrator(
                 render_timeout_seconds=settings.prompt_registry_timeout_seconds,
             ),
             reuse=Reuse(
-                cache=GrpcCache(peers.channel("semantic_cache")),
+                cache=cache,
+                coalescing=Coalescing(
+                    release=cache.release,
+                    clock=clock,
+                    wait_seconds=settings.coalesce_wait_seconds,
+                ),
                 lookup_timeout_seconds=settings.semantic_cache_timeout_seconds,
             ),
             replay=Replay(guard=guard),

@@ -1,7 +1,7 @@
 """What must be written after a turn, wherever the turn goes and however it ends."""
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Protocol
 
 from services.kit.prices import TokenUsage
@@ -78,7 +78,8 @@ class NewAnswer:
     partition: Partition
     text: str
     answer: CachedAnswer
-    ttl: timedelta | None = None
+    lease_id: str = ""
+    """The lease under which it was generated, to be given back; empty without one."""
 
 
 Record = Settlement | Outcome | NewAnswer

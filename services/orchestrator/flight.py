@@ -121,6 +121,14 @@ class Flights:
         self._by_key: dict[bytes, Flight] = {}
         self._join_slack_seconds = join_slack_seconds
 
+    def under_way(self, key: bytes | None, deadline: Deadline) -> Flight | None:
+        """Return the flight of *key* that a turn with *deadline* would join, if there is one."""
+        flight = self._by_key.get(key) if key is not None else None
+        if flight is None or flight.ended:
+            return None
+        ends_too_early = flight.deadline.at + self._join_slack_seconds < deadline.at
+        return None if ends_too_early else flight
+
     @asynccontextmanager
     async def board(
         self, key: bytes | None, deadline: Deadline, generate: Generate
@@ -131,11 +139,7 @@ class Flights:
         With None as key the flight is nobody else's. A flight whose deadline is earlier than
         *deadline* by more than the slack is not joined: its end would be too early.
         """
-        flight = self._by_key.get(key) if key is not None else None
-        if flight is not None and (
-            flight.ended or flight.deadline.at + self._join_slack_seconds < deadline.at
-        ):
-            flight = None
+        flight = self.under_way(key, deadline)
         joined = flight is not None
         if flight is None:
             flight = Flight(deadline)

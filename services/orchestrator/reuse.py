@@ -1,10 +1,19 @@
 """Whether an earlier answer serves a turn, and whether this turn's answer may serve later ones."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 from services.kit.errors import DependencyUnavailable
 from services.orchestrator.admission import Admitted
+from services.orchestrator.coalescing import (
+    MAX_LEASE_SECONDS,
+    Coalescing,
+    Found,
+    Held,
+    Vacant,
+)
 from services.orchestrator.deadline import Deadline
 from services.orchestrator.partition import Circumstances, Partition
 from services.orchestrator.prompting import Prompt
@@ -22,9 +31,14 @@ class Cache(Protocol):
         *,
         request_id: str,
         is_fallback: bool,
+        lease_seconds: float,
         timeout_seconds: float,
-    ) -> Hit | None:
-        """Look for an answer. Raises DependencyUnavailable or DeadlineExceeded."""
+    ) -> Found:
+        """
+        Look for an answer; without one, take its lease for *lease_seconds* if that is above 0.
+
+        Raises DependencyUnavailable or DeadlineExceeded.
+        """
         ...
 
 
@@ -45,6 +59,7 @@ class Reuse:
     """The stage of a turn that looks for an earlier answer."""
 
     cache: Cache
+    coalescing: Coalescing
     lookup_timeout_seconds: float
 
     def slot(self, admitted: Admitted, prompt: Prompt) -> Slot:
@@ -93,20 +108,67 @@ class Reuse:
         )
 
     async def lookup(
-        self, slot: Slot, deadline: Deadline, trace: Trace, *, is_fallback: bool = False
+        self, slot: Slot, deadline: Deadline, trace: Trace, *, is_in_flight: Callable[[], bool]
     ) -> Hit | None:
-        """Return an earlier answer that serves the turn. Without the cache there is none."""
+        """
+        Return an earlier answer that serves the turn. Without the cache there is none.
+
+        Nor is there one yet where *is_in_flight* says that an identical turn of this replica is
+        under way. Where another replica writes the answer, wait for it a while.
+        """
+        if not slot.may_read or is_in_flight():
+            return None
+        lease_seconds = 0.0
+        if slot.flight_key is not None and self.coalescing.wait_seconds:
+            lease_seconds = deadline.timeout(MAX_LEASE_SECONDS)
+
+        async def look() -> Found:
+            found = await self._look(slot, deadline, trace, lease_seconds=lease_seconds)
+            if isinstance(found, Vacant) and found.lease_id and slot.flight_key is not None:
+                self.coalescing.note(slot.flight_key, slot.partition.tenant_id, found.lease_id)
+            return found
+
+        with trace.stage("cache"), _without(trace):
+            found = await look()
+            if isinstance(found, Held) and slot.flight_key is not None:
+                found = await self.coalescing.wait(slot.flight_key, look, is_in_flight=is_in_flight)
+            if isinstance(found, Hit):
+                return found
+        return None
+
+    async def fallback(self, slot: Slot, deadline: Deadline, trace: Trace) -> Hit | None:
+        """Return an answer at a lower bar, since no model can be reached."""
         if not slot.may_read:
             return None
-        with trace.stage("cache"):
-            try:
-                return await self.cache.lookup(
-                    slot.partition,
-                    slot.text,
-                    request_id=trace.request_id,
-                    is_fallback=is_fallback,
-                    timeout_seconds=deadline.timeout(self.lookup_timeout_seconds),
-                )
-            except DependencyUnavailable:
-                trace.degrade("semantic_cache", "The answer is not looked up in the cache.")
-                return None
+        with trace.stage("cache"), _without(trace):
+            found = await self._look(slot, deadline, trace, is_fallback=True)
+            if isinstance(found, Hit):
+                return found
+        return None
+
+    async def _look(
+        self,
+        slot: Slot,
+        deadline: Deadline,
+        trace: Trace,
+        *,
+        is_fallback: bool = False,
+        lease_seconds: float = 0.0,
+    ) -> Found:
+        return await self.cache.lookup(
+            slot.partition,
+            slot.text,
+            request_id=trace.request_id,
+            is_fallback=is_fallback,
+            lease_seconds=lease_seconds,
+            timeout_seconds=deadline.timeout(self.lookup_timeout_seconds),
+        )
+
+
+@contextmanager
+def _without(trace: Trace) -> Iterator[None]:
+    """Go on without the cache while it is away."""
+    try:
+        yield
+    except DependencyUnavailable:
+        trace.degrade("semantic_cache", "The answer is not looked up in the cache.")

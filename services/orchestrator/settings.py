@@ -51,6 +51,11 @@ class OrchestratorSettings(ParleySettings):
     """How much earlier than its own deadline an identical turn in flight may end for it to
     be joined."""
 
+    coalesce_wait_seconds: float = Field(default=3.0, ge=0)
+    """How long a turn waits while another replica writes the answer to the same question,
+    before it asks a model itself. Users leave after some three seconds without a token.
+    0 coalesces within one replica only."""
+
     outbox_record_limit: int = Field(default=100_000, ge=1)
     """Records that may wait to be booked, answers and outcomes included. Beyond it new turns
     are refused, so that nothing is lost."""

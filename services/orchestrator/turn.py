@@ -116,6 +116,7 @@ class Turn:
     async def _answer(self, admitted: Admitted) -> AsyncGenerator[Event, None]:
         """Answer from the cache or from a model. The lease is settled here or by the flight."""
         stages, trace, lease = self._stages, self._trace, admitted.lease
+        slot: Slot | None = None
         try:
             with trace.stage("prompt"):
                 prompt = await stages.prompting.render(admitted, self._deadline, trace)
@@ -131,7 +132,9 @@ class Turn:
                 if finding.action is Action.REDACT:
                     yield Intervened(finding)
             slot = stages.reuse.slot(admitted, prompt)
-            hit = await stages.reuse.lookup(slot, self._deadline, trace)
+            hit = await stages.reuse.lookup(
+                slot, self._deadline, trace, is_in_flight=lambda: self._is_in_flight(slot)
+            )
             for degraded in trace.news():
                 yield degraded
             if hit is not None:
@@ -147,6 +150,12 @@ class Turn:
         finally:
             if not lease.is_in_flight:
                 lease.settle(end_time=stages.clock.now())
+            if slot is not None and not self._is_in_flight(slot):
+                stages.reuse.coalescing.give_back(slot.flight_key)
+
+    def _is_in_flight(self, slot: Slot) -> bool:
+        """Say whether an identical turn is under way that this one would join."""
+        return self._stages.flights.under_way(slot.flight_key, self._deadline) is not None
 
     async def _from_cache(
         self, hit: Hit, admitted: Admitted, prompt: Prompt
@@ -237,6 +246,7 @@ class Turn:
                     request_id=plan.call.request_id,
                     partition=slot.partition,
                     text=slot.text,
+                    lease_id=stages.reuse.coalescing.take(slot.flight_key),
                     answer=CachedAnswer(
                         text=generated.cacheable_text,
                         provider=generated.provider,
@@ -254,9 +264,7 @@ class Turn:
         """Fall back on a cached answer at a lower bar, or raise that there is none."""
         hit = None
         if self._trace.first_delta_seconds is None:
-            hit = await self._stages.reuse.lookup(
-                slot, self._deadline, self._trace, is_fallback=True
-            )
+            hit = await self._stages.reuse.fallback(slot, self._deadline, self._trace)
         if hit is None:
             raise ProviderUnavailable(
                 "No model can be reached: try again later.",

@@ -70,19 +70,18 @@ class Suite:
         """Start the processes of these services, of all without any, and wait until they serve."""
         wanted = (names or SERVICES) if self.apart else ("orchestrator",)
         for name in wanted:
-            self._processes[name] = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "services.cli.main",
-                    "serve",
-                    *([name] if self.apart else []),
-                ],
-                env={**self._environment, "PARLEY_SERVER_ADDRESS": self.addresses[name]},
-                cwd=ROOT,
-            )
+            self._serve(name, *([name] if self.apart else []))
         for name in wanted:
             self._wait_until_serving(name)
+
+    def start_replica(self, service: str) -> str:
+        """Start one more process of *service*, with its own folder; return its address."""
+        number = sum(name.startswith(service) for name in self._processes) + 1
+        name = f"{service}-{number}"
+        self.addresses[name] = f"127.0.0.1:{_free_port()}"
+        self._serve(name, service, PARLEY_DATA_DIR=str(self.folder / name))
+        self._wait_until_serving(name)
+        return self.addresses[name]
 
     def stop(self, *names: str, kill: bool = False) -> None:
         """End the processes of these services, of all without any: softly, or by SIGKILL."""
@@ -102,6 +101,17 @@ class Suite:
             text=True,
             timeout=60,
             check=False,
+        )
+
+    def _serve(self, name: str, *services: str, **environment: str) -> None:
+        self._processes[name] = subprocess.Popen(
+            [sys.executable, "-m", "services.cli.main", "serve", *services],
+            env={
+                **self._environment,
+                "PARLEY_SERVER_ADDRESS": self.addresses[name],
+                **environment,
+            },
+            cwd=ROOT,
         )
 
     def _wait_until_serving(self, name: str) -> None:

@@ -10,6 +10,7 @@ from services.kit.errors import DependencyUnavailable, KeyInvalid, NotFound
 from services.kit.prices import TokenUsage
 from services.orchestrator.accounts import Principal, Reservation
 from services.orchestrator.admission import Admission
+from services.orchestrator.coalescing import Coalescing, Held, Vacant
 from services.orchestrator.deadline import Deadline
 from services.orchestrator.flight import Flights
 from services.orchestrator.generation import Generation
@@ -255,14 +256,22 @@ class FakeCache:
     answer: str = ""
     fallback_answer: str = ""
     looked_up: list = field(default_factory=list)
+    leases: dict = field(default_factory=dict)
+    """The holder of each text's lease, as all replicas with this cache see it."""
 
-    async def lookup(self, partition, text, *, request_id, is_fallback, timeout_seconds):
+    async def lookup(
+        self, partition, text, *, request_id, is_fallback, lease_seconds, timeout_seconds
+    ):
         self.looked_up.append((partition, text, is_fallback))
+        await asyncio.sleep(0)
         if self.away:
             raise AWAY
         answer = self.fallback_answer if is_fallback else self.answer
         if not answer:
-            return None
+            if not lease_seconds:
+                return Vacant()
+            holder = self.leases.setdefault(text, request_id)
+            return Vacant(lease_id=text) if holder == request_id else Held()
         return Hit(
             entry_id="e1",
             source=AnswerSource.CACHE_FALLBACK if is_fallback else AnswerSource.CACHE_EXACT,
@@ -277,6 +286,11 @@ class FakeCache:
             create_time=datetime(2026, 1, 1, tzinfo=UTC),
             age_seconds=3.0,
         )
+
+    async def release(self, tenant_id, lease_id, timeout_seconds):
+        if self.away:
+            raise AWAY
+        self.leases.pop(lease_id, None)
 
 
 class ScriptedRouter:
@@ -378,7 +392,15 @@ class Bench:
             prompting=Prompting(
                 registry=self.prompts, snapshot=self.snapshot, render_timeout_seconds=1.0
             ),
-            reuse=Reuse(cache=self.cache, lookup_timeout_seconds=1.0),
+            reuse=Reuse(
+                cache=self.cache,
+                coalescing=Coalescing(
+                    release=self.cache.release,
+                    clock=self.clock,
+                    wait_seconds=parts.pop("coalesce_wait_seconds", 30.0),
+                ),
+                lookup_timeout_seconds=1.0,
+            ),
             replay=Replay(guard=guard),
             generation=Generation(self.router, guard, pacer),
             flights=Flights(join_slack_seconds=1.0),

@@ -8,8 +8,9 @@ from parley.semantic_cache.v1 import semantic_cache_service_pb2 as pb
 from parley.semantic_cache.v1 import semantic_cache_service_pb2_grpc as pb_grpc
 
 from services.kit.errors import DependencyUnavailable
-from services.kit.messages import seconds_of, usage_from, usage_to
+from services.kit.messages import duration, seconds_of, usage_from, usage_to
 from services.orchestrator.booking import NewAnswer
+from services.orchestrator.coalescing import Found, Held, Vacant
 from services.orchestrator.partition import Partition
 from services.orchestrator.peers.calling import calling
 from services.orchestrator.values import AnswerSource, CachedAnswer, Hit
@@ -38,8 +39,9 @@ class GrpcCache:
         *,
         request_id: str,
         is_fallback: bool,
+        lease_seconds: float,
         timeout_seconds: float,
-    ) -> Hit | None:
+    ) -> Found:
         with calling(PEER):
             response = await self._stub.Lookup(
                 pb.LookupRequest(
@@ -47,6 +49,7 @@ class GrpcCache:
                     partition=_partition_message(partition),
                     text=text,
                     is_fallback=is_fallback,
+                    lease_ttl=duration(lease_seconds) if lease_seconds else None,
                 ),
                 timeout=timeout_seconds,
             )
@@ -55,7 +58,9 @@ class GrpcCache:
                 "The cache's store is away: go on without.", metadata={"dependency": PEER}
             )
         if not response.HasField("hit"):
-            return None
+            if response.miss.HasField("held_until_time"):
+                return Held()
+            return Vacant(lease_id=response.miss.lease_id)
         hit = response.hit
         return Hit(
             entry_id=hit.entry_id,
@@ -72,6 +77,14 @@ class GrpcCache:
             age_seconds=seconds_of(hit.age),
         )
 
+    async def release(self, tenant_id: str, lease_id: str, timeout_seconds: float) -> None:
+        """Give a lease back. Raises DependencyUnavailable."""
+        with calling(PEER):
+            await self._stub.ReleaseLease(
+                pb.ReleaseLeaseRequest(tenant_id=tenant_id, lease_id=lease_id),
+                timeout=timeout_seconds,
+            )
+
 
 def store_message(new: NewAnswer) -> pb.StoreRequest:
     """Return *new* as it is sent, now or after a crash."""
@@ -79,6 +92,7 @@ def store_message(new: NewAnswer) -> pb.StoreRequest:
         request_id=new.request_id,
         partition=_partition_message(new.partition),
         text=new.text,
+        lease_id=new.lease_id,
         answer=pb.Answer(
             text=new.answer.text,
             finish_reason=chat_pb2.FINISH_REASON_STOP,

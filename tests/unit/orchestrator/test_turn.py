@@ -551,12 +551,83 @@ class TestCoalescing:
 
     async def test_a_flight_that_ends_too_early_is_not_joined(self):
         go = asyncio.Event()
-        bench = Bench("x", go)
+        bench = Bench("x", go, coalesce_wait_seconds=0)
         first, _ = await start(bench, request(request_id=_uuid(1)), seconds=5)
         second, _ = await start(bench, request(request_id=_uuid(2)), seconds=60)
         await until(lambda: len(bench.router.calls) == 2)
         go.set()
         await asyncio.gather(first, second)
+
+
+class TestCoalescingOverReplicas:
+    """Two benches are two replicas; they share a cache."""
+
+    async def test_identical_turns_make_one_call(self):
+        go = asyncio.Event()
+        cache = FakeCache()
+        leader, other = Bench("one ", go, "two", cache=cache), Bench("again", cache=cache)
+        first, early = await start(leader, request(request_id=_uuid(0)))
+        await until(lambda: text_of(early))
+        runs = [await start(other, request(request_id=_uuid(n))) for n in range(1, 100)]
+        await until(lambda: len(cache.looked_up) > 100)
+        go.set()
+        await first
+        (stored,) = leader.books.of(NewAnswer)
+        assert stored.lease_id == request().text
+        cache.answer = stored.answer.text
+        results = await asyncio.gather(*(task for task, _ in runs))
+        assert {text_of(events) for events in results} == {"one two"}
+        assert {events[-1].source for events in results} == {AnswerSource.CACHE_EXACT}
+        assert (len(leader.router.calls), len(other.router.calls)) == (1, 0)
+
+    async def test_a_failure_hands_over(self):
+        go = asyncio.Event()
+        cache = FakeCache()
+        leader, other = Bench(go, AWAY, cache=cache), Bench("again", cache=cache)
+        failing = asyncio.create_task(leader.run_until_error(request(request_id=_uuid(0))))
+        await until(lambda: leader.router.calls)
+        waiting, _ = await start(other, request(request_id=_uuid(1)))
+        await until(lambda: len(cache.looked_up) > 2)
+        go.set()
+        await failing
+        assert text_of(await waiting) == "again"
+
+    async def test_a_client_that_leaves_hands_over(self):
+        cache = FakeCache()
+        leader = Bench("one ", asyncio.Event(), cache=cache)
+        first, early = await start(leader, request(request_id=_uuid(0)))
+        await until(lambda: text_of(early))
+        waiting, _ = await start(Bench("again", cache=cache), request(request_id=_uuid(1)))
+        await cancel(first)
+        assert text_of(await waiting) == "again"
+
+    async def test_who_has_waited_long_enough_asks_a_model(self):
+        cache = FakeCache()
+        first, early = await start(
+            Bench("one ", asyncio.Event(), cache=cache), request(request_id=_uuid(0))
+        )
+        await until(lambda: text_of(early))
+        other = Bench("again", cache=cache, coalesce_wait_seconds=0.01)
+        assert text_of(await other.run(request(request_id=_uuid(1)))) == "again"
+        await cancel(first)
+
+    async def test_leaving_while_waiting_ends_the_looking(self):
+        cache = FakeCache()
+        first, early = await start(
+            Bench("one ", asyncio.Event(), cache=cache), request(request_id=_uuid(0))
+        )
+        await until(lambda: text_of(early))
+        other = Bench("again", cache=cache)
+        waiting, _ = await start(other, request(request_id=_uuid(1)))
+        await until(lambda: len(cache.looked_up) > 2)
+        await cancel(waiting)
+        await cancel(first)
+        assert (other.router.calls, other.stages.reuse.coalescing._waits) == ([], {})
+
+    async def test_a_turn_that_may_not_share_takes_no_lease(self):
+        cache = FakeCache()
+        await Bench("x", cache=cache, prompts=FakePrompts(scope=CacheScope.NONE)).run()
+        assert cache.leases == {}
 
 
 async def test_an_unexpected_error_still_books():

@@ -17,6 +17,7 @@ from services.prompt_registry.alerts import Alerts, LogAlerts, WebhookAlerts
 from services.prompt_registry.catalogue import Catalogue
 from services.prompt_registry.evaluation_log import EvaluationLog
 from services.prompt_registry.guardian import Guardian
+from services.prompt_registry.guardrails_redactor import GuardrailsRedactor
 from services.prompt_registry.registry import Registry
 from services.prompt_registry.reporting import Reports
 from services.prompt_registry.servicer import PromptRegistryServicer
@@ -25,6 +26,7 @@ from services.prompt_registry.starter import fill_if_empty
 from services.prompt_registry.store import RegistryStore
 from services.prompt_registry.stores.sql import SqlStore
 from services.prompt_registry.template_file import STARTER_PATH, load_starters
+from services.prompt_registry.turn_texts import Redactor, TextPolicy
 from services.prompt_registry.upkeep import Say, every, running
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -40,13 +42,15 @@ async def open_prompt_registry(
     clock: Clock | None = None,
     store: RegistryStore | None = None,
     alerts: Alerts | None = None,
+    redactor: Redactor | None = None,
     say: Say | None = None,
 ) -> AsyncIterator[Register]:
     """
     Open what the prompt registry needs and yield the function that registers it.
 
-    A test passes its own *store*, *alerts* and *clock*; production passes none. *say* hears
-    whether the store can be reached.
+    A test passes its own *store*, *alerts* and *clock*; production passes none. Without a
+    *redactor* no text of a turn is kept, whatever the settings say. *say* hears whether the
+    store can be reached.
     """
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
@@ -61,15 +65,18 @@ async def open_prompt_registry(
             store=store,
             catalogue=catalogue,
             clock=clock,
-            protected_labels=[
-                each.strip() for each in settings.protected_labels.split(",") if each.strip()
-            ],
+            protected_labels=_names(settings.protected_labels),
         )
         starters = load_starters(settings.starter_path or STARTER_PATH)
         await fill_if_empty(registry, catalogue, starters)
-        reports = Reports(store=store, catalogue=catalogue)
+        text_policy = TextPolicy(tenants=_names(settings.text_tenants), redactor=redactor)
+        reports = Reports(store=store, catalogue=catalogue, text_policy=text_policy)
         evaluation_log = EvaluationLog(
-            store=store, clock=clock, retention_days=settings.evaluation_retention_days
+            store=store,
+            clock=clock,
+            retention_days=settings.evaluation_retention_days,
+            text_retention_days=settings.text_retention_days,
+            text_policy=text_policy,
         )
         guardian = Guardian(
             registry=registry,
@@ -84,6 +91,7 @@ async def open_prompt_registry(
             catalogue=catalogue,
             reports=reports,
             evaluation_log=evaluation_log,
+            text_policy=text_policy,
             admin_token=settings.admin_token.get_secret_value(),
         )
 
@@ -97,6 +105,10 @@ async def open_prompt_registry(
         yield register
 
 
+def _names(setting: str) -> list[str]:
+    return [each.strip() for each in setting.split(",") if each.strip()]
+
+
 def _alerts(settings: PromptRegistrySettings) -> Alerts:
     url = settings.alert_webhook_url.get_secret_value()
     return WebhookAlerts(url, new_client=httpx.AsyncClient) if url else LogAlerts()
@@ -107,7 +119,12 @@ async def _open(*, peers: Peers, health: Health, clock: Clock) -> AsyncIterator[
     async def say(can_answer: bool) -> None:
         await health.set(NAME, can_answer)
 
-    async with open_prompt_registry(PromptRegistrySettings(), clock=clock, say=say) as register:
+    async with open_prompt_registry(
+        PromptRegistrySettings(),
+        clock=clock,
+        redactor=GuardrailsRedactor(peers.channel("guardrails")),
+        say=say,
+    ) as register:
         yield register
 
 

@@ -1,10 +1,14 @@
-"""The evaluation log: one line a turn, without any text. Imports neither grpc nor protobuf."""
+"""
+The evaluation log: one line a turn, with its texts only for tenants that want that. Imports
+neither grpc nor protobuf.
+"""
 
 from datetime import timedelta
 
 from services.kit.clock import Clock
 from services.prompt_registry.outcome import Evaluation
 from services.prompt_registry.store import EvaluationFilter, OutcomeStore, Page
+from services.prompt_registry.turn_texts import TextPolicy
 
 FORGET_AT_ONCE = 1_000
 """Turns that one commit forgets, so that reports need not wait for it long."""
@@ -13,10 +17,20 @@ FORGET_AT_ONCE = 1_000
 class EvaluationLog:
     """Turns as they ended, kept for a time."""
 
-    def __init__(self, *, store: OutcomeStore, clock: Clock, retention_days: float) -> None:
+    def __init__(
+        self,
+        *,
+        store: OutcomeStore,
+        clock: Clock,
+        retention_days: float,
+        text_retention_days: float,
+        text_policy: TextPolicy,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._retention = timedelta(days=retention_days)
+        self._text_retention = timedelta(days=text_retention_days)
+        self._text_policy = text_policy
 
     async def page(
         self, chosen: EvaluationFilter, *, position: int, limit: int
@@ -25,8 +39,21 @@ class EvaluationLog:
         return await self._store.evaluations(chosen, position=position, limit=limit)
 
     async def forget_old(self) -> int:
-        """Delete the turns that are kept no longer; return how many."""
-        before = self._clock.now() - self._retention
+        """
+        Delete the turns that are kept no longer; return how many.
+
+        Texts go after a time of their own, and at once if their tenant no longer wants them
+        kept.
+        """
+        now = self._clock.now()
+        texts = FORGET_AT_ONCE
+        while texts == FORGET_AT_ONCE:
+            texts = await self._store.forget_texts(
+                now - self._text_retention,
+                tenants=self._text_policy.tenants,
+                limit=FORGET_AT_ONCE,
+            )
+        before = now - self._retention
         total = 0
         while True:
             count = await self._store.forget_evaluations(before, limit=FORGET_AT_ONCE)

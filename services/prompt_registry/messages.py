@@ -1,26 +1,15 @@
 """Turns messages of `parley.prompt_registry.v1` into values of the domain, and back."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
-from enum import Enum
-from typing import Any, Protocol, TypeVar
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from parley.chat.v1 import chat_pb2
 from parley.prompt_registry.v1 import prompt_registry_service_pb2 as pb
 
-from services.kit.messages import duration, seconds_of, timestamp
+from services.kit.messages import timestamp
 from services.prompt_registry.assignment import AssignmentKeys
 from services.prompt_registry.catalogue import Changed, Whole
-from services.prompt_registry.experiment import (
-    Arm,
-    AssignmentUnit,
-    Experiment,
-    ExperimentMode,
-    ExperimentState,
-    Guard,
-    RampStep,
-)
+from services.prompt_registry.enum_messages import enum_from, enum_to, moment
+from services.prompt_registry.experiment_messages import experiment_from, experiment_to
 from services.prompt_registry.rollback import Rollback
 from services.prompt_registry.snapshot import (
     ByArm,
@@ -44,34 +33,6 @@ from services.prompt_registry.template import (
     TemplateVersion,
     Variable,
 )
-
-E = TypeVar("E", bound=Enum)
-
-
-class EnumType(Protocol):
-    """The wrapper that protobuf generates for an enum."""
-
-    def Name(self, number: Any) -> str: ...
-
-    def Value(self, name: str) -> Any: ...
-
-
-def enum_from(kind: type[E], wrapper: EnumType, prefix: str, number: int, default: E) -> E:
-    """Return the domain's value for *number*; *default* for zero and for unknown numbers."""
-    try:
-        return kind[wrapper.Name(number).removeprefix(f"{prefix}_")]
-    except (KeyError, ValueError):
-        return default
-
-
-def enum_to(wrapper: EnumType, prefix: str, value: Enum) -> Any:
-    """Return the number that stands for *value*."""
-    return wrapper.Value(f"{prefix}_{value.name}")
-
-
-def moment(message: Timestamp) -> datetime:
-    """Return a timestamp as a time in UTC."""
-    return message.ToDatetime(UTC)
 
 
 def keys_from(message: pb.AssignmentKeys) -> AssignmentKeys:
@@ -114,16 +75,7 @@ def content_from(message: pb.TemplateContent) -> TemplateContent:
         ),
         model=message.model,
         parameters=_parameters_from(message.parameters),
-        response_format=ResponseFormat(
-            type=enum_from(
-                ResponseFormatType,
-                chat_pb2.ResponseFormatType,
-                "RESPONSE_FORMAT_TYPE",
-                message.response_format.type,
-                ResponseFormatType.TEXT,
-            ),
-            json_schema=message.response_format.json_schema,
-        ),
+        response_format=response_format_from(message.response_format),
         cache_scope=enum_from(
             CacheScope, pb.CacheScope, "CACHE_SCOPE", message.cache_scope, CacheScope.TENANT
         ),
@@ -213,110 +165,8 @@ def template_to(template: Template | TemplateState) -> pb.Template:
     )
 
 
-def experiment_from(message: pb.Experiment) -> Experiment:
-    """Return an experiment. Bounds of 0 are the defaults; times of its life are not read."""
-    guard = Guard()
-    given = message.guard
-    return Experiment(
-        experiment_id=message.experiment_id,
-        template=message.template,
-        arms=tuple(
-            Arm(name=each.name, version=each.version, weight=each.weight) for each in message.arms
-        ),
-        coverage=message.coverage,
-        assignment_unit=enum_from(
-            AssignmentUnit,
-            pb.AssignmentUnit,
-            "ASSIGNMENT_UNIT",
-            message.assignment_unit,
-            AssignmentUnit.USER,
-        ),
-        seed=message.seed,
-        state=enum_from(
-            ExperimentState,
-            pb.ExperimentState,
-            "EXPERIMENT_STATE",
-            message.state,
-            ExperimentState.DRAFT,
-        ),
-        mode=enum_from(
-            ExperimentMode,
-            pb.ExperimentMode,
-            "EXPERIMENT_MODE",
-            message.mode,
-            ExperimentMode.SPLIT,
-        ),
-        ramp_steps=tuple(
-            RampStep(
-                coverage=each.coverage,
-                min_duration_seconds=seconds_of(each.min_duration),
-                min_request_count=each.min_request_count,
-            )
-            for each in message.ramp_steps
-        ),
-        ramp_step_index=message.ramp_step_index,
-        namespace=message.namespace,
-        namespace_start=message.namespace_start,
-        namespace_end=message.namespace_end,
-        is_sticky=message.is_sticky,
-        guard=Guard(
-            max_error_ratio=given.max_error_ratio or guard.max_error_ratio,
-            alpha=given.alpha or guard.alpha,
-            max_latency_seconds=(
-                seconds_of(given.max_latency) if given.HasField("max_latency") else None
-            ),
-            max_cost_ratio=given.max_cost_ratio,
-            min_request_count=given.min_request_count or guard.min_request_count,
-        ),
-        etag=message.etag,
-        create_time=moment(message.create_time),
-    )
-
-
-def experiment_to(experiment: Experiment) -> pb.Experiment:
-    """Return an experiment as a message."""
-    guard = experiment.guard
-    message = pb.Experiment(
-        experiment_id=experiment.experiment_id,
-        template=experiment.template,
-        arms=[
-            pb.Arm(name=each.name, version=each.version, weight=each.weight)
-            for each in experiment.arms
-        ],
-        coverage=experiment.coverage,
-        assignment_unit=enum_to(pb.AssignmentUnit, "ASSIGNMENT_UNIT", experiment.assignment_unit),
-        seed=experiment.seed,
-        state=enum_to(pb.ExperimentState, "EXPERIMENT_STATE", experiment.state),
-        mode=enum_to(pb.ExperimentMode, "EXPERIMENT_MODE", experiment.mode),
-        ramp_steps=[
-            pb.Experiment.RampStep(
-                coverage=each.coverage,
-                min_duration=duration(each.min_duration_seconds),
-                min_request_count=each.min_request_count,
-            )
-            for each in experiment.ramp_steps
-        ],
-        ramp_step_index=experiment.ramp_step_index,
-        namespace=experiment.namespace,
-        namespace_start=experiment.namespace_start,
-        namespace_end=experiment.namespace_end,
-        is_sticky=experiment.is_sticky,
-        etag=experiment.etag,
-        create_time=timestamp(experiment.create_time),
-        guard=pb.Experiment.Guard(
-            max_error_ratio=guard.max_error_ratio,
-            alpha=guard.alpha,
-            max_cost_ratio=guard.max_cost_ratio,
-            min_request_count=guard.min_request_count,
-        ),
-    )
-    if guard.max_latency_seconds is not None:
-        message.guard.max_latency.CopyFrom(duration(guard.max_latency_seconds))
-    return message
-
-
-def prompt_to(prompt: Prompt) -> pb.RenderResponse:
-    """Return a rendered prompt as a message."""
+def prompt_to(prompt: Prompt, *, keeps_texts: bool = False) -> pb.RenderResponse:
+    """Return a rendered prompt as a message; *keeps_texts*: whether its tenant wants that."""
     content = prompt.content
     return pb.RenderResponse(
         template=prompt.version.template,
@@ -334,6 +184,7 @@ def prompt_to(prompt: Prompt) -> pb.RenderResponse:
         tools=content.tools,
         retrieval_collection=content.retrieval_collection,
         shadow_arms=[_shadow_to(each) for each in prompt.shadows],
+        keeps_texts=keeps_texts,
     )
 
 
@@ -412,13 +263,19 @@ def _state_from(message: pb.WatchTemplatesResponse.TemplateState) -> TemplateSta
 
 
 def _shadow_to(shadow: ShadowPrompt) -> pb.RenderResponse.ShadowArm:
+    content = shadow.content
     return pb.RenderResponse.ShadowArm(
         experiment_id=shadow.experiment_id,
         arm=shadow.arm,
         version=shadow.version,
         system_text=shadow.text.system_text,
         user_text=shadow.text.user_text,
-        model=shadow.model,
+        model=content.model,
+        parameters=_parameters_to(content.parameters),
+        response_format=_response_format_to(content.response_format),
+        guardrail_policy=content.guardrail_policy,
+        tools=content.tools,
+        retrieval_collection=content.retrieval_collection,
     )
 
 
@@ -441,6 +298,20 @@ def _parameters_to(parameters: SamplingParameters) -> chat_pb2.SamplingParameter
         max_output_token_count=parameters.max_output_token_count,
         stop_sequences=parameters.stop_sequences,
         seed=parameters.seed,
+    )
+
+
+def response_format_from(message: chat_pb2.ResponseFormat) -> ResponseFormat:
+    """Return the form of an answer."""
+    return ResponseFormat(
+        type=enum_from(
+            ResponseFormatType,
+            chat_pb2.ResponseFormatType,
+            "RESPONSE_FORMAT_TYPE",
+            message.type,
+            ResponseFormatType.TEXT,
+        ),
+        json_schema=message.json_schema,
     )
 
 

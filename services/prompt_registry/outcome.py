@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import Enum
 
 from services.kit.prices import TokenUsage
+from services.prompt_registry.shadow import ShadowComparison, ShadowTally, shadow_tally
 from services.prompt_registry.sketch import LatencySketch
 
 
@@ -61,6 +62,8 @@ class Outcome:
     latency_seconds: float = 0.0
     first_delta_seconds: float | None = None
     end_time: datetime
+    comparison: ShadowComparison | None = None
+    """To the answer that the user got, for an arm that ran beside it."""
 
     @property
     def lane(self) -> str:
@@ -100,6 +103,8 @@ class Tally:
     """Ratings of 1 or 2."""
     latency: LatencySketch = field(default_factory=LatencySketch)
     first_delta_latency: LatencySketch = field(default_factory=LatencySketch)
+    shadow: ShadowTally = field(default_factory=ShadowTally)
+    """How it compares to what users got, for an arm that ran beside."""
 
     @property
     def error_count(self) -> int:
@@ -134,6 +139,7 @@ class Tally:
             low_rating_count=self.low_rating_count + other.low_rating_count,
             latency=self.latency + other.latency,
             first_delta_latency=self.first_delta_latency + other.first_delta_latency,
+            shadow=self.shadow + other.shadow,
         )
 
 
@@ -149,18 +155,31 @@ class Rating:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TurnTexts:
+    """What was said in a turn."""
+
+    input_text: str = ""
+    output_text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
     """One turn in the evaluation log."""
 
     outcome: Outcome
     stars: int = 0
     """0 without a rating."""
+    comment: str = ""
+    """The rater's words."""
+    texts: TurnTexts | None = None
+    """What was said, redacted; None unless the tenant wants it kept."""
 
 
 def tally_of(outcome: Outcome) -> Tally:
     """Return the tally of one *outcome*."""
     micro_usd = outcome.cost_nano_usd / 1_000
     first = outcome.first_delta_seconds
+    compared = outcome.comparison
     return Tally(
         request_count=1,
         error_counts={outcome.error_reason: 1} if outcome.error_reason else {},
@@ -172,6 +191,13 @@ def tally_of(outcome: Outcome) -> Tally:
         cost_squares=micro_usd * micro_usd,
         latency=LatencySketch.of(outcome.latency_seconds),
         first_delta_latency=LatencySketch() if first is None else LatencySketch.of(first),
+        shadow=(
+            ShadowTally()
+            if compared is None
+            else shadow_tally(
+                compared, latency_seconds=outcome.latency_seconds, cost=outcome.cost_nano_usd
+            )
+        ),
     )
 
 

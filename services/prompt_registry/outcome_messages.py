@@ -1,14 +1,12 @@
 """Turns messages about outcomes into values of the domain, and back."""
 
+from dataclasses import replace
+
 from parley.chat.v1 import chat_pb2
 from parley.prompt_registry.v1 import prompt_registry_service_pb2 as pb
 
 from services.kit.messages import duration, seconds_of, timestamp, usage_from, usage_to
-from services.prompt_registry.messages import (
-    enum_from,
-    enum_to,
-    moment,
-)
+from services.prompt_registry.enum_messages import enum_from, enum_to, moment
 from services.prompt_registry.outcome import (
     AnswerSource,
     Evaluation,
@@ -16,7 +14,9 @@ from services.prompt_registry.outcome import (
     Outcome,
     Tally,
     TallyKey,
+    TurnTexts,
 )
+from services.prompt_registry.shadow import GivenAnswer, ShadowComparison, ShadowTally
 
 
 def outcome_from(message: pb.Outcome) -> Outcome:
@@ -88,7 +88,69 @@ def outcome_to(outcome: Outcome) -> pb.Outcome:
 
 def evaluation_to(evaluation: Evaluation) -> pb.Evaluation:
     """Return one turn of the evaluation log as a message."""
-    return pb.Evaluation(outcome=outcome_to(evaluation.outcome), stars=evaluation.stars)
+    compared, texts = evaluation.outcome.comparison, evaluation.texts
+    return pb.Evaluation(
+        outcome=outcome_to(evaluation.outcome),
+        stars=evaluation.stars,
+        comment=evaluation.comment,
+        comparison=None if compared is None else comparison_to(compared),
+        texts=(
+            None
+            if texts is None
+            else pb.TurnTexts(input_text=texts.input_text, output_text=texts.output_text)
+        ),
+    )
+
+
+def evaluation_from(message: pb.Evaluation) -> Evaluation:
+    """Return one turn of the evaluation log."""
+    outcome = outcome_from(message.outcome)
+    if message.HasField("comparison"):
+        outcome = replace(outcome, comparison=_comparison_from(message.comparison))
+    return Evaluation(
+        outcome=outcome,
+        stars=message.stars,
+        comment=message.comment,
+        texts=texts_from(message.texts) if message.HasField("texts") else None,
+    )
+
+
+def texts_from(message: pb.TurnTexts) -> TurnTexts:
+    """Return what was said in a turn."""
+    return TurnTexts(input_text=message.input_text, output_text=message.output_text)
+
+
+def answer_from(message: pb.ReportShadowRequest.Answer) -> GivenAnswer:
+    """Return the answer that the user got."""
+    return GivenAnswer(
+        version=message.version,
+        text=message.text,
+        latency_seconds=seconds_of(message.latency),
+        cost_nano_usd=message.cost_nano_usd,
+    )
+
+
+def comparison_to(comparison: ShadowComparison) -> pb.ShadowComparison:
+    """Return how two answers compare as a message."""
+    return pb.ShadowComparison(
+        length_ratio=comparison.length_ratio,
+        similarity=comparison.similarity,
+        answer_format_valid=comparison.answer_format_valid,
+        shadow_format_valid=comparison.shadow_format_valid,
+        answer_latency=duration(comparison.answer_latency_seconds),
+        answer_cost_nano_usd=comparison.answer_cost_nano_usd,
+    )
+
+
+def _comparison_from(message: pb.ShadowComparison) -> ShadowComparison:
+    return ShadowComparison(
+        length_ratio=message.length_ratio,
+        similarity=message.similarity,
+        answer_format_valid=message.answer_format_valid,
+        shadow_format_valid=message.shadow_format_valid,
+        answer_latency_seconds=seconds_of(message.answer_latency),
+        answer_cost_nano_usd=message.answer_cost_nano_usd,
+    )
 
 
 def summary_to(key: TallyKey, tally: Tally) -> pb.OutcomeSummary:
@@ -112,8 +174,27 @@ def summary_to(key: TallyKey, tally: Tally) -> pb.OutcomeSummary:
         ("latency_p95", tally.latency, 0.95),
         ("latency_p99", tally.latency, 0.99),
         ("first_delta_latency_p50", tally.first_delta_latency, 0.50),
+        ("first_delta_latency_p95", tally.first_delta_latency, 0.95),
+        ("first_delta_latency_p99", tally.first_delta_latency, 0.99),
     ):
         value = sketch.quantile(share)
         if value is not None:
             getattr(summary, field).CopyFrom(duration(value))
+    if tally.shadow.pair_count:
+        summary.shadow.CopyFrom(_shadow_to(tally.shadow))
     return summary
+
+
+def _shadow_to(tally: ShadowTally) -> pb.ShadowSummary:
+    pairs = tally.pair_count
+    return pb.ShadowSummary(
+        pair_count=pairs,
+        mean_similarity=tally.mean_similarity,
+        mean_length_ratio=tally.mean_length_ratio,
+        answer_format_failure_count=tally.answer_format_failure_count,
+        shadow_format_failure_count=tally.shadow_format_failure_count,
+        mean_answer_latency=duration(tally.answer_latency_us / pairs / 1e6),
+        mean_shadow_latency=duration(tally.shadow_latency_us / pairs / 1e6),
+        answer_cost_nano_usd=tally.answer_cost_nano_usd,
+        shadow_cost_nano_usd=tally.shadow_cost_nano_usd,
+    )

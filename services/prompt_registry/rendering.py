@@ -27,7 +27,7 @@ from services.prompt_registry.template import ResponseFormatType, TemplateConten
 from services.prompt_registry.variables import (
     VariableCheck,
     is_closed,
-    parse_schema,
+    schema_validator,
     variable_violations,
 )
 
@@ -130,7 +130,7 @@ def _call_violations(content: TemplateContent) -> Iterator[FieldViolation]:
     response_format = content.response_format
     if response_format.type is ResponseFormatType.JSON_SCHEMA:
         try:
-            parse_schema(response_format.json_schema or "null")
+            schema_validator(response_format.json_schema or "null")
         except ValueError as error:
             yield _wrong("response_format.json_schema", str(error))
     elif response_format.json_schema:

@@ -7,14 +7,17 @@ waits on purpose: an idle registry commits an outcome at once.
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from services.kit.errors import InvalidArgument, NotFound, Overloaded
 from services.prompt_registry.catalogue import Catalogue
-from services.prompt_registry.outcome import Outcome, Rating, Tally, TallyKey
+from services.prompt_registry.experiment import ExperimentMode
+from services.prompt_registry.outcome import Outcome, Rating, Tally, TallyKey, TurnTexts
+from services.prompt_registry.shadow import GivenAnswer, ShadowComparison, compare
 from services.prompt_registry.store import CountedOutcome, OutcomeStore
-from services.prompt_registry.template import PRODUCTION
+from services.prompt_registry.template import PRODUCTION, ResponseFormat
+from services.prompt_registry.turn_texts import TextPolicy
 
 MAX_WAITING: Final = 10_000
 """Outcomes that may wait for a commit; above it a report is refused and sent again later."""
@@ -35,9 +38,12 @@ class _Waiting:
 class Reports:
     """Outcomes on their way into the store. `run` commits them until it is cancelled."""
 
-    def __init__(self, *, store: OutcomeStore, catalogue: Catalogue) -> None:
+    def __init__(
+        self, *, store: OutcomeStore, catalogue: Catalogue, text_policy: TextPolicy
+    ) -> None:
         self._store = store
         self._catalogue = catalogue
+        self._text_policy = text_policy
         self._waiting: list[_Waiting] = []
         self._arrived = asyncio.Event()
         self.templates_with_news: set[str] = set()
@@ -45,22 +51,69 @@ class Reports:
         self.news = asyncio.Event()
         """Set when a template was added there."""
 
-    async def report(self, outcome: Outcome) -> None:
+    async def report(self, outcome: Outcome, texts: TurnTexts | None = None) -> None:
         """
         Count *outcome*; return when it is committed.
 
-        The same turn again changes nothing. Raises InvalidArgument naming each field that
-        is wrong, NotFound for a version that does not exist, Overloaded if too many wait,
-        DependencyUnavailable. On cancel it may still be committed.
+        *texts* are kept, redacted, if the tenant wants that. The same turn again changes
+        nothing. Raises InvalidArgument naming each field that is wrong, NotFound for a
+        version that does not exist, Overloaded if too many wait, DependencyUnavailable. On
+        cancel it may still be committed.
         """
         _check(outcome)
-        counted = CountedOutcome(outcome=outcome, key=self._key(outcome))
+        key = self._key(outcome)
+        if texts is not None:
+            texts = await self._text_policy.of(
+                texts,
+                request_id=outcome.request_id,
+                tenant_id=outcome.tenant_id,
+                template=outcome.template,
+            )
+        counted = CountedOutcome(outcome=outcome, key=key, texts=texts)
         if len(self._waiting) >= MAX_WAITING:
             raise Overloaded("Too many outcomes wait to be stored: send it again later.")
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(counted, done))
         self._arrived.set()
         await done
+
+    async def report_shadow(
+        self,
+        outcome: Outcome,
+        *,
+        texts: TurnTexts,
+        answer: GivenAnswer | None,
+        response_format: ResponseFormat | None = None,
+    ) -> ShadowComparison | None:
+        """
+        Count how an arm did that ran beside *answer*, and compare the two.
+
+        *response_format* is what the turn asked for in place of each version's own form.
+        Return how they compare, None if either failed. Raises what `report` raises.
+        """
+        if not (outcome.experiment_id and outcome.arm):
+            raise InvalidArgument.field("outcome.arm", "Name the experiment and the arm that ran.")
+        outcome = replace(outcome, is_shadow=True)
+        _check(outcome)
+        template = self._catalogue.template(outcome.template)
+        version = template.version(outcome.version)
+        if answer is not None and not outcome.error_reason:
+            given = template.version(answer.version)
+            # In a thread: long texts take milliseconds, and other reports go on meanwhile.
+            comparison = await asyncio.to_thread(
+                compare,
+                texts.output_text,
+                answer,
+                shadow_format=response_format or version.content.response_format,
+                answer_format=response_format or given.content.response_format,
+            )
+            outcome = replace(
+                outcome,
+                comparison=comparison,
+                format_failed=outcome.format_failed or not comparison.shadow_format_valid,
+            )
+        await self.report(outcome, texts)
+        return outcome.comparison
 
     async def rate(self, rating: Rating) -> None:
         """
@@ -132,7 +185,13 @@ class Reports:
         template.version(outcome.version)
         epoch = 0
         if outcome.experiment_id:
-            epoch = template.experiment(outcome.experiment_id).epoch
+            experiment = template.experiment(outcome.experiment_id)
+            if outcome.is_shadow and experiment.mode is not ExperimentMode.SHADOW:
+                # Its turns would count as evidence among those that users saw.
+                raise InvalidArgument.field(
+                    "outcome.experiment_id", "This experiment runs no arm beside the answer."
+                )
+            epoch = experiment.epoch
         elif not outcome.arm:
             production = template.find_label(PRODUCTION)
             if production is not None and production.version == outcome.version:

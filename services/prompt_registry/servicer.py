@@ -11,12 +11,15 @@ from parley.prompt_registry.v1 import prompt_registry_service_pb2_grpc as pb_grp
 from services.kit.errors import InvalidArgument
 from services.prompt_registry import messages, outcome_messages
 from services.prompt_registry.catalogue import Catalogue
+from services.prompt_registry.enum_messages import moment
 from services.prompt_registry.evaluation_log import EvaluationLog
-from services.prompt_registry.outcome import Rating, summaries
+from services.prompt_registry.experiment_messages import experiment_from, experiment_to
+from services.prompt_registry.outcome import Rating, TurnTexts, summaries
 from services.prompt_registry.registry import Registry
 from services.prompt_registry.reporting import Reports
 from services.prompt_registry.snapshot import ByLabel, ByVersion
 from services.prompt_registry.store import EvaluationFilter
+from services.prompt_registry.turn_texts import TextPolicy
 
 T = TypeVar("T")
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -35,12 +38,14 @@ class PromptRegistryServicer(pb_grpc.PromptRegistryServiceServicer):
         catalogue: Catalogue,
         reports: Reports,
         evaluation_log: EvaluationLog,
+        text_policy: TextPolicy,
         admin_token: str,
     ) -> None:
         self._registry = registry
         self._catalogue = catalogue
         self._reports = reports
         self._evaluation_log = evaluation_log
+        self._text_policy = text_policy
         self._admin_token = admin_token.encode()
 
     async def Render(self, request: pb.RenderRequest, context: Context) -> pb.RenderResponse:
@@ -50,7 +55,9 @@ class PromptRegistryServicer(pb_grpc.PromptRegistryServiceServicer):
             keys=messages.keys_from(request.keys),
             variables=request.variables,
         )
-        return messages.prompt_to(prompt)
+        return messages.prompt_to(
+            prompt, keeps_texts=self._text_policy.keeps(request.keys.tenant_id)
+        )
 
     async def CreateTemplateVersion(
         self, request: pb.CreateTemplateVersionRequest, context: Context
@@ -129,22 +136,30 @@ class PromptRegistryServicer(pb_grpc.PromptRegistryServiceServicer):
     async def CreateExperiment(
         self, request: pb.CreateExperimentRequest, context: Context
     ) -> pb.CreateExperimentResponse:
-        wanted = messages.experiment_from(request.experiment)
+        wanted = experiment_from(request.experiment)
         made = await self._registry.create_experiment(wanted)
-        return pb.CreateExperimentResponse(experiment=messages.experiment_to(made))
+        return pb.CreateExperimentResponse(experiment=experiment_to(made))
 
     async def UpdateExperiment(
         self, request: pb.UpdateExperimentRequest, context: Context
     ) -> pb.UpdateExperimentResponse:
-        wanted = messages.experiment_from(request.experiment)
+        wanted = experiment_from(request.experiment)
         updated = await self._registry.update_experiment(wanted)
-        return pb.UpdateExperimentResponse(experiment=messages.experiment_to(updated))
+        return pb.UpdateExperimentResponse(experiment=experiment_to(updated))
 
     async def GetExperiment(
         self, request: pb.GetExperimentRequest, context: Context
     ) -> pb.GetExperimentResponse:
         experiment = self._catalogue.experiment(request.experiment_id)
-        return pb.GetExperimentResponse(experiment=messages.experiment_to(experiment))
+        tallies = await self._reports.tallies(experiment.template)
+        return pb.GetExperimentResponse(
+            experiment=experiment_to(experiment),
+            summaries=[
+                outcome_messages.summary_to(key, tally)
+                for key, tally in summaries(tallies)
+                if key.experiment_id == experiment.experiment_id
+            ],
+        )
 
     async def ListExperiments(
         self, request: pb.ListExperimentsRequest, context: Context
@@ -156,7 +171,7 @@ class PromptRegistryServicer(pb_grpc.PromptRegistryServiceServicer):
         ]
         items, token = _slice(found, request)
         return pb.ListExperimentsResponse(
-            experiments=map(messages.experiment_to, items), next_page_token=token
+            experiments=map(experiment_to, items), next_page_token=token
         )
 
     async def AssignArm(
@@ -172,8 +187,30 @@ class PromptRegistryServicer(pb_grpc.PromptRegistryServiceServicer):
     async def ReportOutcome(
         self, request: pb.ReportOutcomeRequest, context: Context
     ) -> pb.ReportOutcomeResponse:
-        await self._reports.report(outcome_messages.outcome_from(request.outcome))
+        await self._reports.report(
+            outcome_messages.outcome_from(request.outcome),
+            outcome_messages.texts_from(request.texts) if request.HasField("texts") else None,
+        )
         return pb.ReportOutcomeResponse()
+
+    async def ReportShadow(
+        self, request: pb.ReportShadowRequest, context: Context
+    ) -> pb.ReportShadowResponse:
+        comparison = await self._reports.report_shadow(
+            outcome_messages.outcome_from(request.outcome),
+            texts=TurnTexts(input_text=request.input_text, output_text=request.output_text),
+            answer=(
+                outcome_messages.answer_from(request.answer) if request.HasField("answer") else None
+            ),
+            response_format=(
+                messages.response_format_from(request.response_format)
+                if request.HasField("response_format")
+                else None
+            ),
+        )
+        if comparison is None:
+            return pb.ReportShadowResponse()
+        return pb.ReportShadowResponse(comparison=outcome_messages.comparison_to(comparison))
 
     async def RecordRating(
         self, request: pb.RecordRatingRequest, context: Context
@@ -225,10 +262,9 @@ class PromptRegistryServicer(pb_grpc.PromptRegistryServiceServicer):
         chosen = EvaluationFilter(
             template=request.template,
             tenant_id=request.tenant_id,
-            start_time=(
-                messages.moment(request.start_time) if request.HasField("start_time") else None
-            ),
-            end_time=messages.moment(request.end_time) if request.HasField("end_time") else None,
+            start_time=moment(request.start_time) if request.HasField("start_time") else None,
+            end_time=moment(request.end_time) if request.HasField("end_time") else None,
+            include_texts=request.include_texts,
         )
         page = await self._evaluation_log.page(
             chosen,

@@ -41,6 +41,15 @@ class PromptRegistrySettings(ParleySettings):
     A report that is repeated after that time would count again; the default is far above
     the time that an outbox retries."""
 
+    text_tenants: str = ""
+    """Tenants whose texts the evaluation log keeps, separated by commas; `*` for all. Texts
+    are redacted by the guardrails first; what they would block, or cannot judge now, is not
+    kept. Empty, the default, keeps no text of anybody: a tenant must want it."""
+
+    text_retention_days: float = Field(default=14.0, gt=0)
+    """Days that the evaluation log keeps texts, if it keeps any. The default is enough to
+    look into what a report shows, and short since texts are what harms most when lost."""
+
     guards_enabled: bool = True
     """Whether experiments and moves of the label `production` are undone by themselves
     when a version is proved to be worse. On by default."""

@@ -61,7 +61,8 @@ class ShadowPrompt:
     arm: str
     version: int
     text: RenderedText
-    model: str
+    content: TemplateContent
+    """What its version says about the call."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,7 +208,7 @@ class TemplateState:
                 arm=arm.name,
                 version=arm.version,
                 text=text,
-                model=version.content.model,
+                content=version.content,
             )
 
 

@@ -1,11 +1,18 @@
 """What the registry needs of a store. Imports neither grpc nor protobuf."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Generic, Protocol, TypeVar
 
-from services.prompt_registry.outcome import Evaluation, Outcome, Rating, Tally, TallyKey
+from services.prompt_registry.outcome import (
+    Evaluation,
+    Outcome,
+    Rating,
+    Tally,
+    TallyKey,
+    TurnTexts,
+)
 from services.prompt_registry.rollback import Rollback
 from services.prompt_registry.template import LabelMove, Template
 
@@ -46,6 +53,8 @@ class CountedOutcome:
 
     outcome: Outcome
     key: TallyKey
+    texts: TurnTexts | None = None
+    """What was said, redacted, if it is kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +65,8 @@ class EvaluationFilter:
     tenant_id: str = ""
     start_time: datetime | None = None
     end_time: datetime | None = None
+    include_texts: bool = False
+    """Whether what was said is read too."""
 
 
 class TemplateStore(Protocol):
@@ -125,7 +136,21 @@ class OutcomeStore(Protocol):
         ...
 
     async def forget_evaluations(self, before: datetime, *, limit: int) -> int:
-        """Delete up to *limit* turns that ended before a time; counts stay. Return how many."""
+        """
+        Delete up to *limit* turns that ended before a time, with their texts; counts stay.
+
+        Return how many turns were deleted.
+        """
+        ...
+
+    async def forget_texts(
+        self, before: datetime, *, tenants: Collection[str] | None, limit: int
+    ) -> int:
+        """
+        Delete up to *limit* texts of turns that ended before a time, or of other *tenants*.
+
+        None: of no tenant because of who it is. Return how many were deleted.
+        """
         ...
 
 

@@ -4,6 +4,7 @@ The variables of a version and the values given for them. Imports neither grpc n
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 import jsonschema_rs
@@ -182,6 +183,12 @@ def parse_schema(text: str) -> dict[str, Any]:
     if not isinstance(schema, dict):
         raise ValueError("Send a JSON Schema as a JSON object.")
     return schema
+
+
+@lru_cache(maxsize=64)
+def schema_validator(text: str) -> jsonschema_rs.Draft202012Validator:
+    """Return what checks values against the JSON Schema in *text*. Raises ValueError."""
+    return _validator(parse_schema(text))
 
 
 def is_closed(variable: Variable) -> bool:

@@ -11,8 +11,9 @@ from services.kit.database import current, downgrade, open_database, upgrade
 from services.kit.errors import Conflict
 from services.prompt_registry.app import MIGRATIONS
 from services.prompt_registry.experiment import ExperimentState
-from services.prompt_registry.outcome import Rating, TallyKey, sum_of, tally_of
+from services.prompt_registry.outcome import Rating, TallyKey, TurnTexts, sum_of, tally_of
 from services.prompt_registry.rollback import Rollback
+from services.prompt_registry.shadow import ShadowComparison
 from services.prompt_registry.store import CountedOutcome, EvaluationFilter, Happening
 from services.prompt_registry.stores.memory import MemoryStore
 from services.prompt_registry.stores.sql import SqlStore
@@ -78,8 +79,25 @@ async def stored(store, name="greeting"):
     return found
 
 
-def counted(request_id="r1", key=KEY, **fields):
-    return CountedOutcome(outcome=outcome(request_id, **fields), key=key)
+def counted(request_id="r1", key=KEY, texts=None, **fields):
+    return CountedOutcome(outcome=outcome(request_id, **fields), key=key, texts=texts)
+
+
+COMPARED = ShadowComparison(
+    length_ratio=0.5,
+    similarity=0.25,
+    answer_format_valid=True,
+    shadow_format_valid=False,
+    answer_latency_seconds=0.125,
+    answer_cost_nano_usd=7,
+)
+BESIDE = {"is_shadow": True, "experiment_id": "x", "arm": "b", "comparison": COMPARED}
+SAID = TurnTexts(input_text="call [PHONE]", output_text="I did")
+
+
+async def logged(store, **fields):
+    page = await store.evaluations(EvaluationFilter(**fields), position=0, limit=99)
+    return page.items
 
 
 async def test_an_empty_store_has_nothing(store):
@@ -276,6 +294,69 @@ async def test_what_is_forgotten_still_counts(store):
     left = await store.evaluations(EvaluationFilter(), position=0, limit=9)
     assert [each.outcome.request_id for each in left.items] == ["r3"]
     assert (await store.tallies("greeting"))[KEY].request_count == 4
+
+
+async def test_what_ran_beside_is_kept_with_its_comparison(store):
+    key = replace(KEY, experiment_id="x", arm="b", epoch=1)
+    first, second = counted(key=key, **BESIDE), counted("r2", key=key, **BESIDE)
+    assert await store.record([first, first, counted()]) == 2
+    assert await store.record([first, second]) == 1
+    tallies = await store.tallies("greeting")
+    assert tallies[key] == sum_of([tally_of(first.outcome), tally_of(second.outcome)])
+    assert tallies[key].shadow.pair_count == 2
+    assert tallies[KEY].shadow.pair_count == 0
+    found = {(each.outcome.request_id, each.outcome.lane): each for each in await logged(store)}
+    assert found["r1", "x/b"].outcome == first.outcome
+    assert found["r1", ""].outcome.comparison is None
+
+
+async def test_texts_are_read_only_when_they_are_asked_for(store):
+    await store.record([counted(texts=SAID), counted("r2")])
+    assert [each.texts for each in await logged(store)] == [None, None]
+    assert [each.texts for each in await logged(store, include_texts=True)] == [SAID, None]
+
+
+async def test_texts_are_forgotten_when_old_or_not_wanted_and_turns_stay(store):
+    await store.record(
+        [
+            counted("old", texts=SAID, end_time=START),
+            counted("new", texts=SAID, end_time=START + timedelta(days=2)),
+            counted("other", texts=SAID, end_time=START + timedelta(days=2), tenant_id="other"),
+        ]
+    )
+
+    async def with_texts():
+        return {
+            each.outcome.request_id
+            for each in await logged(store, include_texts=True)
+            if each.texts is not None
+        }
+
+    later = START + timedelta(days=1)
+    assert await store.forget_texts(later, tenants=None, limit=9) == 1
+    assert await with_texts() == {"new", "other"}
+    assert await store.forget_texts(later, tenants={"acme"}, limit=9) == 1
+    assert await with_texts() == {"new"}
+    assert await store.forget_texts(later, tenants=set(), limit=9) == 1
+    assert await with_texts() == set()
+    assert len(await logged(store)) == 3
+
+
+async def test_a_turn_that_is_forgotten_takes_its_texts_and_comparison_along(store):
+    turns = [counted(texts=SAID, **BESIDE), counted("r2", texts=SAID)]
+    await store.record(turns)
+    assert await store.forget_evaluations(START + timedelta(1), limit=9) == 2
+    assert await store.forget_texts(START + timedelta(1), tenants=set(), limit=9) == 0
+    # The same turns again find nothing left of them in their way.
+    assert await store.record(turns) == 2
+    assert [each.texts for each in await logged(store, include_texts=True)] == [SAID, SAID]
+
+
+async def test_a_rater_is_quoted(store):
+    await store.record([counted()])
+    await store.rate(Rating(request_id="r1", tenant_id="acme", stars=2, comment="too long"))
+    (found,) = await logged(store)
+    assert (found.stars, found.comment) == (2, "too long")
 
 
 async def test_the_first_assignment_is_kept(stores):

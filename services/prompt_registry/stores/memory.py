@@ -1,6 +1,6 @@
 """A store in memory: for tests, and for a trial that shall leave nothing behind."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
@@ -85,7 +85,7 @@ class MemoryStore:
                 continue
             new += 1
             self._keys[identity] = each.key
-            self._evaluations[identity] = Evaluation(outcome=outcome)
+            self._evaluations[identity] = Evaluation(outcome=outcome, texts=each.texts)
             self._add(each.key, tally_of(outcome))
         return new
 
@@ -95,7 +95,9 @@ class MemoryStore:
         if evaluation is None:
             return None
         self._add(self._keys[identity], rating_change(evaluation.stars, rating.stars))
-        self._evaluations[identity] = replace(evaluation, stars=rating.stars)
+        self._evaluations[identity] = replace(
+            evaluation, stars=rating.stars, comment=rating.comment
+        )
         return self._keys[identity]
 
     async def tallies(self, template: str) -> Mapping[TallyKey, Tally]:
@@ -104,7 +106,11 @@ class MemoryStore:
     async def evaluations(
         self, chosen: EvaluationFilter, *, position: int, limit: int
     ) -> Page[Evaluation]:
-        found = [each for each in self._evaluations.values() if _is_chosen(chosen, each)]
+        found = [
+            each if chosen.include_texts else replace(each, texts=None)
+            for each in self._evaluations.values()
+            if _is_chosen(chosen, each)
+        ]
         return _page(found, position, limit)
 
     async def forget_evaluations(self, before: datetime, *, limit: int) -> int:
@@ -116,6 +122,22 @@ class MemoryStore:
         for identity in old:
             del self._evaluations[identity], self._keys[identity]
         return len(old)
+
+    async def forget_texts(
+        self, before: datetime, *, tenants: Collection[str] | None, limit: int
+    ) -> int:
+        unwanted = [
+            identity
+            for identity, each in self._evaluations.items()
+            if each.texts is not None
+            and (
+                each.outcome.end_time < before
+                or (tenants is not None and each.outcome.tenant_id not in tenants)
+            )
+        ][:limit]
+        for identity in unwanted:
+            self._evaluations[identity] = replace(self._evaluations[identity], texts=None)
+        return len(unwanted)
 
     async def keep_assignment(self, experiment_id: str, unit: str, arm: str) -> str:
         return self._assignments.setdefault((experiment_id, unit), arm)

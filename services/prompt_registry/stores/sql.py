@@ -1,6 +1,6 @@
 """Templates and outcomes in SQLite or PostgreSQL."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from services.kit.database import Database
@@ -14,7 +14,7 @@ from services.prompt_registry.store import (
     Happening,
     Page,
 )
-from services.prompt_registry.stores import sql_outcomes, sql_templates
+from services.prompt_registry.stores import sql_evaluations, sql_outcomes, sql_templates
 from services.prompt_registry.template import LabelMove, Template
 
 
@@ -68,12 +68,19 @@ class SqlStore:
         self, chosen: EvaluationFilter, *, position: int, limit: int
     ) -> Page[Evaluation]:
         return await self._database.read(
-            lambda connection: sql_outcomes.read_evaluations(connection, chosen, position, limit)
+            lambda connection: sql_evaluations.read_evaluations(connection, chosen, position, limit)
         )
 
     async def forget_evaluations(self, before: datetime, *, limit: int) -> int:
         return await self._database.write(
-            lambda connection: sql_outcomes.delete_evaluations(connection, before, limit)
+            lambda connection: sql_evaluations.delete_evaluations(connection, before, limit)
+        )
+
+    async def forget_texts(
+        self, before: datetime, *, tenants: Collection[str] | None, limit: int
+    ) -> int:
+        return await self._database.write(
+            lambda connection: sql_evaluations.delete_texts(connection, before, tenants, limit)
         )
 
     async def keep_assignment(self, experiment_id: str, unit: str, arm: str) -> str:

@@ -1,6 +1,7 @@
 """The tables, as queries see them. The migrations make them."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -25,6 +26,24 @@ def microseconds(at: datetime) -> int:
 def moment(at_us: int) -> datetime:
     """Return the time of *at_us* microseconds since 1970."""
     return _START + timedelta(microseconds=at_us)
+
+
+TURN_KEY = ("tenant_id", "request_id", "lane")
+"""The columns that name a turn, or an arm that ran beside it."""
+
+TALLY_KEY = ("template", "version", "experiment_id", "arm", "epoch")
+"""The columns that name a tally."""
+
+
+def _turn_key() -> "list[Column[str]]":
+    return [Column(name, Text, primary_key=True) for name in TURN_KEY]
+
+
+def _tally_key() -> list[Column[Any]]:
+    return [
+        Column(name, Integer if name in ("version", "epoch") else Text, primary_key=True)
+        for name in TALLY_KEY
+    ]
 
 
 registry_state = Table(
@@ -141,17 +160,32 @@ evaluations = Table(
     Column("comment", Text),
 )
 
-TALLY_KEY = ("template", "version", "experiment_id", "arm", "epoch")
-"""The columns that name a tally, in each of the tables below."""
+shadow_comparisons = Table(
+    "shadow_comparisons",
+    _metadata,
+    *_turn_key(),
+    Column("length_ratio", Double),
+    Column("similarity", Double),
+    Column("answer_format_valid", Boolean),
+    Column("shadow_format_valid", Boolean),
+    Column("answer_latency_us", BigInteger),
+    Column("answer_cost_nano_usd", BigInteger),
+    Column("end_time_us", BigInteger),
+)
+
+turn_texts = Table(
+    "turn_texts",
+    _metadata,
+    *_turn_key(),
+    Column("input_text", Text),
+    Column("output_text", Text),
+    Column("end_time_us", BigInteger),
+)
 
 tallies = Table(
     "tallies",
     _metadata,
-    Column("template", Text, primary_key=True),
-    Column("version", Integer, primary_key=True),
-    Column("experiment_id", Text, primary_key=True),
-    Column("arm", Text, primary_key=True),
-    Column("epoch", Integer, primary_key=True),
+    *_tally_key(),
     Column("request_count", BigInteger),
     Column("guardrail_block_count", BigInteger),
     Column("format_failure_count", BigInteger),
@@ -172,11 +206,7 @@ tallies = Table(
 tally_errors = Table(
     "tally_errors",
     _metadata,
-    Column("template", Text, primary_key=True),
-    Column("version", Integer, primary_key=True),
-    Column("experiment_id", Text, primary_key=True),
-    Column("arm", Text, primary_key=True),
-    Column("epoch", Integer, primary_key=True),
+    *_tally_key(),
     Column("reason", Text, primary_key=True),
     Column("count", BigInteger),
 )
@@ -184,12 +214,23 @@ tally_errors = Table(
 tally_times = Table(
     "tally_times",
     _metadata,
-    Column("template", Text, primary_key=True),
-    Column("version", Integer, primary_key=True),
-    Column("experiment_id", Text, primary_key=True),
-    Column("arm", Text, primary_key=True),
-    Column("epoch", Integer, primary_key=True),
+    *_tally_key(),
     Column("kind", Text, primary_key=True),
     Column("bucket", Integer, primary_key=True),
     Column("count", BigInteger),
+)
+
+tally_shadows = Table(
+    "tally_shadows",
+    _metadata,
+    *_tally_key(),
+    Column("pair_count", BigInteger),
+    Column("similarity_sum", Double),
+    Column("log_length_ratio_sum", Double),
+    Column("answer_format_failure_count", BigInteger),
+    Column("shadow_format_failure_count", BigInteger),
+    Column("answer_latency_us", BigInteger),
+    Column("shadow_latency_us", BigInteger),
+    Column("answer_cost_nano_usd", BigInteger),
+    Column("shadow_cost_nano_usd", BigInteger),
 )

@@ -24,12 +24,16 @@ async def serve(tmp_path, clock):
     """Opens a registry of its own on the test's data: `await serve(transport, **settings)`."""
     async with AsyncExitStack() as stack:
 
-        async def serve(transport="in_process", *, store=None, say=None, **settings):
+        async def serve(
+            transport="in_process", *, store=None, redactor=None, alerts=None, say=None, **settings
+        ):
             register = await stack.enter_async_context(
                 open_prompt_registry(
                     PromptRegistrySettings(data_dir=tmp_path, poll_seconds=0.05, **settings),
                     clock=clock,
                     store=store,
+                    redactor=redactor,
+                    alerts=alerts,
                     say=say,
                 )
             )

@@ -52,6 +52,15 @@ async def experiment_state(stub):
     return answer.experiment.state
 
 
+async def is_aborted(stub):
+    """The history is read from the store, experiments from memory, which is refreshed after it."""
+
+    async def has_state():
+        return await experiment_state(stub) == pb.EXPERIMENT_STATE_ABORTED
+
+    await eventually(has_state)
+
+
 async def in_arms(stub, *, control_failed, treatment_failed, count=300):
     common = {"experiment_id": "general-chat-v2"}
     await turns(stub, 9 * count, failed=control_failed, version=1, arm="control", **common)
@@ -66,7 +75,7 @@ async def test_an_arm_with_many_more_errors_is_stopped(stub):
     assert (rollback.measure, rollback.is_automatic) == ("error_rate", True)
     assert rollback.observed > rollback.bound > 0
     assert rollback.reason
-    assert await experiment_state(stub) == pb.EXPERIMENT_STATE_ABORTED
+    await is_aborted(stub)
     rendered = [
         await stub.Render(
             pb.RenderRequest(

@@ -722,6 +722,11 @@ class RenderResponse(_message.Message):
         SYSTEM_TEXT_FIELD_NUMBER: _builtins.int
         USER_TEXT_FIELD_NUMBER: _builtins.int
         MODEL_FIELD_NUMBER: _builtins.int
+        PARAMETERS_FIELD_NUMBER: _builtins.int
+        RESPONSE_FORMAT_FIELD_NUMBER: _builtins.int
+        GUARDRAIL_POLICY_FIELD_NUMBER: _builtins.int
+        TOOLS_FIELD_NUMBER: _builtins.int
+        RETRIEVAL_COLLECTION_FIELD_NUMBER: _builtins.int
         experiment_id: _builtins.str
         """The experiment."""
         arm: _builtins.str
@@ -734,6 +739,22 @@ class RenderResponse(_message.Message):
         """The rendered user text."""
         model: _builtins.str
         """The model or model group."""
+        guardrail_policy: _builtins.str
+        """The guardrail policy; empty: the tenant's."""
+        retrieval_collection: _builtins.str
+        """The collection that the version retrieves from; empty: none."""
+        @_builtins.property
+        def parameters(self) -> _chat_pb2.SamplingParameters:
+            """How the arm's answer is drawn."""
+
+        @_builtins.property
+        def response_format(self) -> _chat_pb2.ResponseFormat:
+            """The form of the arm's answer."""
+
+        @_builtins.property
+        def tools(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+            """Names of server-side tools that the version may use."""
+
         def __init__(
             self,
             *,
@@ -743,10 +764,15 @@ class RenderResponse(_message.Message):
             system_text: _builtins.str = ...,
             user_text: _builtins.str = ...,
             model: _builtins.str = ...,
+            parameters: _chat_pb2.SamplingParameters | None = ...,
+            response_format: _chat_pb2.ResponseFormat | None = ...,
+            guardrail_policy: _builtins.str = ...,
+            tools: _abc.Iterable[_builtins.str] | None = ...,
+            retrieval_collection: _builtins.str = ...,
         ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        _HasFieldArgType: _TypeAlias = _typing.Literal["parameters", b"parameters", "response_format", b"response_format"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "experiment_id", b"experiment_id", "model", b"model", "system_text", b"system_text", "user_text", b"user_text", "version", b"version"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "experiment_id", b"experiment_id", "guardrail_policy", b"guardrail_policy", "model", b"model", "parameters", b"parameters", "response_format", b"response_format", "retrieval_collection", b"retrieval_collection", "system_text", b"system_text", "tools", b"tools", "user_text", b"user_text", "version", b"version"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -765,6 +791,7 @@ class RenderResponse(_message.Message):
     TOOLS_FIELD_NUMBER: _builtins.int
     RETRIEVAL_COLLECTION_FIELD_NUMBER: _builtins.int
     SHADOW_ARMS_FIELD_NUMBER: _builtins.int
+    KEEPS_TEXTS_FIELD_NUMBER: _builtins.int
     template: _builtins.str
     """The template's name."""
     version: _builtins.int
@@ -787,6 +814,8 @@ class RenderResponse(_message.Message):
     """The guardrail policy; empty: the tenant's."""
     retrieval_collection: _builtins.str
     """The collection to retrieve from; empty: none."""
+    keeps_texts: _builtins.bool
+    """Whether the tenant wants its texts in the evaluation log: report them with the outcome."""
     @_builtins.property
     def parameters(self) -> _chat_pb2.SamplingParameters:
         """How the answer is drawn."""
@@ -821,10 +850,11 @@ class RenderResponse(_message.Message):
         tools: _abc.Iterable[_builtins.str] | None = ...,
         retrieval_collection: _builtins.str = ...,
         shadow_arms: _abc.Iterable[Global___RenderResponse.ShadowArm] | None = ...,
+        keeps_texts: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["parameters", b"parameters", "response_format", b"response_format"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "cache_scope", b"cache_scope", "content_sha256", b"content_sha256", "experiment_id", b"experiment_id", "guardrail_policy", b"guardrail_policy", "model", b"model", "parameters", b"parameters", "response_format", b"response_format", "retrieval_collection", b"retrieval_collection", "shadow_arms", b"shadow_arms", "system_text", b"system_text", "template", b"template", "tools", b"tools", "user_text", b"user_text", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "cache_scope", b"cache_scope", "content_sha256", b"content_sha256", "experiment_id", b"experiment_id", "guardrail_policy", b"guardrail_policy", "keeps_texts", b"keeps_texts", "model", b"model", "parameters", b"parameters", "response_format", b"response_format", "retrieval_collection", b"retrieval_collection", "shadow_arms", b"shadow_arms", "system_text", b"system_text", "template", b"template", "tools", b"tools", "user_text", b"user_text", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1358,18 +1388,24 @@ class GetExperimentResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     EXPERIMENT_FIELD_NUMBER: _builtins.int
+    SUMMARIES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def experiment(self) -> Global___Experiment:
         """The experiment."""
+
+    @_builtins.property
+    def summaries(self) -> _containers.RepeatedCompositeFieldContainer[Global___OutcomeSummary]:
+        """The outcomes of its arms. Of a shadow, those of the arms that ran beside."""
 
     def __init__(
         self,
         *,
         experiment: Global___Experiment | None = ...,
+        summaries: _abc.Iterable[Global___OutcomeSummary] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["experiment", b"experiment"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["experiment", b"experiment"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["experiment", b"experiment", "summaries", b"summaries"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1594,24 +1630,56 @@ class Outcome(_message.Message):
 Global___Outcome: _TypeAlias = Outcome  # noqa: Y015
 
 @_typing.final
+class TurnTexts(_message.Message):
+    """What was said in a turn."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INPUT_TEXT_FIELD_NUMBER: _builtins.int
+    OUTPUT_TEXT_FIELD_NUMBER: _builtins.int
+    input_text: _builtins.str
+    """The user's text. The first 64,000 characters are kept."""
+    output_text: _builtins.str
+    """The answer. The first 64,000 characters are kept."""
+    def __init__(
+        self,
+        *,
+        input_text: _builtins.str = ...,
+        output_text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["input_text", b"input_text", "output_text", b"output_text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TurnTexts: _TypeAlias = TurnTexts  # noqa: Y015
+
+@_typing.final
 class ReportOutcomeRequest(_message.Message):
     """Records an outcome."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     OUTCOME_FIELD_NUMBER: _builtins.int
+    TEXTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def outcome(self) -> Global___Outcome:
         """The outcome."""
+
+    @_builtins.property
+    def texts(self) -> Global___TurnTexts:
+        """What was said. Dropped unless the tenant wants its texts kept; redacted before it is."""
 
     def __init__(
         self,
         *,
         outcome: Global___Outcome | None = ...,
+        texts: Global___TurnTexts | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome", "texts", b"texts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome", "texts", b"texts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1633,6 +1701,156 @@ class ReportOutcomeResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReportOutcomeResponse: _TypeAlias = ReportOutcomeResponse  # noqa: Y015
+
+@_typing.final
+class ReportShadowRequest(_message.Message):
+    """Records how an arm did that ran beside an answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Answer(_message.Message):
+        """The answer that the user got."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        VERSION_FIELD_NUMBER: _builtins.int
+        TEXT_FIELD_NUMBER: _builtins.int
+        LATENCY_FIELD_NUMBER: _builtins.int
+        COST_NANO_USD_FIELD_NUMBER: _builtins.int
+        version: _builtins.int
+        """The version that it comes from, of the same template."""
+        text: _builtins.str
+        """Its text. Compared and then dropped."""
+        cost_nano_usd: _builtins.int
+        """What it cost, in billionths of a US dollar."""
+        @_builtins.property
+        def latency(self) -> _duration_pb2.Duration:
+            """The turn's time from receipt to `completed`."""
+
+        def __init__(
+            self,
+            *,
+            version: _builtins.int = ...,
+            text: _builtins.str = ...,
+            latency: _duration_pb2.Duration | None = ...,
+            cost_nano_usd: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["latency", b"latency"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["cost_nano_usd", b"cost_nano_usd", "latency", b"latency", "text", b"text", "version", b"version"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    OUTPUT_TEXT_FIELD_NUMBER: _builtins.int
+    ANSWER_FIELD_NUMBER: _builtins.int
+    INPUT_TEXT_FIELD_NUMBER: _builtins.int
+    RESPONSE_FORMAT_FIELD_NUMBER: _builtins.int
+    output_text: _builtins.str
+    """The arm's answer. Compared and then dropped, unless the tenant wants its texts kept."""
+    input_text: _builtins.str
+    """The user's text. Dropped unless the tenant wants its texts kept."""
+    @_builtins.property
+    def outcome(self) -> Global___Outcome:
+        """How the arm's run ended, with the id of the turn that it ran beside. `experiment_id`,
+        `arm`, `template` and `version` are those of the shadow arm; `is_shadow` is taken as
+        true. `cost_nano_usd` is what the operator paid, `guardrail_blocked` whether the output
+        guard would have stopped the arm's answer.
+        """
+
+    @_builtins.property
+    def answer(self) -> Global___ReportShadowRequest.Answer:
+        """The answer that the user got. Unset if the turn failed: then nothing is compared."""
+
+    @_builtins.property
+    def response_format(self) -> _chat_pb2.ResponseFormat:
+        """The form that the turn asked for in place of its version's. Unset: each version's own."""
+
+    def __init__(
+        self,
+        *,
+        outcome: Global___Outcome | None = ...,
+        output_text: _builtins.str = ...,
+        answer: Global___ReportShadowRequest.Answer | None = ...,
+        input_text: _builtins.str = ...,
+        response_format: _chat_pb2.ResponseFormat | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "outcome", b"outcome", "response_format", b"response_format"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "input_text", b"input_text", "outcome", b"outcome", "output_text", b"output_text", "response_format", b"response_format"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportShadowRequest: _TypeAlias = ReportShadowRequest  # noqa: Y015
+
+@_typing.final
+class ReportShadowResponse(_message.Message):
+    """Answers ReportShadow."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPARISON_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def comparison(self) -> Global___ShadowComparison:
+        """How the two compare; unset if either failed."""
+
+    def __init__(
+        self,
+        *,
+        comparison: Global___ShadowComparison | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["comparison", b"comparison"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["comparison", b"comparison"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportShadowResponse: _TypeAlias = ReportShadowResponse  # noqa: Y015
+
+@_typing.final
+class ShadowComparison(_message.Message):
+    """How the answer of a shadow arm compares to the answer that the user got."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LENGTH_RATIO_FIELD_NUMBER: _builtins.int
+    SIMILARITY_FIELD_NUMBER: _builtins.int
+    ANSWER_FORMAT_VALID_FIELD_NUMBER: _builtins.int
+    SHADOW_FORMAT_VALID_FIELD_NUMBER: _builtins.int
+    ANSWER_LATENCY_FIELD_NUMBER: _builtins.int
+    ANSWER_COST_NANO_USD_FIELD_NUMBER: _builtins.int
+    length_ratio: _builtins.float
+    """Characters of the arm's answer in one of the other; 1: as long. 0 to 1,000."""
+    similarity: _builtins.float
+    """How much of the words and their order the two share, 0 (nothing) to 1 (the same words)."""
+    answer_format_valid: _builtins.bool
+    """Whether the answer that the user got has the form that its version asks for."""
+    shadow_format_valid: _builtins.bool
+    """Whether the arm's answer has the form that its version asks for."""
+    answer_cost_nano_usd: _builtins.int
+    """What the answer that the user got cost, in billionths of a US dollar."""
+    @_builtins.property
+    def answer_latency(self) -> _duration_pb2.Duration:
+        """Time of the answer that the user got."""
+
+    def __init__(
+        self,
+        *,
+        length_ratio: _builtins.float = ...,
+        similarity: _builtins.float = ...,
+        answer_format_valid: _builtins.bool = ...,
+        shadow_format_valid: _builtins.bool = ...,
+        answer_latency: _duration_pb2.Duration | None = ...,
+        answer_cost_nano_usd: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer_latency", b"answer_latency"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_cost_nano_usd", b"answer_cost_nano_usd", "answer_format_valid", b"answer_format_valid", "answer_latency", b"answer_latency", "length_ratio", b"length_ratio", "shadow_format_valid", b"shadow_format_valid", "similarity", b"similarity"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShadowComparison: _TypeAlias = ShadowComparison  # noqa: Y015
 
 @_typing.final
 class RecordRatingRequest(_message.Message):
@@ -1777,6 +1995,9 @@ class OutcomeSummary(_message.Message):
     FIRST_DELTA_LATENCY_P50_FIELD_NUMBER: _builtins.int
     RATING_COUNT_FIELD_NUMBER: _builtins.int
     MEAN_STARS_FIELD_NUMBER: _builtins.int
+    FIRST_DELTA_LATENCY_P95_FIELD_NUMBER: _builtins.int
+    FIRST_DELTA_LATENCY_P99_FIELD_NUMBER: _builtins.int
+    SHADOW_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """The version."""
     experiment_id: _builtins.str
@@ -1821,6 +2042,18 @@ class OutcomeSummary(_message.Message):
     def first_delta_latency_p50(self) -> _duration_pb2.Duration:
         """Median time to the first `delta`."""
 
+    @_builtins.property
+    def first_delta_latency_p95(self) -> _duration_pb2.Duration:
+        """95th percentile of the time to the first `delta`."""
+
+    @_builtins.property
+    def first_delta_latency_p99(self) -> _duration_pb2.Duration:
+        """99th percentile of the time to the first `delta`."""
+
+    @_builtins.property
+    def shadow(self) -> Global___ShadowSummary:
+        """How its answers compare to those that users got; set for an arm that ran beside."""
+
     def __init__(
         self,
         *,
@@ -1840,14 +2073,75 @@ class OutcomeSummary(_message.Message):
         first_delta_latency_p50: _duration_pb2.Duration | None = ...,
         rating_count: _builtins.int = ...,
         mean_stars: _builtins.float = ...,
+        first_delta_latency_p95: _duration_pb2.Duration | None = ...,
+        first_delta_latency_p99: _duration_pb2.Duration | None = ...,
+        shadow: Global___ShadowSummary | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["first_delta_latency_p50", b"first_delta_latency_p50", "latency_p50", b"latency_p50", "latency_p95", b"latency_p95", "latency_p99", b"latency_p99", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["first_delta_latency_p50", b"first_delta_latency_p50", "first_delta_latency_p95", b"first_delta_latency_p95", "first_delta_latency_p99", b"first_delta_latency_p99", "latency_p50", b"latency_p50", "latency_p95", b"latency_p95", "latency_p99", b"latency_p99", "shadow", b"shadow", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "cache_hit_count", b"cache_hit_count", "cost_nano_usd", b"cost_nano_usd", "error_counts", b"error_counts", "experiment_id", b"experiment_id", "first_delta_latency_p50", b"first_delta_latency_p50", "format_failure_count", b"format_failure_count", "guardrail_block_count", b"guardrail_block_count", "latency_p50", b"latency_p50", "latency_p95", b"latency_p95", "latency_p99", b"latency_p99", "mean_stars", b"mean_stars", "rating_count", b"rating_count", "request_count", b"request_count", "usage", b"usage", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "cache_hit_count", b"cache_hit_count", "cost_nano_usd", b"cost_nano_usd", "error_counts", b"error_counts", "experiment_id", b"experiment_id", "first_delta_latency_p50", b"first_delta_latency_p50", "first_delta_latency_p95", b"first_delta_latency_p95", "first_delta_latency_p99", b"first_delta_latency_p99", "format_failure_count", b"format_failure_count", "guardrail_block_count", b"guardrail_block_count", "latency_p50", b"latency_p50", "latency_p95", b"latency_p95", "latency_p99", b"latency_p99", "mean_stars", b"mean_stars", "rating_count", b"rating_count", "request_count", b"request_count", "shadow", b"shadow", "usage", b"usage", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___OutcomeSummary: _TypeAlias = OutcomeSummary  # noqa: Y015
+
+@_typing.final
+class ShadowSummary(_message.Message):
+    """How the answers of a shadow arm compare to those that users got, over all turns."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAIR_COUNT_FIELD_NUMBER: _builtins.int
+    MEAN_SIMILARITY_FIELD_NUMBER: _builtins.int
+    MEAN_LENGTH_RATIO_FIELD_NUMBER: _builtins.int
+    ANSWER_FORMAT_FAILURE_COUNT_FIELD_NUMBER: _builtins.int
+    SHADOW_FORMAT_FAILURE_COUNT_FIELD_NUMBER: _builtins.int
+    MEAN_ANSWER_LATENCY_FIELD_NUMBER: _builtins.int
+    MEAN_SHADOW_LATENCY_FIELD_NUMBER: _builtins.int
+    ANSWER_COST_NANO_USD_FIELD_NUMBER: _builtins.int
+    SHADOW_COST_NANO_USD_FIELD_NUMBER: _builtins.int
+    pair_count: _builtins.int
+    """Turns in which both have an answer."""
+    mean_similarity: _builtins.float
+    """Mean of `similarity`, 0 to 1."""
+    mean_length_ratio: _builtins.float
+    """Geometric mean of `length_ratio`."""
+    answer_format_failure_count: _builtins.int
+    """Answers of users that broke their format."""
+    shadow_format_failure_count: _builtins.int
+    """Answers of the arm that broke theirs."""
+    answer_cost_nano_usd: _builtins.int
+    """Cost of the answers of users, in billionths of a US dollar."""
+    shadow_cost_nano_usd: _builtins.int
+    """Cost of the arm's answers to the same turns, in billionths of a US dollar."""
+    @_builtins.property
+    def mean_answer_latency(self) -> _duration_pb2.Duration:
+        """Mean time of the answers of users."""
+
+    @_builtins.property
+    def mean_shadow_latency(self) -> _duration_pb2.Duration:
+        """Mean time of the arm's answers to the same turns."""
+
+    def __init__(
+        self,
+        *,
+        pair_count: _builtins.int = ...,
+        mean_similarity: _builtins.float = ...,
+        mean_length_ratio: _builtins.float = ...,
+        answer_format_failure_count: _builtins.int = ...,
+        shadow_format_failure_count: _builtins.int = ...,
+        mean_answer_latency: _duration_pb2.Duration | None = ...,
+        mean_shadow_latency: _duration_pb2.Duration | None = ...,
+        answer_cost_nano_usd: _builtins.int = ...,
+        shadow_cost_nano_usd: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["mean_answer_latency", b"mean_answer_latency", "mean_shadow_latency", b"mean_shadow_latency"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_cost_nano_usd", b"answer_cost_nano_usd", "answer_format_failure_count", b"answer_format_failure_count", "mean_answer_latency", b"mean_answer_latency", "mean_length_ratio", b"mean_length_ratio", "mean_shadow_latency", b"mean_shadow_latency", "mean_similarity", b"mean_similarity", "pair_count", b"pair_count", "shadow_cost_nano_usd", b"shadow_cost_nano_usd", "shadow_format_failure_count", b"shadow_format_failure_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShadowSummary: _TypeAlias = ShadowSummary  # noqa: Y015
 
 @_typing.final
 class Rollback(_message.Message):
@@ -2093,6 +2387,7 @@ class ListEvaluationsRequest(_message.Message):
     END_TIME_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    INCLUDE_TEXTS_FIELD_NUMBER: _builtins.int
     template: _builtins.str
     """Only of this template. Empty: all."""
     tenant_id: _builtins.str
@@ -2101,6 +2396,8 @@ class ListEvaluationsRequest(_message.Message):
     """At most this many, 1 to 1,000. 0: 100."""
     page_token: _builtins.str
     """`next_page_token` of the page before."""
+    include_texts: _builtins.bool
+    """Whether to return the texts of tenants that want theirs kept."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """Only turns that ended at or after this time. Unset: all."""
@@ -2118,10 +2415,11 @@ class ListEvaluationsRequest(_message.Message):
         end_time: _timestamp_pb2.Timestamp | None = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        include_texts: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "page_size", b"page_size", "page_token", b"page_token", "start_time", b"start_time", "template", b"template", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "include_texts", b"include_texts", "page_size", b"page_size", "page_token", b"page_token", "start_time", b"start_time", "template", b"template", "tenant_id", b"tenant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2163,21 +2461,37 @@ class Evaluation(_message.Message):
 
     OUTCOME_FIELD_NUMBER: _builtins.int
     STARS_FIELD_NUMBER: _builtins.int
+    COMMENT_FIELD_NUMBER: _builtins.int
+    COMPARISON_FIELD_NUMBER: _builtins.int
+    TEXTS_FIELD_NUMBER: _builtins.int
     stars: _builtins.int
     """Its rating, 1 to 5; 0 without one."""
+    comment: _builtins.str
+    """The rater's words."""
     @_builtins.property
     def outcome(self) -> Global___Outcome:
         """How it ended."""
+
+    @_builtins.property
+    def comparison(self) -> Global___ShadowComparison:
+        """How it compares to the answer that the user got; set for an arm that ran beside."""
+
+    @_builtins.property
+    def texts(self) -> Global___TurnTexts:
+        """What was said, redacted; unset unless it was asked for and is kept."""
 
     def __init__(
         self,
         *,
         outcome: Global___Outcome | None = ...,
         stars: _builtins.int = ...,
+        comment: _builtins.str = ...,
+        comparison: Global___ShadowComparison | None = ...,
+        texts: Global___TurnTexts | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["comparison", b"comparison", "outcome", b"outcome", "texts", b"texts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome", "stars", b"stars"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["comment", b"comment", "comparison", b"comparison", "outcome", b"outcome", "stars", b"stars", "texts", b"texts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

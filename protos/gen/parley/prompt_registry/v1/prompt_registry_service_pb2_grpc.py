@@ -105,6 +105,11 @@ class PromptRegistryServiceStub:
                 request_serializer=parley_dot_prompt__registry_dot_v1_dot_prompt__registry__service__pb2.ReportOutcomeRequest.SerializeToString,
                 response_deserializer=parley_dot_prompt__registry_dot_v1_dot_prompt__registry__service__pb2.ReportOutcomeResponse.FromString,
                 _registered_method=True)
+        self.ReportShadow = channel.unary_unary(
+                '/parley.prompt_registry.v1.PromptRegistryService/ReportShadow',
+                request_serializer=parley_dot_prompt__registry_dot_v1_dot_prompt__registry__service__pb2.ReportShadowRequest.SerializeToString,
+                response_deserializer=parley_dot_prompt__registry_dot_v1_dot_prompt__registry__service__pb2.ReportShadowResponse.FromString,
+                _registered_method=True)
         self.RecordRating = channel.unary_unary(
                 '/parley.prompt_registry.v1.PromptRegistryService/RecordRating',
                 request_serializer=parley_dot_prompt__registry_dot_v1_dot_prompt__registry__service__pb2.RecordRatingRequest.SerializeToString,
@@ -235,6 +240,14 @@ class PromptRegistryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReportShadow(self, request, context):
+        """Records how an arm did that ran beside an answer, and compares the two. Only numbers of the
+        comparison are kept. Reporting the same arm of the same turn again changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RecordRating(self, request, context):
         """Records a rating of a turn. Rating again replaces the rating.
         """
@@ -342,6 +355,11 @@ def add_PromptRegistryServiceServicer_to_server(servicer, server):
                     servicer.ReportOutcome,
                     request_deserializer=parley_dot_prompt__registry_dot_v1_dot_prompt__registry__service__pb2.ReportOutcomeRequest.FromString,
                     response_serializer=parley_dot_prompt__registry_dot_v1_dot_prompt__registry__service__pb2.ReportOutcomeResponse.SerializeToString,
+            ),
+            'ReportShadow': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportShadow,
+                    request_deserializer=parley_dot_prompt__registry_dot_v1_dot_prompt__registry__service__pb2.ReportShadowRequest.FromString,
+                    response_serializer=parley_dot_prompt__registry_dot_v1_dot_prompt__registry__service__pb2.ReportShadowResponse.SerializeToString,
             ),
             'RecordRating': grpc.unary_unary_rpc_method_handler(
                     servicer.RecordRating,
@@ -748,6 +766,33 @@ class PromptRegistryService:
             '/parley.prompt_registry.v1.PromptRegistryService/ReportOutcome',
             parley_dot_prompt__registry_dot_v1_dot_prompt__registry__service__pb2.ReportOutcomeRequest.SerializeToString,
             parley_dot_prompt__registry_dot_v1_dot_prompt__registry__service__pb2.ReportOutcomeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportShadow(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/parley.prompt_registry.v1.PromptRegistryService/ReportShadow',
+            parley_dot_prompt__registry_dot_v1_dot_prompt__registry__service__pb2.ReportShadowRequest.SerializeToString,
+            parley_dot_prompt__registry_dot_v1_dot_prompt__registry__service__pb2.ReportShadowResponse.FromString,
             options,
             channel_credentials,
             insecure,

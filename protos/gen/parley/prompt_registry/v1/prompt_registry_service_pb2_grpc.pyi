@@ -63,6 +63,10 @@ class PromptRegistryServiceStub:
     """Says which version and arm somebody would get, without rendering or recording."""
     ReportOutcome: _grpc.UnaryUnaryMultiCallable[_prompt_registry_service_pb2.ReportOutcomeRequest, _prompt_registry_service_pb2.ReportOutcomeResponse]
     """Records how a turn ended. Reporting the same turn again changes nothing."""
+    ReportShadow: _grpc.UnaryUnaryMultiCallable[_prompt_registry_service_pb2.ReportShadowRequest, _prompt_registry_service_pb2.ReportShadowResponse]
+    """Records how an arm did that ran beside an answer, and compares the two. Only numbers of the
+    comparison are kept. Reporting the same arm of the same turn again changes nothing.
+    """
     RecordRating: _grpc.UnaryUnaryMultiCallable[_prompt_registry_service_pb2.RecordRatingRequest, _prompt_registry_service_pb2.RecordRatingResponse]
     """Records a rating of a turn. Rating again replaces the rating."""
     GetOutcomes: _grpc.UnaryUnaryMultiCallable[_prompt_registry_service_pb2.GetOutcomesRequest, _prompt_registry_service_pb2.GetOutcomesResponse]
@@ -109,6 +113,10 @@ class PromptRegistryServiceAsyncStub(PromptRegistryServiceStub):
     """Says which version and arm somebody would get, without rendering or recording."""
     ReportOutcome: _aio.UnaryUnaryMultiCallable[_prompt_registry_service_pb2.ReportOutcomeRequest, _prompt_registry_service_pb2.ReportOutcomeResponse]  # type: ignore[assignment]
     """Records how a turn ended. Reporting the same turn again changes nothing."""
+    ReportShadow: _aio.UnaryUnaryMultiCallable[_prompt_registry_service_pb2.ReportShadowRequest, _prompt_registry_service_pb2.ReportShadowResponse]  # type: ignore[assignment]
+    """Records how an arm did that ran beside an answer, and compares the two. Only numbers of the
+    comparison are kept. Reporting the same arm of the same turn again changes nothing.
+    """
     RecordRating: _aio.UnaryUnaryMultiCallable[_prompt_registry_service_pb2.RecordRatingRequest, _prompt_registry_service_pb2.RecordRatingResponse]  # type: ignore[assignment]
     """Records a rating of a turn. Rating again replaces the rating."""
     GetOutcomes: _aio.UnaryUnaryMultiCallable[_prompt_registry_service_pb2.GetOutcomesRequest, _prompt_registry_service_pb2.GetOutcomesResponse]  # type: ignore[assignment]
@@ -236,6 +244,16 @@ class PromptRegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_prompt_registry_service_pb2.ReportOutcomeResponse, _abc.Awaitable[_prompt_registry_service_pb2.ReportOutcomeResponse]]:
         """Records how a turn ended. Reporting the same turn again changes nothing."""
+
+    @_abc_1.abstractmethod
+    def ReportShadow(
+        self,
+        request: _prompt_registry_service_pb2.ReportShadowRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_prompt_registry_service_pb2.ReportShadowResponse, _abc.Awaitable[_prompt_registry_service_pb2.ReportShadowResponse]]:
+        """Records how an arm did that ran beside an answer, and compares the two. Only numbers of the
+        comparison are kept. Reporting the same arm of the same turn again changes nothing.
+        """
 
     @_abc_1.abstractmethod
     def RecordRating(

@@ -20,7 +20,7 @@ from rich.text import Text
 from services.cli.connection import open_peers
 from services.cli.console import console, error_console
 
-app = typer.Typer(help="What the guardrails say about a text.", no_args_is_help=True)
+app = typer.Typer(help="What the guardrails say about a text, and said.", no_args_is_help=True)
 
 _Answer = TypeVar("_Answer")
 
@@ -88,6 +88,62 @@ def report(
         share = f"{hits / (hits + misses):.1%}" if hits + misses else ""
         table.add_row(title, str(hits), str(misses), share)
     console.print(table)
+
+
+@app.command()
+def rules(
+    tenant: Annotated[str, typer.Option(help="Under the policy of this tenant.")] = "",
+    template: Annotated[str, typer.Option(help="Under the policy of this template.")] = "",
+) -> None:
+    """List the rules of a policy: what each does, where, and how much of a stream it may hold."""
+    answer = _run(_ask_rules(tenant, template))
+    table = Table("rule", "stages", "action", "severity", "floor", "may hold")
+    for rule in answer.rules:
+        action = _short(chat_pb2.Action.Name(rule.action)) if rule.action else "off"
+        table.add_row(
+            rule.rule_id,
+            ", ".join(_short(chat_pb2.Stage.Name(stage)) for stage in rule.stages),
+            action,
+            _short(chat_pb2.Severity.Name(rule.severity)),
+            "yes" if rule.is_floor else "",
+            str(rule.max_hold_character_count or ""),
+        )
+    console.print(f"policy: [bold]{escape(answer.policy)}[/bold]")
+    console.print(table)
+
+
+@app.command()
+def stats() -> None:
+    """Show what each rule did since the service started, and the share of texts it blocked."""
+    answer = _run(_ask_stats())
+    table = Table("rule", "runs", "hits", "flagged", "redacted", "blocked", "rate", "failed")
+    for each in answer.rules:
+        rate = f"{each.block_count / each.run_count:.2%}" if each.run_count else ""
+        table.add_row(
+            each.rule_id,
+            str(each.run_count),
+            str(each.hit_count),
+            str(each.flag_count),
+            str(each.redact_count),
+            str(each.block_count),
+            rate,
+            str(each.failure_count),
+        )
+    console.print(table)
+
+
+async def _ask_rules(tenant: str, template: str) -> pb.ListRulesResponse:
+    async with open_peers() as peers:
+        return await _stub(peers.channel("guardrails")).ListRules(
+            pb.ListRulesRequest(tenant_id=tenant, template=template), timeout=_TIMEOUT_SECONDS
+        )
+
+
+async def _ask_stats() -> pb.GetRuleStatsResponse:
+    async with open_peers() as peers:
+        return await _stub(peers.channel("guardrails")).GetRuleStats(
+            pb.GetRuleStatsRequest(), timeout=_TIMEOUT_SECONDS
+        )
 
 
 async def _judge(

@@ -1,12 +1,14 @@
 """One answer of a model as it comes in, and what its attempts used."""
 
+from dataclasses import dataclass, replace
+
 from services.kit.prices import TokenUsage
 from services.kit.tokens import count_tokens
 from services.orchestrator.events import Switched
 from services.orchestrator.flight import Generated
 from services.orchestrator.guarding import ScanEnded
 from services.orchestrator.lease import Lease
-from services.orchestrator.routing import AnswerEnded, RouteSwitched
+from services.orchestrator.routing import AnswerEnded, RouteChosen, RouteSwitched
 from services.orchestrator.values import (
     Attempt,
     AttemptKind,
@@ -17,16 +19,31 @@ from services.orchestrator.values import (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _OpenAttempt:
+    """A call to a provider of which it is not known yet what it used."""
+
+    provider: str
+    model: str
+    kind: AttemptKind
+    first_piece: int
+    """How many pieces of the answer there were before it."""
+    first_thought: int
+    """How many pieces of reasoning there were before it."""
+
+
 class Answer:
     """Collects an answer. Its attempts go to the lease, each exactly once."""
 
-    def __init__(self, lease: Lease, *, input_token_count: int) -> None:
+    def __init__(self, lease: Lease, *, kind: AttemptKind, input_token_count: int) -> None:
         self._lease = lease
+        self._kind = kind
         self._input_token_count = input_token_count
         self._pieces: list[str] = []
+        self._thoughts: list[str] = []
         self._character_count = 0
-        self._attempt_start = 0
-        self._open: tuple[str, str] | None = None
+        self._open: dict[int, _OpenAttempt] = {}
+        self._writing = 0
         self._restart: Switched | None = None
         self._provider = ""
         self._model = ""
@@ -55,29 +72,32 @@ class Answer:
         self._pieces.append(text)
         self._character_count += len(text)
 
+    def thought(self, text: str) -> None:
+        """Note a piece of the model's reasoning."""
+        self._thoughts.append(text)
+        self._character_count += len(text)
+
     async def is_covered(self) -> bool:
         """Say whether the budget covers the answer so far."""
         return await self._lease.covers(self._character_count, self._model)
 
-    def attempt_began(self, provider: str, model: str) -> None:
-        """Note that a provider is being called."""
-        self._provider, self._model = provider, model
-        self._open = (provider, model)
-        self._attempt_start = len(self._pieces)
+    def attempt_began(self, route: RouteChosen) -> None:
+        """Note that a provider is being called, or that it is the one that goes on."""
+        kind = AttemptKind.HEDGE if route.is_hedge else self._kind
+        self._began(route.attempt_number, route.provider, route.model, kind)
 
     def attempt_ended(self, attempt: Attempt) -> None:
         """Note what a call to a provider used."""
-        self._open = None
-        self._attempt_start = len(self._pieces)
+        self._open.pop(attempt.number, None)
         self._lease.add(attempt)
 
     def all_attempts_told(self) -> None:
         """Note that the router has reported every call that it made."""
-        self._open = None
+        self._open.clear()
 
     def switched(self, event: RouteSwitched) -> None:
         """Note that another route goes on."""
-        self.attempt_began(event.to_provider, event.to_model)
+        self._began(event.attempt_number, event.to_provider, event.to_model, self._kind)
         if event.restarts:
             self._restart = Switched(
                 from_model=event.from_model,
@@ -91,7 +111,10 @@ class Answer:
         restart, self._restart = self._restart, None
         if restart is not None:
             self._pieces.clear()
-            self._character_count = self._attempt_start = 0
+            self._character_count = 0
+            self._open = {
+                number: replace(attempt, first_piece=0) for number, attempt in self._open.items()
+            }
         return restart
 
     def ended(self, event: AnswerEnded) -> None:
@@ -112,28 +135,32 @@ class Answer:
 
     def close(self) -> None:
         """
-        Note the attempt that is still open: it was cancelled or lost.
+        Note the attempts that are still open: they were cancelled or lost.
 
-        The provider's figures never came, so its usage is our own count, marked estimated.
+        The provider's figures never came, so their usage is our own count, marked estimated.
         """
-        if self._open is None:
-            return
-        provider, model = self._open
-        written = "".join(self._pieces[self._attempt_start :])
-        self.attempt_ended(
-            Attempt(
-                number=len(self._lease.attempts) + 1,
-                provider=provider,
-                model=model,
-                kind=AttemptKind.PRIMARY,
-                outcome=AttemptOutcome.CANCELLED,
-                usage=TokenUsage(
-                    input_token_count=self._input_token_count,
-                    output_token_count=count_tokens(written, model),
-                    estimated=True,
-                ),
+        for number, attempt in list(self._open.items()):
+            # Of two that are open at once only one has written.
+            written, thought = 0, 0
+            if number == self._writing:
+                model = attempt.model
+                written = count_tokens("".join(self._pieces[attempt.first_piece :]), model)
+                thought = count_tokens("".join(self._thoughts[attempt.first_thought :]), model)
+            self.attempt_ended(
+                Attempt(
+                    number=number,
+                    provider=attempt.provider,
+                    model=attempt.model,
+                    kind=attempt.kind,
+                    outcome=AttemptOutcome.CANCELLED,
+                    usage=TokenUsage(
+                        input_token_count=self._input_token_count,
+                        output_token_count=written + thought,
+                        reasoning_token_count=thought,
+                        estimated=True,
+                    ),
+                )
             )
-        )
 
     def generated(self, format_outcome: FormatOutcome) -> Generated:
         """Return how the generation ended."""
@@ -146,3 +173,14 @@ class Answer:
             findings=self._findings,
             format_outcome=format_outcome,
         )
+
+    def _began(self, number: int, provider: str, model: str, kind: AttemptKind) -> None:
+        self._provider, self._model, self._writing = provider, model, number
+        if number not in self._open:
+            self._open[number] = _OpenAttempt(
+                provider=provider,
+                model=model,
+                kind=kind,
+                first_piece=len(self._pieces),
+                first_thought=len(self._thoughts),
+            )

@@ -25,6 +25,7 @@ from services.orchestrator.peers.accounting import GrpcAccounts
 from services.orchestrator.peers.books import OutboxBooks, deliveries
 from services.orchestrator.peers.floor import FloorGuardrails
 from services.orchestrator.peers.guardrails import GrpcGuardrails
+from services.orchestrator.peers.key_changes import watching_keys
 from services.orchestrator.peers.model_catalogue import ListedModels
 from services.orchestrator.peers.model_router import GrpcRouter
 from services.orchestrator.peers.prompt_registry import GrpcPrompts
@@ -127,7 +128,12 @@ async def open_orchestrator(
         def register(server: grpc.aio.Server) -> None:
             pb_grpc.add_OrchestratorServiceServicer_to_server(servicer, server)
 
-        async with outbox.running(), snapshot.watching(), models.refreshing():
+        async with (
+            outbox.running(),
+            snapshot.watching(),
+            models.refreshing(),
+            watching_keys(peers.channel("accounting"), keyring),
+        ):
             yield register
 
 

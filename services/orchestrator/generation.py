@@ -27,6 +27,7 @@ from services.orchestrator.routing import (
     AttemptEnded,
     AttemptsLost,
     ModelCall,
+    Reasoning,
     RouteChosen,
     Router,
     RouterEvent,
@@ -95,7 +96,7 @@ class Generation:
 
     async def _answer(self, plan: Plan, publish: Publish) -> Answer:
         """Let the router answer, over as many restarts as it takes."""
-        answer = Answer(plan.lease, input_token_count=plan.input_token_count)
+        answer = Answer(plan.lease, kind=plan.call.kind, input_token_count=plan.input_token_count)
         try:
             async with aclosing(
                 self._router.generate(plan.call, timeout_seconds=plan.deadline.timeout())
@@ -176,12 +177,14 @@ async def _running(work: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Tas
 def _note(answer: Answer, event: RouterEvent, publish: Publish) -> bool:
     """Note an event that is not text; return whether the text so far is over."""
     match event:
+        case Reasoning(text=text):
+            answer.thought(text)
         case ToolCallMade(call=call):
             publish(ToolCalled(call))
         case AttemptEnded(attempt=attempt):
             answer.attempt_ended(attempt)
-        case RouteChosen(provider=provider, model=model):
-            answer.attempt_began(provider, model)
+        case RouteChosen():
+            answer.attempt_began(event)
         case RouteSwitched():
             answer.switched(event)
             if answer.restarts:

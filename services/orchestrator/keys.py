@@ -10,6 +10,9 @@ from services.orchestrator.accounts import Accounts, Principal
 from services.orchestrator.deadline import Deadline
 from services.orchestrator.values import Subject
 
+WATCHED_SECONDS = 30.0
+"""Longest use of an answer while changes are watched. Budgets set meanwhile count after it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Known:
@@ -21,8 +24,9 @@ class Keyring:
     """
     Authenticates API keys with accounting and remembers the answers.
 
-    An answer is used for as long as accounting allows. While accounting is away it is used
-    for up to *stale_seconds*. At most *capacity* keys are remembered, the latest used ones.
+    An answer is used for as long as accounting allows, and longer, up to WATCHED_SECONDS,
+    while changes of keys are watched. While accounting is away it is used for up to
+    *stale_seconds*. At most *capacity* keys are remembered, the latest used ones.
     """
 
     def __init__(
@@ -40,6 +44,25 @@ class Keyring:
         self._stale_seconds = stale_seconds
         self._capacity = capacity
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
+        self._is_watched = False
+        self._change_count = 0
+
+    def begin_watch(self) -> None:
+        """Forget all keys: from now on every change is told by `forget`."""
+        self._known.clear()
+        self._change_count += 1
+        self._is_watched = True
+
+    def end_watch(self) -> None:
+        """Note that changes are no longer told."""
+        self._is_watched = False
+
+    def forget(self, key_id: str) -> None:
+        """Forget a key that changed, so that it is asked for again."""
+        self._change_count += 1
+        for digest, known in list(self._known.items()):
+            if known.principal.subject.key_id == key_id:
+                del self._known[digest]
 
     async def principal(self, secret: str, deadline: Deadline) -> Principal:
         """
@@ -55,7 +78,8 @@ class Keyring:
         digest = hashlib.sha256(secret.encode()).digest()
         now = self._clock.monotonic()
         known = self._known.get(digest)
-        if known is None or now - known.since >= known.principal.max_age_seconds:
+        if known is None or now - known.since >= self._max_age(known.principal):
+            changes = self._change_count
             try:
                 principal = await self._accounts.authenticate(
                     digest, timeout_seconds=deadline.timeout(self._timeout_seconds)
@@ -65,15 +89,26 @@ class Keyring:
                     raise
             else:
                 known = _Known(principal=principal, since=now)
-                self._known[digest] = known
-                if len(self._known) > self._capacity:
-                    self._known.popitem(last=False)
-        self._known.move_to_end(digest)
+                # If a key changed meanwhile, it may be this one: the answer is for this turn only.
+                if changes == self._change_count:
+                    self._remember(digest, known)
+        else:
+            self._known.move_to_end(digest)
         if not known.principal.may_chat:
             raise ScopeMissing(
                 "The key may not chat: use one with the scope `chat`.", metadata={"scope": "chat"}
             )
         return known.principal
+
+    def _max_age(self, principal: Principal) -> float:
+        own = principal.max_age_seconds
+        return max(own, WATCHED_SECONDS) if self._is_watched else own
+
+    def _remember(self, digest: bytes, known: _Known) -> None:
+        self._known[digest] = known
+        self._known.move_to_end(digest)
+        if len(self._known) > self._capacity:
+            self._known.popitem(last=False)
 
 
 def acting_for(principal: Principal, user_id: str) -> Subject:

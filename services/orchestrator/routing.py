@@ -39,15 +39,24 @@ class ModelCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteChosen:
-    """The route that the router took."""
+    """The route of an attempt. Said again of the one that goes on after a hedge."""
 
     provider: str
     model: str
+    attempt_number: int
+    is_hedge: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
     """Text of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """Text of the model's reasoning. It is paid for, but not shown."""
 
     text: str
 
@@ -75,6 +84,7 @@ class RouteSwitched:
     to_provider: str
     reason: str
     restarts: bool
+    attempt_number: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +96,9 @@ class AnswerEnded:
     model: str
 
 
-RouterEvent = RouteChosen | Text | ToolCallMade | AttemptEnded | RouteSwitched | AnswerEnded
+RouterEvent = (
+    RouteChosen | Text | Reasoning | ToolCallMade | AttemptEnded | RouteSwitched | AnswerEnded
+)
 
 
 class AttemptsLost(Exception):

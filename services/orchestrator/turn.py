@@ -409,7 +409,7 @@ def _may_be_given_again(generated: Generated, plan: Plan) -> bool:
     """Say whether an answer is what its template and model would always give."""
     fell_back = any(
         attempt.outcome is AttemptOutcome.SUCCEEDED
-        and attempt.kind in (AttemptKind.FALLBACK, AttemptKind.CONTINUATION)
+        and attempt.kind in (AttemptKind.FALLBACK, AttemptKind.CONTINUATION, AttemptKind.HEDGE)
         for attempt in generated.attempts
     )
     return (

@@ -310,7 +310,9 @@ class ScriptedRouter:
         self.calls.append(call)
         script = self._scripts[min(len(self.calls), len(self._scripts)) - 1]
         try:
-            yield RouteChosen(provider="simulated", model="small")
+            yield RouteChosen(
+                provider="simulated", model="small", attempt_number=call.first_attempt_number
+            )
             for step in script:
                 await asyncio.sleep(0)
                 match step:
@@ -410,7 +412,7 @@ class Bench:
         )
         assert not parts, f"unknown parts: {parts}"
 
-    def turn(self, turn_request=None, *, secret=KEY, seconds=5.0):
+    def turn(self, turn_request=None, *, secret=KEY, seconds=60.0):
         return Turn(
             self.stages,
             turn_request or request(),

@@ -22,6 +22,7 @@ from services.orchestrator.routing import (
     AttemptEnded,
     AttemptsLost,
     ModelCall,
+    Reasoning,
     RouteChosen,
     RouterEvent,
     RouteSwitched,
@@ -31,6 +32,7 @@ from services.orchestrator.routing import (
 from services.orchestrator.values import Attempt, FinishReason
 
 PEER = "model_router"
+HEDGE_REASON = "hedge"
 ATTEMPTS_KEY = "x-parley-attempts-bin"
 
 
@@ -77,10 +79,18 @@ def _event(response: pb.GenerateResponse) -> RouterEvent | None:
     match response.WhichOneof("event"):
         case "text":
             return Text(response.text)
+        case "reasoning":
+            return Reasoning(response.reasoning)
         case "tool_call":
             return ToolCallMade(tool_call_of(response.tool_call))
         case "route":
-            return RouteChosen(provider=response.route.provider, model=response.route.model)
+            route = response.route
+            return RouteChosen(
+                provider=route.provider,
+                model=route.model,
+                attempt_number=route.attempt_number,
+                is_hedge=route.reason == HEDGE_REASON,
+            )
         case "attempt":
             return AttemptEnded(attempt_of(response.attempt))
         case "switched":
@@ -91,6 +101,7 @@ def _event(response: pb.GenerateResponse) -> RouterEvent | None:
                 to_provider=switched.to_provider,
                 reason=switched.reason,
                 restarts=switched.restarts,
+                attempt_number=switched.attempt_number,
             )
         case "completed":
             completed = response.completed

@@ -1,27 +1,19 @@
 """The last snapshot of all templates, kept up to date by a watch of the prompt registry."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import grpc
-import structlog
 from parley.prompt_registry.v1 import prompt_registry_service_pb2 as pb
 from parley.prompt_registry.v1 import prompt_registry_service_pb2_grpc as pb_grpc
 
 from services.kit.errors import DependencyUnavailable
 from services.orchestrator.peers.prompt_registry import PEER, prompt_of, render_message
+from services.orchestrator.peers.watching import watching
 from services.orchestrator.prompting import Prompt, PromptRequest
 from services.prompt_registry.messages import keys_from, prompt_to, selector_from, updated
 from services.prompt_registry.snapshot import TemplateSnapshot
-
-log = structlog.get_logger()
-
-WATCH_SECONDS = 600.0
-"""Length of one watch. It is then opened again, so that a half-open connection is noticed."""
-
-FIRST_PAUSE_SECONDS = 0.2
-MAX_PAUSE_SECONDS = 5.0
 
 
 class WatchedTemplates:
@@ -51,33 +43,14 @@ class WatchedTemplates:
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
         """Keep the snapshot up to date while the context lasts."""
-        task = asyncio.create_task(self._watch())
-        try:
+        async with watching(PEER, self._call, self._take):
             yield
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
 
-    async def _watch(self) -> None:
-        pause = FIRST_PAUSE_SECONDS
-        while True:
-            try:
-                async for message in self._call():
-                    self._snapshot = updated(self._snapshot or TemplateSnapshot(), message)
-                    pause = FIRST_PAUSE_SECONDS
-            except grpc.aio.AioRpcError as error:
-                if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
-                    log.debug("watch_ended", peer=PEER, code=error.code().name)
-            await asyncio.sleep(pause)
-            pause = min(MAX_PAUSE_SECONDS, pause * 2)
-
-    async def _call(self) -> AsyncIterator[pb.WatchTemplatesResponse]:
+    def _call(self, timeout_seconds: float) -> "grpc.aio.UnaryStreamCall[Any, Any]":
         revision = self._snapshot.revision if self._snapshot is not None else 0
-        call = self._stub.WatchTemplates(
-            pb.WatchTemplatesRequest(after_revision=revision), timeout=WATCH_SECONDS
+        return self._stub.WatchTemplates(
+            pb.WatchTemplatesRequest(after_revision=revision), timeout=timeout_seconds
         )
-        try:
-            async for message in call:
-                yield message
-        finally:
-            call.cancel()
+
+    def _take(self, message: pb.WatchTemplatesResponse) -> None:
+        self._snapshot = updated(self._snapshot or TemplateSnapshot(), message)

@@ -17,7 +17,13 @@ from services.kit.errors import (
 )
 from services.orchestrator.booking import NewAnswer, Outcome, Settlement
 from services.orchestrator.events import Completed, Degraded, Delta, Intervened, Switched
-from services.orchestrator.routing import AttemptEnded, AttemptsLost, RouteSwitched
+from services.orchestrator.routing import (
+    AttemptEnded,
+    AttemptsLost,
+    Reasoning,
+    RouteChosen,
+    RouteSwitched,
+)
 from services.orchestrator.values import (
     AnswerSource,
     AttemptKind,
@@ -272,6 +278,42 @@ class TestGeneration:
         (outcome,) = bench.books.of(Outcome)
         assert outcome.error_reason == "CANCELLED"
 
+    async def test_reasoning_is_counted_too(self):
+        bench = Bench(Reasoning("one two"), "three", asyncio.Event())
+        task, events = await start(bench)
+        await until(lambda: text_of(events))
+        await cancel(task)
+        (settlement,) = bench.books.of(Settlement)
+        usage = settlement.attempts[0].usage
+        assert (usage.output_token_count, usage.reasoning_token_count) == (3, 2)
+
+    async def test_both_calls_of_a_cancelled_hedge_are_booked(self):
+        hedge = RouteChosen(provider="p", model="large", attempt_number=2, is_hedge=True)
+        bench = Bench(hedge, "one two three", asyncio.Event())
+        task, events = await start(bench)
+        await until(lambda: text_of(events))
+        await cancel(task)
+        (settlement,) = bench.books.of(Settlement)
+        first, second = settlement.attempts
+        assert (first.number, first.kind) == (1, AttemptKind.PRIMARY)
+        assert (second.number, second.kind) == (2, AttemptKind.HEDGE)
+        assert [each.usage.output_token_count for each in settlement.attempts] == [0, 3]
+        assert all(each.usage.input_token_count for each in settlement.attempts)
+
+    async def test_a_hedge_that_lost_is_not_open_any_more(self):
+        hedge = RouteChosen(provider="p", model="large", attempt_number=2, is_hedge=True)
+        lost = AttemptEnded(
+            attempt(kind=AttemptKind.HEDGE, outcome=AttemptOutcome.CANCELLED, number=2)
+        )
+        goes_on = RouteChosen(provider="simulated", model="small", attempt_number=1)
+        bench = Bench(hedge, lost, goes_on, "one two three", asyncio.Event())
+        task, events = await start(bench)
+        await until(lambda: text_of(events))
+        await cancel(task)
+        (settlement,) = bench.books.of(Settlement)
+        assert [each.number for each in settlement.attempts] == [2, 1]
+        assert settlement.attempts[1].usage.output_token_count == 3
+
     async def test_the_lost_attempts_of_a_failed_call_are_booked(self):
         error = ProviderUnavailable("No provider answered: try again later.")
         error.__cause__ = AttemptsLost((attempt(outcome=AttemptOutcome.FAILED),))
@@ -285,17 +327,13 @@ class TestGeneration:
         assert outcome.error_reason == "ERROR_REASON_PROVIDER_UNAVAILABLE"
 
     async def test_another_route_goes_on(self):
-        switch = RouteSwitched(
-            from_model="large", to_model="small", to_provider="p", reason="stalled", restarts=False
-        )
+        switch = switched(reason="stalled")
         events = await Bench("one ", switch, "two").run()
         assert text_of(events) == "one two"
         assert [e.reason for e in events if isinstance(e, Switched)] == ["stalled"]
 
     async def test_a_restart_says_so_and_keeps_only_the_new_text(self):
-        switch = RouteSwitched(
-            from_model="large", to_model="small", to_provider="p", reason="cut", restarts=True
-        )
+        switch = switched(reason="cut", restarts=True)
         bench = Bench("old ", switch, "new")
         events = await bench.run()
         restart = next(i for i, e in enumerate(events) if isinstance(e, Switched))
@@ -315,6 +353,17 @@ class TestGeneration:
         accounts = FakeAccounts(covered=2, extension=1000)
         events = await Bench("word " * 4, "word " * 4, accounts=accounts).run()
         assert events[-1].finish_reason is FinishReason.STOP
+
+
+def switched(*, reason, restarts=False):
+    return RouteSwitched(
+        from_model="large",
+        to_model="small",
+        to_provider="p",
+        reason=reason,
+        restarts=restarts,
+        attempt_number=2,
+    )
 
 
 class TestFormat:

@@ -10,11 +10,13 @@ from services.cli import (
     chat,
     costs,
     demo,
+    experiments,
     guardrails,
     health,
     keys,
     ledger,
     models,
+    prompts,
     serve,
     settings,
     up,
@@ -36,10 +38,12 @@ app.command()(health.health)
 app.command()(settings.settings)
 app.add_typer(cache.app, name="cache")
 app.add_typer(costs.app, name="costs")
+app.add_typer(experiments.app, name="experiments")
 app.add_typer(guardrails.app, name="guardrails")
 app.add_typer(keys.app, name="keys")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(models.app, name="models")
+app.add_typer(prompts.app, name="prompts")
 
 
 def run() -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
-from jinja2 import TemplateError
+from jinja2 import TemplateError, TemplateSyntaxError
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -89,6 +89,20 @@ def check_content(content: TemplateContent) -> None:
         raise InvalidArgument.of(*found[:20])
 
 
+def names_in(text: str) -> set[str]:
+    """Return the variables that *text* reads. Raises ValueError if it is not Jinja2."""
+    try:
+        return names_used(_environment().parse(text))
+    except TemplateSyntaxError as error:
+        raise ValueError(f"line {error.lineno}: {error.message}") from None
+
+
+def free_names_in_system(content: TemplateContent) -> list[str]:
+    """Return the variables of its system text whose values the author has not settled."""
+    free = {each.name for each in content.variables if not is_closed(each)}
+    return sorted(names_in(content.system_text) & free)
+
+
 def _content_violations(content: TemplateContent) -> Iterator[FieldViolation]:
     yield from variable_violations(content.variables)
     names = frozenset(each.name for each in content.variables)
@@ -101,20 +115,13 @@ def _content_violations(content: TemplateContent) -> Iterator[FieldViolation]:
     )
     yield from in_system
     if not in_system:
-        yield from _role_violations(environment, content)
+        for name in free_names_in_system(content):
+            yield _wrong(
+                "system_text",
+                f"The variable {name} takes free text, which may not speak for the system: use it "
+                "in the user text, or give it a schema with an enum, a number or a boolean.",
+            )
     yield from _call_violations(content)
-
-
-def _role_violations(
-    environment: ImmutableSandboxedEnvironment, content: TemplateContent
-) -> Iterator[FieldViolation]:
-    open_names = {each.name for each in content.variables if not is_closed(each)}
-    for name in sorted(names_used(environment.parse(content.system_text)) & open_names):
-        yield _wrong(
-            "system_text",
-            f"The variable {name} takes free text, which may not speak for the system: use it "
-            "in the user text, or give it a schema with an enum, a number or a boolean.",
-        )
 
 
 def _call_violations(content: TemplateContent) -> Iterator[FieldViolation]:

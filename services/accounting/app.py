@@ -20,12 +20,14 @@ from services.accounting.moment import Timekeeper
 from services.accounting.office import Office
 from services.accounting.policy import DEFAULT_PATH, Policy, load_policy
 from services.accounting.pricing import Pricer, Prices, flat_price
+from services.accounting.roller import Roller
 from services.accounting.servicer import AccountingServicer
 from services.accounting.settings import AccountingSettings
 from services.accounting.sql_alerts import SqlAlerts
 from services.accounting.sql_allowances import SqlAllowances
 from services.accounting.sql_costs import SqlCostReader
 from services.accounting.sql_keys import SqlKeyStore
+from services.accounting.sql_rollups import SqlRollups
 from services.accounting.sql_store import SqlLedgerStore
 from services.accounting.subjects import SubjectLevel
 from services.accounting.sweeper import Sweeper
@@ -123,6 +125,8 @@ async def open_accounting(
             report=report or _no_report,
         )
         await stack.enter_async_context(_running(sweeper.run()))
+        roller = Roller(SqlRollups(database), interval_seconds=settings.roll_interval_seconds)
+        await stack.enter_async_context(_running(roller.run()))
         if settings.webhook_urls:
             post = post or await stack.enter_async_context(_posting())
         for each in settings.webhook_urls:

@@ -62,7 +62,7 @@ def turn_of(row: Sequence[Any]) -> Turn:
         lease_ns=lease_ns,
         deadline_ns=deadline_ns,
         template=template,
-        tags=_tags_of(tags_json),
+        tags=tags_of(tags_json),
         booked_attempts=tuple(orjson.loads(booked_attempts_json)),
         cost_nano_usd=cost_nano_usd,
         expiry_cost_nano_usd=expiry_cost_nano_usd,
@@ -129,7 +129,7 @@ def entry_of(row: Row[Any]) -> Entry:
         price_version=row.price_version,
         template=row.template,
         template_version=row.template_version,
-        tags=_tags_of(row.tags_json),
+        tags=tags_of(row.tags_json),
         turn_count=row.turn_count,
         attempt_count=row.attempt_count,
         cache_hit_count=row.cache_hit_count,
@@ -251,6 +251,9 @@ def _tags_json(tags: Mapping[str, str]) -> str:
     return orjson.dumps(dict(tags), option=orjson.OPT_SORT_KEYS).decode() if tags else "{}"
 
 
-def _tags_of(text: str) -> dict[str, str]:
+def tags_of(text: str) -> dict[str, str]:
+    """Return the tags in a column `tags_json`."""
+    if text == "{}":
+        return {}
     tags: dict[str, str] = orjson.loads(text)
     return tags

@@ -137,6 +137,35 @@ streams = Table(
     Column("row_hash", LargeBinary, nullable=False),
 )
 
+rollups = Table(
+    "rollups",
+    metadata,
+    _text("dimension", primary_key=True),
+    _text("tag", primary_key=True),
+    Column("level", Integer, primary_key=True),
+    _text("tenant_id", primary_key=True),
+    Column("start_us", BigInteger, primary_key=True),
+    _text("name", primary_key=True),
+    _big("turn_count"),
+    _big("attempt_count"),
+    _big("cache_hit_count"),
+    _big("input_token_count"),
+    _big("cached_input_token_count"),
+    _big("cache_write_token_count"),
+    _big("output_token_count"),
+    _big("reasoning_token_count"),
+    _big("cost_nano_usd"),
+    _big("saved_cost_nano_usd"),
+)
+
+roll_positions = Table(
+    "roll_positions",
+    metadata,
+    _text("tenant_id", primary_key=True),
+    _big("sequence"),
+)
+"""How far each stream is rolled up."""
+
 output_lengths = Table(
     "output_lengths",
     metadata,

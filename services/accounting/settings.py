@@ -45,6 +45,10 @@ class AccountingSettings(ParleySettings):
     sweep_interval_seconds: float = Field(default=5.0, gt=0)
     """How often reservations whose lease is over are looked for."""
 
+    roll_interval_seconds: float = Field(default=10.0, gt=0)
+    """How often new entries of the ledger are added to the sums that summaries read. Those
+    that are not yet are read one by one, so that summaries are never late."""
+
     key_max_age_seconds: float = Field(default=2.0, ge=0)
     """How long a caller may keep the answer that a key is good. A revoked key stops within
     that time even where no watch stream tells of it."""

@@ -1,43 +1,19 @@
 """Reads the ledger from a relational database."""
 
 from collections.abc import AsyncIterator
-from typing import Any
 
-from sqlalchemy import JSON, ColumnElement, Connection, Select, cast, func, literal, select
+from sqlalchemy import Connection, select
 
 from services.accounting import rows, schema
-from services.accounting.costs import CostGroup, CostGrouping, CostQuery, CostSummary, EntryQuery
+from services.accounting.costs import CostQuery, CostSummary, EntryQuery
 from services.accounting.ledger import Entry, StreamHead
-from services.accounting.moment import from_us, to_us
+from services.accounting.moment import to_us
+from services.accounting.sql_summary import summarize
 from services.kit.database import Database
-from services.kit.prices import TokenUsage
 
 _E = schema.entries.c
-_HOUR_US = 3_600_000_000
-_DAY_US = 24 * _HOUR_US
 _PART = 1000
 """Entries that are verified at once."""
-
-_SUMS = (
-    func.coalesce(func.sum(_E.turn_count), 0),
-    func.coalesce(func.sum(_E.attempt_count), 0),
-    func.coalesce(func.sum(_E.cache_hit_count), 0),
-    func.coalesce(func.sum(_E.input_token_count), 0),
-    func.coalesce(func.sum(_E.cached_input_token_count), 0),
-    func.coalesce(func.sum(_E.cache_write_token_count), 0),
-    func.coalesce(func.sum(_E.output_token_count), 0),
-    func.coalesce(func.sum(_E.reasoning_token_count), 0),
-    func.coalesce(func.sum(_E.cost_nano_usd), 0),
-    func.coalesce(func.sum(_E.saved_cost_nano_usd), 0),
-)
-_COLUMNS = {
-    CostGrouping.USER: _E.user_id,
-    CostGrouping.MODEL: _E.model,
-    CostGrouping.TEMPLATE: _E.template,
-    CostGrouping.TEAM: _E.team_id,
-    CostGrouping.KEY: _E.key_id,
-    CostGrouping.TENANT: _E.tenant_id,
-}
 
 
 class SqlCostReader:
@@ -47,21 +23,7 @@ class SqlCostReader:
         self._database = database
 
     async def summary(self, query: CostQuery) -> CostSummary:
-        def unit(connection: Connection) -> CostSummary:
-            total = connection.execute(_where(select(*_SUMS), query)).one()
-            groups: list[CostGroup] = []
-            if query.grouping is not CostGrouping.NONE:
-                groups = [
-                    _group(_name(query.grouping, row[0]), row[1:])
-                    for row in connection.execute(_grouped(connection, query))
-                ]
-            return CostSummary(
-                groups=groups[: query.limit],
-                total=_group("", total),
-                has_more=len(groups) > query.limit,
-            )
-
-        return await self._database.read(unit)
+        return await self._database.read(lambda connection: summarize(connection, query))
 
     async def entries(self, query: EntryQuery) -> list[Entry]:
         statement = (
@@ -104,68 +66,3 @@ class SqlCostReader:
         ):
             yield part
             after = part[-1].sequence
-
-
-def _grouped(connection: Connection, query: CostQuery) -> Select[Any]:
-    name = _group_column(connection, query).label("name")
-    cost = _SUMS[8]
-    order = (name,) if query.grouping.is_by_time else (cost.desc(), name)
-    statement = select(name, *_SUMS).group_by(name).order_by(*order)
-    return _where(statement, query).offset(query.offset).limit(query.limit + 1)
-
-
-def _group_column(connection: Connection, query: CostQuery) -> ColumnElement[Any]:
-    match query.grouping:
-        case CostGrouping.HOUR:
-            return _E.end_time_us - _E.end_time_us % literal(_HOUR_US)
-        case CostGrouping.DAY:
-            return _E.end_time_us - _E.end_time_us % literal(_DAY_US)
-        case CostGrouping.TAG:
-            if connection.dialect.name == "sqlite":
-                # Not json_extract: a path has no way to spell a name with a quote.
-                tags = func.json_each(_E.tags_json).table_valued("key", "value")
-                value: Any = select(tags.c.value).where(tags.c.key == query.tag).scalar_subquery()
-            else:
-                value = func.json_extract_path_text(cast(_E.tags_json, JSON), query.tag)
-            return func.coalesce(value, "")
-        case other:
-            return _COLUMNS[other]
-
-
-def _where(statement: Select[Any], query: CostQuery) -> Select[Any]:
-    if query.tenant_id:
-        statement = statement.where(_E.tenant_id == query.tenant_id)
-    if query.start_time is not None:
-        statement = statement.where(_E.end_time_us >= to_us(query.start_time))
-    if query.end_time is not None:
-        statement = statement.where(_E.end_time_us < to_us(query.end_time))
-    return statement
-
-
-def _name(grouping: CostGrouping, value: Any) -> str:
-    match grouping:
-        case CostGrouping.HOUR:
-            return from_us(value).strftime("%Y-%m-%dT%H")
-        case CostGrouping.DAY:
-            return from_us(value).strftime("%Y-%m-%d")
-        case _:
-            return str(value)
-
-
-def _group(name: str, sums: Any) -> CostGroup:
-    turns, attempts, hits, read, cached, written, output, reasoning, cost, saved = map(int, sums)
-    return CostGroup(
-        name=name,
-        request_count=turns,
-        attempt_count=attempts,
-        cache_hit_count=hits,
-        usage=TokenUsage(
-            input_token_count=read,
-            cached_input_token_count=cached,
-            cache_write_token_count=written,
-            output_token_count=output,
-            reasoning_token_count=reasoning,
-        ),
-        cost_nano_usd=cost,
-        saved_cost_nano_usd=saved,
-    )

@@ -11,8 +11,7 @@ must hold afterwards, for each turn that reached it:
 * Never both, never twice, and nothing else is booked.
 
 One kind of call can be lost: one that a router had just begun when it was killed, before the
-orchestrator heard of it. The orchestrator asks again, so the turn has an entry, but one less
-than calls.
+orchestrator heard of it.
 """
 
 import os

@@ -225,7 +225,8 @@ def judge_attempts(made, attempts, found):
     numbers = [entry.attempt_number for entry in attempts]
     assert len(set(numbers)) == len(numbers)
     assert len(attempts) <= len(made)
-    found["lost with the router"] += len(made) - len(attempts)
+    found["calls lost with the router"] += len(made) - len(attempts)
+    found["turns lost with the router"] += not attempts
     told = Counter(usage_key(call.usage) for call in made if call.usage is not None)
     produced = max(call.written for call in made)
     for entry in attempts:

@@ -1,0 +1,116 @@
+"""Accounting on a database, as far as the books go, and turns to book in it."""
+
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from services.accounting.accounting import Accounting
+from services.accounting.allowance_book import AllowanceBook
+from services.accounting.allowances import Allowance, Budget, BudgetPeriod, Limits
+from services.accounting.app import MIGRATIONS
+from services.accounting.costs import CostGrouping, CostQuery
+from services.accounting.moment import Timekeeper
+from services.accounting.policy import Policy
+from services.accounting.pricing import Pricer, flat_price
+from services.accounting.reserving import ReserveRequest
+from services.accounting.roller import Roller
+from services.accounting.settling import AnswerSource, Attempt, SettleRequest
+from services.accounting.sql_allowances import SqlAllowances
+from services.accounting.sql_costs import SqlCostReader
+from services.accounting.sql_rollups import SqlRollups
+from services.accounting.sql_store import SqlLedgerStore
+from services.accounting.subjects import Subject, SubjectKey, SubjectLevel
+from services.accounting.sweeper import Sweeper
+from services.accounting.terms import Terms
+from services.kit.database import open_database
+from services.kit.prices import TokenUsage
+from tests.support.clock import ManualClock
+
+ADA = Subject(tenant_id="acme", team_id="core", user_id="ada", key_id="key_1")
+TENANT = SubjectKey(level=SubjectLevel.TENANT, tenant_id="acme", subject_id="acme")
+COST = 100
+"""Of a turn in these tests: 60 tokens in, 40 out, one nano-dollar each."""
+
+
+class FlatPrices:
+    """One nano-dollar a token, for every model."""
+
+    version = "flat"
+
+    def price(self, *, provider, model, at):
+        return flat_price(1_000_000)
+
+
+class Replica:
+    """One accounting process, as far as the books go."""
+
+    def __init__(self, database, clock):
+        defaults = {level: Limits() for level in SubjectLevel}
+        terms = Terms(
+            policy=Policy(default_model="any"),
+            pricer=Pricer(
+                FlatPrices(), default_model="any", groups={}, worst=flat_price(10_000_000)
+            ),
+            lease_grace_seconds=30,
+        )
+        timekeeper = Timekeeper(clock)
+        self.database = database
+        self.store = SqlLedgerStore(database, defaults=defaults)
+        self.accounting = Accounting(self.store, terms=terms, timekeeper=timekeeper)
+        self.reader = SqlCostReader(database)
+        self.allowances = AllowanceBook(SqlAllowances(database), defaults=defaults)
+        self.roller = Roller(SqlRollups(database), interval_seconds=10)
+        self.sweeper = Sweeper(
+            self.store, terms=terms, timekeeper=timekeeper, interval_seconds=5, report=None
+        )
+
+    async def limit(self, key=TENANT, **limits):
+        await self.allowances.put(Allowance(key=key, limits=Limits(**limits)))
+
+    async def hard_budget(self, limit_nano_usd, key=TENANT):
+        budget = Budget(period=BudgetPeriod.TOTAL, limit_nano_usd=limit_nano_usd, is_hard=True)
+        await self.limit(key, budgets=(budget,))
+
+    async def budget(self):
+        """Return what is used and reserved of the tenant's budget."""
+        (found,) = await self.allowances.page("acme", offset=0, limit=2)
+        if found.meter is None:
+            return 0, 0
+        return found.meter.total_used_nano_usd, found.meter.reserved_nano_usd
+
+    async def cost(self):
+        summary = await self.reader.summary(CostQuery(grouping=CostGrouping.USER))
+        return summary.total.cost_nano_usd
+
+
+def reserve(request_id, subject=ADA, **fields):
+    fields = {"input_token_count": 60, "max_output_token_count": 40} | fields
+    return ReserveRequest(request_id=request_id, subject=subject, **fields)
+
+
+def settle(request_id, subject=ADA, output=40):
+    attempt = Attempt(
+        number=1,
+        provider="simulated",
+        model="any",
+        usage=TokenUsage(input_token_count=60, output_token_count=output),
+    )
+    return SettleRequest(
+        request_id=request_id, subject=subject, attempts=(attempt,), source=AnswerSource.MODEL
+    )
+
+
+class JumpingClock(ManualClock):
+    """A clock whose wall time somebody sets."""
+
+    def jump(self, seconds):
+        self._now += timedelta(seconds=seconds)
+
+
+@asynccontextmanager
+async def open_replica(url, clock):
+    async with open_database(url, service="accounting", migrations=MIGRATIONS) as database:
+        replica = Replica(database, clock)
+        try:
+            yield replica
+        finally:
+            await replica.store.aclose()

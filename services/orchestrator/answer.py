@@ -7,7 +7,7 @@ from services.kit.tokens import count_tokens
 from services.orchestrator.events import Switched
 from services.orchestrator.flight import Generated
 from services.orchestrator.guarding import ScanEnded
-from services.orchestrator.lease import Lease
+from services.orchestrator.lease import Tab
 from services.orchestrator.routing import AnswerEnded, RouteChosen, RouteSwitched
 from services.orchestrator.values import (
     Attempt,
@@ -33,10 +33,10 @@ class _OpenAttempt:
 
 
 class Answer:
-    """Collects an answer. Its attempts go to the lease, each exactly once."""
+    """Collects an answer. Its attempts go on the tab, each exactly once."""
 
-    def __init__(self, lease: Lease, *, kind: AttemptKind, input_token_count: int) -> None:
-        self._lease = lease
+    def __init__(self, tab: Tab, *, kind: AttemptKind, input_token_count: int) -> None:
+        self._tab = tab
         self._kind = kind
         self._input_token_count = input_token_count
         self._pieces: list[str] = []
@@ -79,7 +79,7 @@ class Answer:
 
     async def is_covered(self) -> bool:
         """Say whether the budget covers the answer so far."""
-        return await self._lease.covers(self._character_count, self._model)
+        return await self._tab.covers(self._character_count, self._model)
 
     def attempt_began(self, route: RouteChosen) -> None:
         """Note that a provider is being called, or that it is the one that goes on."""
@@ -89,7 +89,7 @@ class Answer:
     def attempt_ended(self, attempt: Attempt) -> None:
         """Note what a call to a provider used."""
         self._open.pop(attempt.number, None)
-        self._lease.add(attempt)
+        self._tab.add(attempt)
 
     def all_attempts_told(self) -> None:
         """Note that the router has reported every call that it made."""
@@ -168,7 +168,7 @@ class Answer:
             finish_reason=self.finish_reason,
             provider=self._provider,
             model=self._model,
-            attempts=tuple(self._lease.attempts),
+            attempts=tuple(self._tab.attempts),
             cacheable_text=self._cacheable_text,
             findings=self._findings,
             format_outcome=format_outcome,

@@ -36,6 +36,7 @@ from services.orchestrator.replay import Replay
 from services.orchestrator.reuse import Reuse
 from services.orchestrator.servicer import OrchestratorServicer
 from services.orchestrator.settings import OrchestratorSettings
+from services.orchestrator.shadow import Shadows
 from services.orchestrator.turn import Stages
 from services.orchestrator.turns import Turns
 
@@ -80,6 +81,14 @@ async def open_orchestrator(
         )
         books = OutboxBooks(outbox)
         pacer = Pacer()
+        generation = Generation(GrpcRouter(peers.channel("model_router")), guard, pacer)
+        shadows = Shadows(
+            generation,
+            books,
+            clock,
+            concurrency=settings.shadow_concurrency,
+            timeout_seconds=settings.shadow_timeout_seconds,
+        )
         stages = Stages(
             admission=Admission(
                 keyring=keyring,
@@ -107,9 +116,10 @@ async def open_orchestrator(
                 lookup_timeout_seconds=settings.semantic_cache_timeout_seconds,
             ),
             replay=Replay(guard=guard),
-            generation=Generation(GrpcRouter(peers.channel("model_router")), guard, pacer),
+            generation=generation,
             flights=Flights(join_slack_seconds=settings.join_slack_seconds),
             books=books,
+            shadows=shadows,
             pacer=pacer,
             clock=clock,
         )
@@ -130,6 +140,7 @@ async def open_orchestrator(
 
         async with (
             outbox.running(),
+            shadows.running(),
             snapshot.watching(),
             models.refreshing(),
             watching_keys(peers.channel("accounting"), keyring),

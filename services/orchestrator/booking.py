@@ -13,6 +13,7 @@ from services.orchestrator.values import (
     CachedAnswer,
     FinishReason,
     FormatOutcome,
+    ResponseFormat,
     Subject,
 )
 
@@ -32,6 +33,14 @@ class Settlement:
     tags: dict[str, str]
     end_time: datetime
     model: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Texts:
+    """What was said in a turn, with placeholders in place."""
+
+    input_text: str
+    output_text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +64,8 @@ class Outcome:
     usage: TokenUsage = field(default_factory=TokenUsage)
     cost_nano_usd: int = 0
     first_delta_seconds: float | None = None
+    texts: Texts | None = None
+    """Only for tenants that want theirs kept."""
 
     def of(self, completed: Completed) -> "Outcome":
         """Return this outcome with what *completed* says."""
@@ -71,6 +82,21 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShadowOutcome:
+    """How an arm did that ran beside an answer, and that answer, to compare the two."""
+
+    outcome: Outcome
+    output_text: str
+    answer: Outcome
+    """The turn's own outcome."""
+    answer_text: str
+    input_text: str
+    """Empty unless the tenant wants its texts kept."""
+    response_format: ResponseFormat
+    """What the turn asked for in place of its version's form."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NewAnswer:
     """An answer that may be given again."""
 
@@ -82,7 +108,7 @@ class NewAnswer:
     """The lease under which it was generated, to be given back; empty without one."""
 
 
-Record = Settlement | Outcome | NewAnswer
+Record = Settlement | Outcome | ShadowOutcome | NewAnswer
 
 
 class Books(Protocol):

@@ -20,7 +20,7 @@ from services.orchestrator.guarding import (
     ScanEnded,
 )
 from services.orchestrator.inbox import Inbox
-from services.orchestrator.lease import Lease
+from services.orchestrator.lease import Tab
 from services.orchestrator.pacing import Pacer
 from services.orchestrator.routing import (
     AnswerEnded,
@@ -55,7 +55,7 @@ class Plan:
     input_token_count: int
     output: OutputContext
     deadline: Deadline
-    lease: Lease
+    tab: Tab
     trace: Trace
 
 
@@ -67,17 +67,21 @@ class Generation:
         self._guard = guard
         self._pacer = pacer
 
+    async def run_once(self, plan: Plan, publish: Publish) -> Generated:
+        """Do as `run`, but publish a JSON answer while it comes and leave a malformed one as is."""
+        return (await self._answer(plan, publish)).generated(FormatOutcome.UNSPECIFIED)
+
     async def run(self, plan: Plan, publish: Publish) -> Generated:
         """
         Publish the answer as it comes and return how it ended.
 
-        Every attempt is noted in `plan.lease`, whatever happens. A JSON answer is published
+        Every attempt is noted in `plan.tab`, whatever happens. A JSON answer is published
         only once it is valid, so that no client sees a broken one; it is sent back to the model
         once. Raises AnswerMalformed if that does not help, and what the router raises. On cancel
         the provider's call is cancelled and what it wrote so far is noted as estimated.
         """
         if not plan.call.response_format.is_json:
-            return (await self._answer(plan, publish)).generated(FormatOutcome.UNSPECIFIED)
+            return await self.run_once(plan, publish)
         draft: list[FlightEvent] = []
         answer = await self._answer(plan, draft.append)
         outcome = FormatOutcome.VALID
@@ -96,7 +100,7 @@ class Generation:
 
     async def _answer(self, plan: Plan, publish: Publish) -> Answer:
         """Let the router answer, over as many restarts as it takes."""
-        answer = Answer(plan.lease, kind=plan.call.kind, input_token_count=plan.input_token_count)
+        answer = Answer(plan.tab, kind=plan.call.kind, input_token_count=plan.input_token_count)
         try:
             async with aclosing(
                 self._router.generate(plan.call, timeout_seconds=plan.deadline.timeout())
@@ -216,6 +220,6 @@ def _repair(plan: Plan, broken: Answer) -> Plan:
         plan.call,
         messages=(*plan.call.messages, said, fault),
         kind=AttemptKind.REPAIR,
-        first_attempt_number=len(plan.lease.attempts) + 1,
+        first_attempt_number=len(plan.tab.attempts) + 1,
     )
     return replace(plan, call=call)

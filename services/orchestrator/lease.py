@@ -1,6 +1,7 @@
 """What one turn may spend and has spent."""
 
 from datetime import datetime
+from typing import Protocol
 
 from services.kit.errors import BudgetExhausted, ServiceError
 from services.orchestrator.accounts import Accounts, Reservation
@@ -12,6 +13,20 @@ CHARACTERS_PER_TOKEN = 4
 """English prose on GPT and Claude tokenizers; a middle value is enough to know when to extend."""
 
 EXTEND_TIMEOUT_SECONDS = 1.0
+
+
+class Tab(Protocol):
+    """Where the attempts of an answer are noted, and what says when the money ends."""
+
+    attempts: list[Attempt]
+
+    def add(self, attempt: Attempt) -> None:
+        """Note an attempt."""
+        ...
+
+    async def covers(self, output_characters: int, model: str) -> bool:
+        """Say whether the budget covers an answer of so many characters."""
+        ...
 
 
 class Lease:

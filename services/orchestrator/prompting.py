@@ -26,6 +26,20 @@ class PromptRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShadowArm:
+    """A version to run beside the answer, rendered."""
+
+    experiment_id: str
+    arm: str
+    version: int
+    system_text: str
+    user_text: str
+    model: str
+    parameters: SamplingParameters
+    response_format: ResponseFormat
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
     """
     A rendered prompt, with all that its version says about the call.
@@ -43,6 +57,9 @@ class Prompt:
     parameters: SamplingParameters
     response_format: ResponseFormat
     cache_scope: CacheScope
+    shadow_arms: tuple[ShadowArm, ...] = ()
+    keeps_texts: bool = False
+    """Whether the tenant wants its texts in the evaluation log."""
 
 
 class Prompts(Protocol):

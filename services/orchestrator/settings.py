@@ -56,6 +56,12 @@ class OrchestratorSettings(ParleySettings):
     before it asks a model itself. Users leave after some three seconds without a token.
     0 coalesces within one replica only."""
 
+    shadow_concurrency: int = Field(default=16, ge=0)
+    """Shadow arms of experiments that may run at once. What is beyond is dropped."""
+
+    shadow_timeout_seconds: float = Field(default=60.0, gt=0)
+    """Longest run of a shadow arm."""
+
     outbox_record_limit: int = Field(default=100_000, ge=1)
     """Records that may wait to be booked, answers and outcomes included. Beyond it new turns
     are refused, so that nothing is lost."""

@@ -17,18 +17,20 @@ from services.kit.errors import (
     ServiceError,
 )
 from services.orchestrator.admission import Admission, Admitted
-from services.orchestrator.booking import Books, NewAnswer, Outcome
+from services.orchestrator.booking import Books, NewAnswer, Outcome, Texts
 from services.orchestrator.deadline import Deadline
 from services.orchestrator.events import Completed, Delta, Event, Intervened, Started, Switched
 from services.orchestrator.flight import Flight, Flights, Generated
 from services.orchestrator.generation import Generation, Plan
 from services.orchestrator.guarding import OutputContext
+from services.orchestrator.lease import Lease
 from services.orchestrator.pacing import Pacer
 from services.orchestrator.prompting import Prompt, Prompting
 from services.orchestrator.replay import Replay
 from services.orchestrator.request import TurnRequest
 from services.orchestrator.reuse import Reuse, Slot
 from services.orchestrator.routing import ModelCall
+from services.orchestrator.shadow import AnsweredTurn, Shadows
 from services.orchestrator.trace import Trace
 from services.orchestrator.values import (
     Action,
@@ -65,6 +67,7 @@ class Stages:
     generation: Generation
     flights: Flights
     books: Books
+    shadows: Shadows
     pacer: Pacer
     clock: Clock
 
@@ -82,6 +85,8 @@ class Turn:
         self._trace = Trace(stages.clock, request.request_id)
         self._prompt: Prompt | None = None
         self._completed: Completed | None = None
+        self._plan: Plan | None = None
+        self._text = ""
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """
@@ -144,8 +149,8 @@ class Turn:
             model, switched = _affordable_model(admitted, prompt)
             if switched is not None:
                 yield switched
-            plan = self._plan(admitted, prompt, model)
-            async for event in self._from_model(plan, admitted, prompt, slot):
+            self._plan = self._planned(admitted, prompt, model)
+            async for event in self._from_model(self._plan, admitted, prompt, slot):
                 yield event
         finally:
             if not lease.is_in_flight:
@@ -167,6 +172,7 @@ class Turn:
                 hit.answer.text, output, self._deadline, self._trace
             ):
                 yield delta
+        self._text = hit.answer.text
         saved = hit.answer.cost_nano_usd
         admitted.lease.settle(
             end_time=self._stages.clock.now(),
@@ -197,7 +203,9 @@ class Turn:
         try:
             with self._trace.stage("generate"):
                 async with self._stages.flights.board(
-                    slot.flight_key, self._deadline, lambda flight: self._fly(plan, slot, flight)
+                    slot.flight_key,
+                    self._deadline,
+                    lambda flight: self._fly(plan, admitted.lease, slot, flight),
                 ) as (flight, joined):
                     admitted.lease.is_in_flight = not joined
                     async for event in self._read(flight):
@@ -209,6 +217,7 @@ class Turn:
             async for event in self._without_model(error, admitted, prompt, slot):
                 yield event
             return
+        self._text = generated.cacheable_text
         for degraded in self._trace.news():
             yield degraded
         if joined:
@@ -231,7 +240,7 @@ class Turn:
         finally:
             pacer.stream_count -= 1
 
-    async def _fly(self, plan: Plan, slot: Slot, flight: Flight) -> Generated:
+    async def _fly(self, plan: Plan, lease: Lease, slot: Slot, flight: Flight) -> Generated:
         """Generate, then book what it cost, whoever is still on board."""
         stages = self._stages
         source, model = AnswerSource.UNSPECIFIED, ""
@@ -239,7 +248,7 @@ class Turn:
             generated = await stages.generation.run(plan, flight.publish)
             source, model = AnswerSource.MODEL, generated.model
         finally:
-            plan.lease.settle(end_time=stages.clock.now(), source=source, model=model)
+            lease.settle(end_time=stages.clock.now(), source=source, model=model)
         if slot.may_write and _may_be_given_again(generated, plan):
             stages.books.put(
                 NewAnswer(
@@ -277,7 +286,7 @@ class Turn:
         async for event in self._from_cache(hit, admitted, prompt):
             yield event
 
-    def _plan(self, admitted: Admitted, prompt: Prompt, model: str) -> Plan:
+    def _planned(self, admitted: Admitted, prompt: Prompt, model: str) -> Plan:
         turn = admitted.request
         return Plan(
             call=ModelCall(
@@ -295,7 +304,7 @@ class Turn:
             input_token_count=admitted.input_token_count,
             output=self._output(admitted, prompt),
             deadline=self._deadline,
-            lease=admitted.lease,
+            tab=admitted.lease,
             trace=self._trace,
         )
 
@@ -376,7 +385,22 @@ class Turn:
             error_reason=failure,
             first_delta_seconds=self._trace.first_delta_seconds,
         )
-        self._stages.books.put(outcome if completed is None else outcome.of(completed))
+        if prompt.keeps_texts:
+            said = Texts(input_text=admitted.request.text, output_text=self._text)
+            outcome = replace(outcome, texts=said)
+        if completed is not None:
+            outcome = outcome.of(completed)
+        self._stages.books.put(outcome)
+        if self._plan is not None and outcome.source is AnswerSource.MODEL:
+            self._stages.shadows.start(
+                AnsweredTurn(
+                    request=admitted.request,
+                    prompt=prompt,
+                    plan=self._plan,
+                    outcome=outcome,
+                    text=self._text,
+                )
+            )
 
 
 def _affordable_model(admitted: Admitted, prompt: Prompt) -> tuple[str, Switched | None]:

@@ -20,6 +20,7 @@ def replicas():
     """The addresses of two orchestrators that share their peers."""
     environment = {
         # A slow machine is not what is tested here.
+        "PARLEY_ORCHESTRATOR_ACCOUNTING_TIMEOUT_SECONDS": "60",
         "PARLEY_ORCHESTRATOR_SEMANTIC_CACHE_TIMEOUT_SECONDS": "60",
         "PARLEY_SEMANTIC_CACHE_STORE_TIMEOUT_SECONDS": "60",
         "PARLEY_MODEL_ROUTER_SIMULATED_FIRST_TOKEN_SECONDS": "1",

@@ -24,6 +24,7 @@ from services.orchestrator.replay import Replay
 from services.orchestrator.request import TurnRequest
 from services.orchestrator.reuse import Reuse
 from services.orchestrator.routing import AnswerEnded, AttemptEnded, RouteChosen, Text
+from services.orchestrator.shadow import Shadows
 from services.orchestrator.turn import Stages, Turn
 from services.orchestrator.values import (
     Action,
@@ -214,6 +215,8 @@ class FakePrompts:
     away: bool = False
     scope: CacheScope = CacheScope.TENANT
     response_format: ResponseFormat = field(default_factory=ResponseFormat)
+    shadow_arms: tuple = ()
+    keeps_texts: bool = False
     rendered: list = field(default_factory=list)
     rated: list = field(default_factory=list)
 
@@ -232,6 +235,8 @@ class FakePrompts:
             parameters=SamplingParameters(temperature=0.5),
             response_format=self.response_format,
             cache_scope=self.scope,
+            shadow_arms=self.shadow_arms,
+            keeps_texts=self.keeps_texts,
         )
 
     async def rate(self, **arguments):
@@ -379,6 +384,14 @@ class Bench:
             capacity=2,
         )
         pacer = Pacer()
+        generation = Generation(self.router, guard, pacer)
+        self.shadows = Shadows(
+            generation,
+            self.books,
+            self.clock,
+            concurrency=parts.pop("shadow_concurrency", 4),
+            timeout_seconds=60.0,
+        )
         self.stages = Stages(
             admission=Admission(
                 keyring=self.keyring,
@@ -404,9 +417,10 @@ class Bench:
                 lookup_timeout_seconds=1.0,
             ),
             replay=Replay(guard=guard),
-            generation=Generation(self.router, guard, pacer),
+            generation=generation,
             flights=Flights(join_slack_seconds=1.0),
             books=self.books,
+            shadows=self.shadows,
             pacer=pacer,
             clock=self.clock,
         )

@@ -10,14 +10,21 @@ from parley.prompt_registry.v1 import prompt_registry_service_pb2_grpc as prompt
 from parley.semantic_cache.v1 import semantic_cache_service_pb2 as cache_pb2
 from parley.semantic_cache.v1 import semantic_cache_service_pb2_grpc as cache_grpc
 
-from services.orchestrator.booking import NewAnswer, Outcome, Record, Settlement
+from services.orchestrator.booking import (
+    NewAnswer,
+    Outcome,
+    Record,
+    Settlement,
+    ShadowOutcome,
+)
 from services.orchestrator.outbox import Deliver, Outbox
 from services.orchestrator.peers import accounting, prompt_registry, semantic_cache
 from services.orchestrator.peers.calling import calling
 from services.orchestrator.peers.messages import subject_message
 from services.orchestrator.values import AnswerSource
 
-SETTLE, RELEASE, STORE, OUTCOME = "settle", "release", "store", "outcome"
+SETTLE, RELEASE, STORE = "settle", "release", "store"
+OUTCOME, SHADOW = "outcome", "shadow"
 
 
 class OutboxBooks:
@@ -42,6 +49,9 @@ class OutboxBooks:
             case Outcome():
                 message = prompt_registry.outcome_message(record)
                 self._outbox.put(OUTCOME, message.SerializeToString())
+            case ShadowOutcome():
+                shadow = prompt_registry.shadow_message(record)
+                self._outbox.put(SHADOW, shadow.SerializeToString())
 
     def check_room(self) -> None:
         self._outbox.check_room()
@@ -87,4 +97,16 @@ def deliveries(
                 prompts_pb2.ReportOutcomeRequest.FromString(payload), timeout=timeout_seconds
             )
 
-    return {SETTLE: settle, RELEASE: release, STORE: store, OUTCOME: report}
+    async def report_shadow(payload: bytes) -> None:
+        with calling(prompt_registry.PEER):
+            await prompts.ReportShadow(
+                prompts_pb2.ReportShadowRequest.FromString(payload), timeout=timeout_seconds
+            )
+
+    return {
+        SETTLE: settle,
+        RELEASE: release,
+        STORE: store,
+        OUTCOME: report,
+        SHADOW: report_shadow,
+    }

@@ -6,15 +6,12 @@ from parley.prompt_registry.v1 import prompt_registry_service_pb2 as pb
 from parley.prompt_registry.v1 import prompt_registry_service_pb2_grpc as pb_grpc
 
 from services.kit.messages import duration, timestamp, usage_to
-from services.orchestrator.booking import Outcome
+from services.orchestrator.booking import Outcome, ShadowOutcome
 from services.orchestrator.peers.calling import calling
-from services.orchestrator.peers.messages import (
-    format_of,
-    parameters_of,
-)
-from services.orchestrator.prompting import Prompt, PromptRequest
+from services.orchestrator.peers.messages import format_message, format_of, parameters_of
+from services.orchestrator.prompting import Prompt, PromptRequest, ShadowArm
 from services.orchestrator.request import ByArm, ByLabel, ByVersion
-from services.orchestrator.values import CacheScope
+from services.orchestrator.values import CacheScope, ResponseFormatType
 
 PEER = "prompt_registry"
 
@@ -63,33 +60,76 @@ def prompt_of(response: pb.RenderResponse) -> Prompt:
         parameters=parameters_of(response.parameters),
         response_format=format_of(response.response_format),
         cache_scope=CacheScope(response.cache_scope),
+        shadow_arms=tuple(_shadow_arm_of(arm) for arm in response.shadow_arms),
+        keeps_texts=response.keeps_texts,
     )
 
 
-def outcome_message(outcome: Outcome) -> pb.ReportOutcomeRequest:
-    """Return *outcome* as it is sent, now or after a crash."""
-    first = outcome.first_delta_seconds
+def _shadow_arm_of(message: pb.RenderResponse.ShadowArm) -> ShadowArm:
+    return ShadowArm(
+        experiment_id=message.experiment_id,
+        arm=message.arm,
+        version=message.version,
+        system_text=message.system_text,
+        user_text=message.user_text,
+        model=message.model,
+        parameters=parameters_of(message.parameters),
+        response_format=format_of(message.response_format),
+    )
+
+
+def outcome_message(report: Outcome) -> pb.ReportOutcomeRequest:
+    """Return *report* as it is sent, now or after a crash."""
+    texts = report.texts
     return pb.ReportOutcomeRequest(
-        outcome=pb.Outcome(
-            request_id=outcome.request_id,
-            tenant_id=outcome.subject.tenant_id,
-            user_id=outcome.subject.user_id,
-            template=outcome.template,
-            version=outcome.template_version,
-            experiment_id=outcome.experiment_id,
-            arm=outcome.arm,
-            model=outcome.model,
-            finish_reason=chat_pb2.FinishReason.ValueType(outcome.finish_reason),
-            error_reason=outcome.error_reason,
-            guardrail_blocked=outcome.guardrail_blocked,
-            format_failed=outcome.format_failed,
-            source=chat_pb2.AnswerSource.ValueType(outcome.source),
-            usage=usage_to(outcome.usage),
-            cost_nano_usd=outcome.cost_nano_usd,
-            latency=duration(outcome.latency_seconds),
-            first_delta_latency=None if first is None else duration(first),
-            end_time=timestamp(outcome.end_time),
-        )
+        outcome=_outcome_message(report),
+        texts=None
+        if texts is None
+        else pb.TurnTexts(input_text=texts.input_text, output_text=texts.output_text),
+    )
+
+
+def shadow_message(report: ShadowOutcome) -> pb.ReportShadowRequest:
+    """Return *report* as it is sent, now or after a crash."""
+    answer = report.answer
+    message = pb.ReportShadowRequest(
+        outcome=_outcome_message(report.outcome),
+        output_text=report.output_text,
+        answer=pb.ReportShadowRequest.Answer(
+            version=answer.template_version,
+            text=report.answer_text,
+            latency=duration(answer.latency_seconds),
+            cost_nano_usd=answer.cost_nano_usd,
+        ),
+        input_text=report.input_text,
+    )
+    message.outcome.is_shadow = True
+    if report.response_format.type is not ResponseFormatType.UNSPECIFIED:
+        message.response_format.CopyFrom(format_message(report.response_format))
+    return message
+
+
+def _outcome_message(outcome: Outcome) -> pb.Outcome:
+    first = outcome.first_delta_seconds
+    return pb.Outcome(
+        request_id=outcome.request_id,
+        tenant_id=outcome.subject.tenant_id,
+        user_id=outcome.subject.user_id,
+        template=outcome.template,
+        version=outcome.template_version,
+        experiment_id=outcome.experiment_id,
+        arm=outcome.arm,
+        model=outcome.model,
+        finish_reason=chat_pb2.FinishReason.ValueType(outcome.finish_reason),
+        error_reason=outcome.error_reason,
+        guardrail_blocked=outcome.guardrail_blocked,
+        format_failed=outcome.format_failed,
+        source=chat_pb2.AnswerSource.ValueType(outcome.source),
+        usage=usage_to(outcome.usage),
+        cost_nano_usd=outcome.cost_nano_usd,
+        latency=duration(outcome.latency_seconds),
+        first_delta_latency=None if first is None else duration(first),
+        end_time=timestamp(outcome.end_time),
     )
 
 

@@ -23,7 +23,7 @@ class Model:
     context_token_count: int = 0
     """Tokens of input and output together; 0 is unknown."""
     features: frozenset[str] = frozenset()
-    """What it can do: `tools`, `vision`, `json_object`, `json_schema`, `reasoning`."""
+    """What it can do: `tools`, `vision`, `json_object`, `json_schema`, `logprobs`, `reasoning`."""
     region: str = ""
 
 

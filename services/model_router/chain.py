@@ -80,6 +80,8 @@ def _fits(link: Link, request: GenerationRequest, input_token_count: int, price:
         needed.add("vision")
     if request.form is not AnswerForm.TEXT:
         needed.add(request.form.value)
+    if request.top_logprob_count is not None:
+        needed.add("logprobs")
     if not needed <= model.features:
         return False
     if model.context_token_count and input_token_count >= model.context_token_count:

@@ -18,13 +18,13 @@ from services.model_router.catalogue import (
     Model,
 )
 from services.model_router.failures import FailureKind
-from services.model_router.provider import ModelTraits
+from services.model_router.provider import Api, ModelTraits
 
 PACKAGED_PATH: Final = Path(__file__).parent / "router.yaml"
 CACHED_ANSWER: Final = "cached_answer"
 """The link that allows a cached answer when all others failed. Only ever the last one."""
 
-Feature = Literal["tools", "vision", "json_object", "json_schema", "reasoning"]
+Feature = Literal["tools", "vision", "json_object", "json_schema", "logprobs", "reasoning"]
 
 
 class ConfigInvalid(ValueError):
@@ -55,6 +55,7 @@ class ModelConfig(_Strict):
     max_output: int = Field(default=4096, ge=1)
     features: tuple[Feature, ...] = ()
     region: str = ""
+    api: Api = Api.CHAT_COMPLETIONS
     sampling: bool = True
     extra_body: dict[str, Any] = {}
     behaviour: FailureKind | None = None
@@ -128,6 +129,8 @@ class RouterConfig(_Strict):
             raise ConfigInvalid(f"models.{name}: there is no provider {config.provider}.")
         if config.behaviour is not None and provider.kind != "simulated":
             raise ConfigInvalid(f"models.{name}: only a simulated model has a behaviour.")
+        if config.api is Api.RESPONSES and not provider.kind.startswith("openai"):
+            raise ConfigInvalid(f"models.{name}: only OpenAI's kind of server has responses.")
         return Model(
             name=name,
             provider=config.provider,
@@ -138,6 +141,7 @@ class RouterConfig(_Strict):
             traits=ModelTraits(
                 name=config.model or name,
                 max_output_token_count=config.max_output,
+                api=config.api,
                 takes_sampling=config.sampling,
                 extra_body=config.extra_body,
                 behaviour=config.behaviour or "",

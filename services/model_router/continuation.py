@@ -23,7 +23,8 @@ def continuation_of(request: GenerationRequest, prefix: str) -> GenerationReques
     """
     Return *request* as it is sent to the model that is to go on after *prefix*.
 
-    The limit of the output is what the prefix has left of it.
+    The limit of the output is what the prefix has left of it. Log probabilities are not
+    asked for: those of the repeated words would be of no use.
     """
     sampling = request.sampling
     if sampling.max_output_token_count is not None:
@@ -32,6 +33,7 @@ def continuation_of(request: GenerationRequest, prefix: str) -> GenerationReques
     return replace(
         request,
         sampling=sampling,
+        top_logprob_count=None,
         messages=(
             *request.messages,
             Message(role=Role.ASSISTANT, text=prefix),

@@ -8,6 +8,7 @@ from services.kit.prices import TokenUsage
 from services.model_router.attempt import Attempt
 from services.model_router.provider import (
     FinishReason,
+    Logprobs,
     ReasoningDelta,
     TextDelta,
     ToolCallDone,
@@ -60,7 +61,14 @@ class Completed:
 
 
 RouterEvent: TypeAlias = (
-    RouteChosen | TextDelta | ReasoningDelta | ToolCallDone | AttemptEnded | Switched | Completed
+    RouteChosen
+    | TextDelta
+    | ReasoningDelta
+    | ToolCallDone
+    | Logprobs
+    | AttemptEnded
+    | Switched
+    | Completed
 )
 """`RouteChosen` first, `Completed` last."""
 

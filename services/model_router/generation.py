@@ -104,6 +104,9 @@ class GenerationRequest:
     """None is the operator's setting."""
     kind: AttemptKind = AttemptKind.PRIMARY
     first_attempt_number: int = 1
+    top_logprob_count: int | None = None
+    """How many other tokens' log probabilities are asked for at each place, 0 to 20; None
+    asks for none at all."""
 
     @property
     def has_images(self) -> bool:

@@ -12,6 +12,7 @@ from services.model_router.failures import FailureKind, ProviderError
 from services.model_router.generation import GenerationRequest
 from services.model_router.provider import (
     Finished,
+    Logprobs,
     Provider,
     ProviderCall,
     ProviderEvent,
@@ -170,7 +171,7 @@ class LiveAttempt:
                     self._texts.append(text)
                 case ToolCallDone(call=call):
                     self._texts.append(call.arguments_json)
-                case Finished():
+                case Logprobs() | Finished():
                     pass
 
     def _usage(self, outcome: AttemptOutcome) -> TokenUsage:

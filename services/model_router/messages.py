@@ -28,10 +28,17 @@ from services.model_router.generation import (
     ToolCall,
     ToolChoiceMode,
 )
-from services.model_router.provider import FinishReason, ReasoningDelta, TextDelta, ToolCallDone
+from services.model_router.provider import (
+    FinishReason,
+    Logprobs,
+    ReasoningDelta,
+    TextDelta,
+    ToolCallDone,
+)
 
 MAX_STOP_SEQUENCES: Final = 4
-
+MAX_TOP_LOGPROBS: Final = 20
+"""The most that OpenAI's APIs give."""
 
 ROLES: Final["Mapping[chat_pb2.Role.ValueType, Role]"] = {
     chat_pb2.ROLE_SYSTEM: Role.SYSTEM,
@@ -117,6 +124,9 @@ def request_of(message: pb.GenerateRequest) -> GenerationRequest:
         mid_stream_policy=MID_STREAM_POLICIES[message.mid_stream_policy],
         kind=REQUEST_KINDS[message.kind],
         first_attempt_number=message.first_attempt_number or 1,
+        top_logprob_count=(
+            message.top_logprob_count if message.HasField("top_logprob_count") else None
+        ),
     )
 
 
@@ -133,6 +143,8 @@ def response_of(event: RouterEvent) -> pb.GenerateResponse:
                     id=call.id, name=call.name, arguments_json=call.arguments_json
                 )
             )
+        case Logprobs():
+            return pb.GenerateResponse(logprobs=_logprobs_message(event))
         case AttemptEnded(attempt=attempt):
             return pb.GenerateResponse(attempt=attempt_message(attempt))
         case RouteChosen():
@@ -189,6 +201,22 @@ def attempt_message(attempt: Attempt) -> pb.Attempt:
     return message
 
 
+def _logprobs_message(logprobs: Logprobs) -> pb.GenerateResponse.Logprobs:
+    return pb.GenerateResponse.Logprobs(
+        tokens=[
+            pb.TokenLogprob(
+                token=each.token,
+                logprob=each.logprob,
+                top=[
+                    pb.TokenLogprob.Alternative(token=other.token, logprob=other.logprob)
+                    for other in each.top
+                ],
+            )
+            for each in logprobs.tokens
+        ]
+    )
+
+
 def _message_of(message: chat_pb2.Message) -> Message:
     return Message(
         role=ROLES[message.role],
@@ -222,6 +250,8 @@ def _violations(message: pb.GenerateRequest) -> Iterable[FieldViolation]:
         yield _wrong("mid_stream_policy", "must be a known policy.")
     if message.first_attempt_number < 0:
         yield _wrong("first_attempt_number", "must be 0 or more.")
+    if not 0 <= message.top_logprob_count <= MAX_TOP_LOGPROBS:
+        yield _wrong("top_logprob_count", f"must be from 0 to {MAX_TOP_LOGPROBS}.")
     yield from _violations_of_sampling(message.parameters)
     yield from _violations_of_form(message)
     yield from _violations_of_tools(message)

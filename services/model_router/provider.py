@@ -40,6 +40,31 @@ class ToolCallDone:
     call: ToolCall
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alternative:
+    """A token that might have stood at a place."""
+
+    token: str
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenLogprob:
+    """How probable a token was: natural logarithms, 0 or less."""
+
+    token: str
+    logprob: float
+    top: tuple[Alternative, ...] = ()
+    """The most probable tokens at its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Logprobs:
+    """Log probabilities of tokens of the answer, in order."""
+
+    tokens: tuple[TokenLogprob, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Finished:
     """The last event of an answer."""
@@ -47,7 +72,14 @@ class Finished:
     finish_reason: FinishReason
 
 
-ProviderEvent: TypeAlias = TextDelta | ReasoningDelta | ToolCallDone | Finished
+ProviderEvent: TypeAlias = TextDelta | ReasoningDelta | ToolCallDone | Logprobs | Finished
+
+
+class Api(StrEnum):
+    """By which of its APIs a server of OpenAI's kind is asked for a model."""
+
+    CHAT_COMPLETIONS = "chat_completions"
+    RESPONSES = "responses"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +90,8 @@ class ModelTraits:
     """The model, as the provider calls it."""
     max_output_token_count: int
     """The limit to send when the caller sets none and the API demands one."""
+    api: Api = Api.CHAT_COMPLETIONS
+    """Of meaning only to providers that have both."""
     takes_sampling: bool = True
     """Whether temperature, top_p and stop may be sent; reasoning models refuse them."""
     extra_body: Mapping[str, Any] = field(default_factory=dict)

@@ -21,6 +21,7 @@ from services.model_router.open_attempts import OpenAttempts
 from services.model_router.provider import (
     Finished,
     FinishReason,
+    Logprobs,
     ProviderEvent,
     ReasoningDelta,
     TextDelta,
@@ -116,7 +117,7 @@ class RoutedCall:
                     if fresh := seam.feed(text):
                         self._sent.append(fresh)
                         yield event if fresh is text else TextDelta(fresh)
-                case ReasoningDelta():
+                case ReasoningDelta() | Logprobs():
                     yield event
                 case ToolCallDone():
                     self._sent_tool_call = True

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import httpx2
 import pytest
@@ -21,14 +22,16 @@ from services.model_router.generation import (
 from services.model_router.provider import (
     Finished,
     FinishReason,
+    Logprobs,
     ModelTraits,
     ProviderCall,
     ReasoningDelta,
     TextDelta,
+    TokenLogprob,
     ToolCallDone,
 )
 from services.model_router.providers.http_transport import StreamingTransport
-from tests.support.provider_server import Reply, cut_every, provider_server
+from tests.support.provider_server import Reply, cut_every, provider_server, sse
 from tests.support.provider_wires import USAGE, WIRES, error_bytes
 
 
@@ -329,6 +332,19 @@ async def test_connections_are_used_again(wire):
     assert len(connections) == 1
 
 
+async def test_stop_sequences_that_the_server_does_not_take_are_kept_by_us(wire):
+    data = wire.answer("one\n", "\ntwo", finish=None, usage=False)
+    call = call_for(sampling=Sampling(stop_sequences=("\n\n",)))
+    call = replace(call, model=replace(call.model, takes_sampling=False))
+    reply = Reply(chunks=[data], hangs=True)
+    async with provider_server(reply) as server, provider_for(wire, server) as provider:
+        stream = await provider.open(call)
+        assert await read_all(stream) == [TextDelta("one"), Finished(FinishReason.STOP)]
+        # The rest of the answer would cost money too.
+        await asyncio.wait_for(server.hung_up.wait(), 10)
+    assert not {"stop", "stop_sequences"} & set(server.requests[0].body)
+
+
 FULL = {
     "system_text": "Be brief.",
     "messages": (
@@ -417,6 +433,14 @@ async def test_the_request_for_chat_completions():
     }
 
 
+async def test_a_request_for_log_probabilities_and_json_of_any_shape():
+    fields = {"top_logprob_count": 3, "form": AnswerForm.JSON_OBJECT, "system_text": "Be brief."}
+    body = (await request_of(WIRES["chat"], **fields)).body
+    assert (body["logprobs"], body["top_logprobs"]) == (True, 3)
+    # OpenAI refuses the form where no message has the word.
+    assert "JSON" in body["messages"][0]["content"]
+
+
 async def test_the_request_for_messages():
     request = await request_of(WIRES["messages"], **FULL)
     assert request.path == "/v1/messages"
@@ -456,3 +480,16 @@ async def test_the_request_for_messages():
         "tools": [{"name": "find", "description": "Finds.", "input_schema": {"type": "object"}}],
         "tool_choice": {"type": "tool", "name": "find"},
     }
+
+
+async def test_log_probabilities_of_chat_completions():
+    token = {"token": "Hi", "bytes": [72, 105], "logprob": -0.5, "top_logprobs": []}
+    choice = {"index": 0, "delta": {"content": "Hi"}, "logprobs": {"content": [token]}}
+    end = {"index": 0, "delta": {}, "finish_reason": "stop"}
+    reply = Reply(chunks=[sse({"choices": [choice]}, {"choices": [end]}, "[DONE]")])
+    events, _ = await answer_of(WIRES["chat"], reply, call=call_for(top_logprob_count=0))
+    assert events == [
+        TextDelta("Hi"),
+        Logprobs((TokenLogprob(token="Hi", logprob=-0.5),)),
+        Finished(FinishReason.STOP),
+    ]

@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import httpx2
 
 from services.kit.prices import TokenUsage
-from services.model_router.provider import Provider
+from services.model_router.provider import Api, Provider
 from services.model_router.providers.anthropic_provider import AnthropicProvider
 from services.model_router.providers.openai_provider import OpenAIProvider
 from tests.support.provider_server import sse
@@ -106,6 +106,62 @@ def _messages_answer(*texts, reasoning="", tools=(), finish="end_turn", refusal=
     return sse(*events)
 
 
+def _responses_answer(*texts, reasoning="", tools=(), finish="completed", refusal="", usage=True):
+    events = [{"type": "response.created", "response": {"id": "resp_1", "status": "in_progress"}}]
+    index = 0
+
+    def item(opening, closing, *deltas):
+        nonlocal index
+        where = {"output_index": index, "item_id": f"item_{index}"}
+        events.append({"type": "response.output_item.added", "item": opening, **where})
+        events.extend({**delta, **where} for delta in deltas)
+        events.append({"type": "response.output_item.done", "item": closing, **where})
+        index += 1
+
+    if reasoning:
+        thought = {"type": "response.reasoning_summary_text.delta", "delta": reasoning}
+        summary = [{"type": "summary_text", "text": reasoning}]
+        item({"type": "reasoning"}, {"type": "reasoning", "summary": summary}, thought)
+    if texts or refusal:
+        deltas = [{"type": "response.output_text.delta", "delta": text} for text in texts]
+        content = [{"type": "output_text", "text": "".join(texts)}] if texts else []
+        if refusal:
+            deltas.append({"type": "response.refusal.delta", "delta": refusal})
+            content.append({"type": "refusal", "refusal": refusal})
+        item({"type": "message"}, {"type": "message", "content": content}, *deltas)
+    for call_id, name, arguments in tools:
+        opening = {"type": "function_call", "call_id": call_id, "name": name, "arguments": ""}
+        deltas = [
+            {"type": "response.function_call_arguments.delta", "delta": each} for each in arguments
+        ]
+        item(opening, {**opening, "arguments": "".join(arguments)}, *deltas)
+    if finish:
+        counts = {
+            "input_tokens": 20,
+            "output_tokens": 9,
+            "input_tokens_details": {"cached_tokens": 12},
+            "output_tokens_details": {"reasoning_tokens": 3},
+        }
+        status = "completed" if finish == "completed" else "incomplete"
+        response = {"id": "resp_1", "status": status, "usage": counts if usage else None}
+        if status == "incomplete":
+            response["incomplete_details"] = {"reason": finish}
+        events.append({"type": f"response.{status}", "response": response})
+    return sse(*events)
+
+
+class _ByResponses:
+    """Asks for every model by the Responses API."""
+
+    def __init__(self, provider):
+        self._provider = provider
+        self.aclose = provider.aclose
+
+    async def open(self, call):
+        model = replace(call.model, api=Api.RESPONSES)
+        return await self._provider.open(replace(call, model=model))
+
+
 CHAT = Wire(
     provider=lambda url, client: OpenAIProvider(http_client=client, base_url=f"{url}/v1"),
     path="/v1/chat/completions",
@@ -137,7 +193,23 @@ MESSAGES = Wire(
     request_id_header="request-id",
 )
 
-WIRES = {"chat": CHAT, "messages": MESSAGES}
+RESPONSES = Wire(
+    provider=lambda url, client: _ByResponses(CHAT.provider(url, client)),
+    path="/v1/responses",
+    answer=_responses_answer,
+    finishes={
+        "stop": "completed",
+        "length": "max_output_tokens",
+        "tool_call": "completed",
+        "content_filter": "content_filter",
+        "refusal": "completed",
+    },
+    error=CHAT.error,
+    error_frame=sse({"type": "error", "code": "overloaded", "message": "busy", "param": None}),
+    request_id_header="x-request-id",
+)
+
+WIRES = {"chat": CHAT, "messages": MESSAGES, "responses": RESPONSES}
 
 
 def error_bytes(wire: Wire, kind: str, message: str = "no") -> bytes:

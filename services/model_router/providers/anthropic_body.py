@@ -13,11 +13,9 @@ from services.model_router.generation import (
     ToolChoiceMode,
 )
 from services.model_router.provider import ProviderCall
+from services.model_router.providers.json_forms import JSON_ONLY
 
 _DATA_URL: Final = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+);base64,(?P<data>.+)", re.DOTALL)
-
-_JSON_ONLY: Final = "Answer with one JSON object and nothing else."
-"""The API has no mode for JSON of any shape, only for a schema."""
 
 
 def messages_body(call: ProviderCall) -> dict[str, Any]:
@@ -31,7 +29,7 @@ def messages_body(call: ProviderCall) -> dict[str, Any]:
     systems = [request.system_text]
     systems += [message.text for message in request.messages if message.role is Role.SYSTEM]
     if request.form is AnswerForm.JSON_OBJECT:
-        systems.append(_JSON_ONLY)
+        systems.append(JSON_ONLY)  # The API has a mode for a schema only.
     body: dict[str, Any] = {
         "model": model.name,
         "max_tokens": request.sampling.max_output_token_count or model.max_output_token_count,
@@ -40,7 +38,6 @@ def messages_body(call: ProviderCall) -> dict[str, Any]:
     }
     if system := "\n\n".join(text for text in systems if text):
         body["system"] = system
-    # A stop sequence of white space only is refused.
     if stops := [each for each in request.sampling.stop_sequences if each.strip()]:
         body["stop_sequences"] = stops
     if request.form is AnswerForm.JSON_SCHEMA:
@@ -58,6 +55,11 @@ def messages_body(call: ProviderCall) -> dict[str, Any]:
         body["tool_choice"] = _tool_choice(request)
     body.update(model.extra_body)
     return body
+
+
+def unsent_stops(call: ProviderCall) -> tuple[str, ...]:
+    """Return the stop sequences that the API refuses: those of white space only."""
+    return tuple(each for each in call.request.sampling.stop_sequences if not each.strip())
 
 
 def _message(message: Message) -> dict[str, Any]:

@@ -7,13 +7,14 @@ import httpx2
 
 from services.model_router.failures import FailureKind, ProviderError
 from services.model_router.provider import ProviderCall, ProviderStream
-from services.model_router.providers.anthropic_body import messages_body
+from services.model_router.providers.anthropic_body import messages_body, unsent_stops
 from services.model_router.providers.anthropic_decoder import MessagesDecoder
 from services.model_router.providers.raw_stream import (
     RawStream,
     error_of_connection,
     error_of_response,
 )
+from services.model_router.providers.stop_sequences import stopping
 
 ANTHROPIC_BASE_URL: Final = "https://api.anthropic.com"
 
@@ -45,7 +46,8 @@ class AnthropicProvider:
             raise error_of_connection(error.__cause__) from None
         except anthropic.AnthropicError:
             raise ProviderError(FailureKind.MALFORMED) from None
-        return RawStream(cast(httpx2.Response, response), MessagesDecoder())
+        stream = RawStream(cast(httpx2.Response, response), MessagesDecoder())
+        return stopping(stream, unsent_stops(call))
 
     async def aclose(self) -> None:
         await self._http_client.aclose()

@@ -13,6 +13,7 @@ from services.model_router.generation import (
     ToolChoiceMode,
 )
 from services.model_router.provider import ProviderCall
+from services.model_router.providers.json_forms import JSON_ONLY, may_be_strict, needs_instruction
 
 
 def chat_body(call: ProviderCall, *, limit_field: str) -> dict[str, Any]:
@@ -23,7 +24,9 @@ def chat_body(call: ProviderCall, *, limit_field: str) -> dict[str, Any]:
     `max_completion_tokens`, others still `max_tokens`.
     """
     request, model = call.request, call.model
-    messages = [{"role": "system", "content": request.system_text}] if request.system_text else []
+    systems = [request.system_text, JSON_ONLY if needs_instruction(request) else ""]
+    system = "\n\n".join(text for text in systems if text)
+    messages = [{"role": "system", "content": system}] if system else []
     body: dict[str, Any] = {
         "model": model.name,
         "messages": [*messages, *map(_message, request.messages)],
@@ -47,8 +50,16 @@ def chat_body(call: ProviderCall, *, limit_field: str) -> dict[str, Any]:
     if request.tools:
         body["tools"] = [_tool(tool) for tool in request.tools]
         body["tool_choice"] = _tool_choice(request)
+    if request.top_logprob_count is not None:
+        body["logprobs"] = True
+        body["top_logprobs"] = request.top_logprob_count
     body.update(model.extra_body)
     return body
+
+
+def unsent_stops(call: ProviderCall) -> tuple[str, ...]:
+    """Return the stop sequences that the body of *call* leaves out."""
+    return () if call.model.takes_sampling else call.request.sampling.stop_sequences
 
 
 def _message(message: Message) -> dict[str, Any]:
@@ -89,27 +100,6 @@ def _response_format(request: GenerationRequest) -> dict[str, Any] | None:
                     "strict": may_be_strict(schema),
                 },
             }
-
-
-def may_be_strict(schema: Any) -> bool:
-    """
-    Tell whether OpenAI takes *schema* with `strict`.
-
-    Each object must forbid further properties and require all of its own:
-    https://platform.openai.com/docs/guides/structured-outputs#supported-schemas.
-    """
-    if isinstance(schema, list):
-        return all(map(may_be_strict, schema))
-    if not isinstance(schema, dict):
-        return True
-    properties = schema.get("properties")
-    if schema.get("type") == "object" or properties is not None:
-        named = set(properties) if isinstance(properties, dict) else set()
-        if schema.get("additionalProperties") is not False:
-            return False
-        if named != set(schema.get("required") or ()):
-            return False
-    return all(map(may_be_strict, schema.values()))
 
 
 def _tool(tool: Tool) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from services.model_router.provider import (
     FinishReason,
     ProviderEvent,
 )
+from services.model_router.providers.logprobs import logprobs_of
 from services.model_router.providers.refusals import failure_of_body
 from services.model_router.providers.sse import EventStreamDecoder, parse_object
 from services.model_router.providers.text_run import TextRun
@@ -92,6 +93,8 @@ class ChatDecoder:
                     continue  # Only one answer was asked for.
                 if message := choice.get(message_field):
                     self._message(message)
+                if logprobs := choice.get("logprobs"):
+                    self._logprobs(logprobs)
                 if reason := choice.get("finish_reason"):
                     self._finish_with(reason)
         except (AttributeError, TypeError, KeyError, ValueError):
@@ -115,6 +118,10 @@ class ChatDecoder:
             self._run.text(refusal)
         for call in message.get("tool_calls") or ():
             self._tool_call(call)
+
+    def _logprobs(self, logprobs: dict[str, Any]) -> None:
+        if tokens := logprobs.get("content"):
+            self._run.add(logprobs_of(tokens))
 
     def _tool_call(self, fragment: dict[str, Any]) -> None:
         function = fragment.get("function") or {}

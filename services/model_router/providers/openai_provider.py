@@ -1,19 +1,23 @@
-"""Asks OpenAI's Chat Completions, and servers that speak it, through OpenAI's SDK."""
+"""Asks OpenAI's two APIs, and servers that speak them, through OpenAI's SDK."""
 
-from typing import Any, Final, cast
+from typing import Any, Final, assert_never, cast
 
 import httpx2
 import openai
 
 from services.model_router.failures import FailureKind, ProviderError
-from services.model_router.provider import ProviderCall, ProviderStream
-from services.model_router.providers.openai_chat_body import chat_body
+from services.model_router.provider import Api, ProviderCall, ProviderStream
+from services.model_router.providers.openai_chat_body import chat_body, unsent_stops
 from services.model_router.providers.openai_chat_decoder import ChatDecoder
+from services.model_router.providers.openai_responses_body import responses_body
+from services.model_router.providers.openai_responses_decoder import ResponsesDecoder
 from services.model_router.providers.raw_stream import (
+    Decoder,
     RawStream,
     error_of_connection,
     error_of_response,
 )
+from services.model_router.providers.stop_sequences import stopping
 
 OPENAI_BASE_URL: Final = "https://api.openai.com/v1"
 NO_KEY: Final = "none"
@@ -22,7 +26,7 @@ NO_KEY: Final = "none"
 
 class OpenAIProvider:
     """
-    Asks one server for chat completions.
+    Asks one server, each model by the API that its traits name.
 
     The SDK makes the URL, the headers and the errors; its retries are off, since the
     router is the one that retries.
@@ -43,11 +47,20 @@ class OpenAIProvider:
 
     async def open(self, call: ProviderCall) -> ProviderStream:
         client = self._client(call.api_key)
-        body = chat_body(call, limit_field=self._limit_field)
+        decoder: Decoder
+        match call.model.api:
+            case Api.CHAT_COMPLETIONS:
+                path, body = "/chat/completions", chat_body(call, limit_field=self._limit_field)
+                decoder, stops = ChatDecoder(), unsent_stops(call)
+            case Api.RESPONSES:
+                path, body = "/responses", responses_body(call)
+                decoder, stops = ResponsesDecoder(), call.request.sampling.stop_sequences
+            case _:
+                assert_never(call.model.api)
         try:
             # The generic method: the typed one checks each field of the body, for 0.5 ms.
             response = await client.post(
-                "/chat/completions",
+                path,
                 cast_to=cast(Any, httpx2.Response),
                 body=body,
                 stream=True,
@@ -59,7 +72,7 @@ class OpenAIProvider:
             raise error_of_connection(error.__cause__) from None
         except openai.OpenAIError:
             raise ProviderError(FailureKind.MALFORMED) from None
-        return RawStream(cast(httpx2.Response, response), ChatDecoder())
+        return stopping(RawStream(cast(httpx2.Response, response), decoder), stops)
 
     async def aclose(self) -> None:
         await self._http_client.aclose()

@@ -13,12 +13,15 @@ from services.model_router.continuation import split_continuation
 from services.model_router.failures import FailureKind, ProviderError
 from services.model_router.generation import AnswerForm, GenerationRequest, ToolCall
 from services.model_router.provider import (
+    Alternative,
     Finished,
     FinishReason,
+    Logprobs,
     ProviderCall,
     ProviderEvent,
     ProviderStream,
     TextDelta,
+    TokenLogprob,
     ToolCallDone,
 )
 from services.model_router.providers.simulated_answers import Script, tool_to_call
@@ -127,7 +130,12 @@ class SimulatedProvider:
         if prefix and "".join(words).startswith(prefix):
             # As asked: the last words again, then on.
             words = _WORDS.findall("".join(words)[_last_words_start(prefix) :])
-        return [*map(TextDelta, words), Finished(finish)]
+        events: list[ProviderEvent] = []
+        for word in words:
+            events.append(TextDelta(word))
+            if request.top_logprob_count is not None:
+                events.append(_certain(word, request.top_logprob_count))
+        return [*events, Finished(finish)]
 
     def _text(self, request: GenerationRequest) -> str:
         match request.form:
@@ -194,6 +202,12 @@ class SimulatedStream:
 
     async def aclose(self) -> None:
         return None
+
+
+def _certain(word: str, top_count: int) -> Logprobs:
+    """Return what a model says of a word of which it has no doubt."""
+    top = (Alternative(token=word, logprob=0.0),) if top_count else ()
+    return Logprobs((TokenLogprob(token=word, logprob=0.0, top=top),))
 
 
 def _draw(seed: int, call: ProviderCall) -> random.Random:

@@ -12,9 +12,17 @@ from services.kit.status import service_error_of
 from services.model_router.app import open_model_router
 from services.model_router.failures import FailureKind, ProviderError
 from services.model_router.generation import ToolCall
-from services.model_router.provider import Finished, FinishReason, ReasoningDelta, ToolCallDone
+from services.model_router.provider import (
+    Alternative,
+    Finished,
+    FinishReason,
+    Logprobs,
+    ReasoningDelta,
+    TokenLogprob,
+    ToolCallDone,
+)
 from services.model_router.settings import ModelRouterSettings
-from tests.support.model_router import HANG, ScriptedProvider
+from tests.support.model_router import HANG, STOP, ScriptedProvider
 from tests.support.serving import TRANSPORTS, served
 from tests.support.waiting import until
 
@@ -118,6 +126,23 @@ class TestEverythingThatAStreamCanHold:
         assert events[-1].completed.finish_reason == chat_pb2.FINISH_REASON_TOOL_CALL
 
 
+class TestLogProbabilities:
+    @pytest.fixture
+    def openai(self):
+        top = (Alternative(token="Hi", logprob=-0.25), Alternative(token="Ho", logprob=-2.0))
+        return ScriptedProvider(
+            ["Hi", Logprobs((TokenLogprob(token="Hi", logprob=-0.25, top=top),)), STOP]
+        )
+
+    async def test_come_where_they_are_asked_for(self, stub):
+        request = request_for(model="gpt-4o", top_logprob_count=2)
+        events = await events_of(stub.Generate(request, timeout=10))
+        assert kinds(events) == ["route", "text", "logprobs", "attempt", "completed"]
+        [token] = events[2].logprobs.tokens
+        assert (token.token, token.logprob) == ("Hi", -0.25)
+        assert [(each.token, each.logprob) for each in token.top] == [("Hi", -0.25), ("Ho", -2.0)]
+
+
 class TestTheFirstProviderFails:
     @pytest.fixture
     def anthropic(self):
@@ -213,6 +238,7 @@ class TestASlowReader:
         (request_for(kind=pb.ATTEMPT_KIND_HEDGE), "kind"),
         (request_for(mid_stream_policy=9), "mid_stream_policy"),
         (request_for(first_attempt_number=-1), "first_attempt_number"),
+        (request_for(top_logprob_count=21), "top_logprob_count"),
         (
             request_for(parameters=chat_pb2.SamplingParameters(temperature=3)),
             "parameters.temperature",

@@ -81,6 +81,23 @@ def test_a_wrong_file_is_refused_in_plain_words(old, new, said):
         parse_config(GOOD.replace(old, new).encode())
 
 
+def test_only_servers_of_openais_kind_have_responses():
+    by_responses = GOOD.replace("provider: local,", "provider: local, api: responses,")
+    [model_] = parse_config(by_responses.encode()).catalogue().models.values()
+    assert model_.traits.api == "responses"
+    other = by_responses.replace("kind: openai_compatible", "kind: anthropic")
+    with pytest.raises(ConfigInvalid, match="only OpenAI's kind"):
+        parse_config(other.encode())
+
+
+def test_log_probabilities_are_asked_of_models_that_give_them():
+    links = [
+        Link(model=model("without"), priority=0),
+        Link(model=model("with", features=("logprobs",)), priority=1),
+    ]
+    assert names_of(links, request_for(top_logprob_count=0)) == ["with"]
+
+
 def test_without_keys_every_model_is_simulated():
     catalogue = load_config().catalogue().simulated()
     assert {each.provider for each in catalogue.models.values()} == {"simulated"}

@@ -13,12 +13,13 @@ import matplotlib as mpl
 import numpy as np
 from rich.console import Console
 
-from bench.cache_data import Pair, noun_traps, question_pairs, traps
+from bench.cache_data import Pair, question_pairs
 from bench.cache_train import FLOOR, TEST
-from services.semantic_cache.features import FeatureExtractor
+from bench.cache_traps import noun_traps, traps
 from services.semantic_cache.trained_verifier import TrainedVerifier, Weights
 from services.semantic_cache.verifier import RuleVerifier
 from services.semantic_cache.wordllama_embedder import WordLlamaEmbedder
+from services.semantic_cache.words import WordReader
 
 console = Console()
 
@@ -32,9 +33,7 @@ class Judged:
 
     def __init__(self, pairs: list[Pair]) -> None:
         embedder = WordLlamaEmbedder()
-        verifier = TrainedVerifier(
-            FeatureExtractor(embedder.vector), Weights.load(), max_false_hit_rate=DEFAULT_RATE
-        )
+        verifier = TrainedVerifier(WordReader(embedder), Weights.load())
         rules = RuleVerifier()
         self.same = np.array([each.same for each in pairs])
         self.kinds = np.array([each.kind for each in pairs])
@@ -43,19 +42,38 @@ class Judged:
         )
         self.rules = np.array(
             [
-                0.0 if rules.verify(each.one, each.other, cosine).refusal else cosine
+                0.0
+                if rules.verify(
+                    each.one, each.other, cosine, max_false_hit_rate=DEFAULT_RATE
+                ).refusal
+                else cosine
                 for each, cosine in zip(pairs, self.cosine, strict=True)
             ]
         )
         start = time.process_time()
         verdicts = [
-            verifier.verify(each.one, each.other, cosine)
+            verifier.verify(each.one, each.other, cosine, max_false_hit_rate=DEFAULT_RATE)
             for each, cosine in zip(pairs, self.cosine, strict=True)
         ]
-        self.verify_microseconds = (time.process_time() - start) / len(pairs) * 1e6
+        self.new_microseconds = (time.process_time() - start) / len(pairs) * 1e6
+        self.known_microseconds = _again(verifier, pairs, self.cosine)
         near = self.cosine >= FLOOR
         self.trained = np.array([each.probability for each in verdicts]) * near
         self.served = np.array([not each.refusal for each in verdicts]) & near
+
+
+def _again(verifier: TrainedVerifier, pairs: list[Pair], cosine: np.ndarray) -> float:
+    """Return the microseconds a pair that no rule refuses, of texts that were seen before."""
+    last = [
+        (each, near)
+        for each, near in zip(pairs[-1_000:], cosine[-1_000:], strict=True)
+        if verifier.verify(each.one, each.other, near, max_false_hit_rate=DEFAULT_RATE).probability
+        > 0.0
+    ]
+    start = time.process_time()
+    for each, near in last:
+        verifier.verify(each.one, each.other, near, max_false_hit_rate=DEFAULT_RATE)
+    return (time.process_time() - start) / len(last) * 1e6
 
 
 def hits_at(scores: np.ndarray, same: np.ndarray, rate: float) -> float:
@@ -81,7 +99,10 @@ def main() -> None:
     console.out(f"  hits {served[same].mean():.1%}, false hits {served[~same].mean():.1%}")
     console.out(f"  cosine 0.92: hits {(judged.cosine[same] >= 0.92).mean():.1%}, ", end="")
     console.out(f"false hits {(judged.cosine[~same] >= 0.92).mean():.1%}")
-    console.out(f"  verifier: {judged.verify_microseconds:.0f} us of CPU a pair of known texts\n")
+    console.out(
+        f"  verifier: {judged.known_microseconds:.0f} us of CPU a pair of known texts, "
+        f"{judged.new_microseconds:.0f} us of new ones\n"
+    )
 
     texts = [each.one for each in pairs]
     wrong = Judged(traps(texts, seed=11) + noun_traps(texts))

@@ -23,17 +23,26 @@ Tenant = Annotated[str, typer.Option(help="The tenant.")]
 
 @app.command()
 def stats(tenant: Annotated[str, typer.Option(help="Only this tenant.")] = "") -> None:
-    """Show hits, misses, refusals and savings since the service started."""
+    """Show hits, misses, refusals and savings since the service started, and entries now."""
     response = _ask(
         lambda stub: stub.GetStats(pb.GetStatsRequest(tenant_id=tenant), timeout=_TIMEOUT_SECONDS)
     )
     table = Table(
-        "tenant", "template", "lookups", "exact", "semantic", "fallback", "saved", "false hits"
+        "tenant",
+        "template",
+        "entries",
+        "lookups",
+        "exact",
+        "semantic",
+        "fallback",
+        "saved",
+        "false hits",
     )
     for each in response.partitions:
         table.add_row(
             escape(each.tenant_id),
             escape(each.template),
+            str(each.entry_count),
             str(each.lookup_count),
             _with_share(each.exact_hit_count, each.lookup_count),
             _with_share(each.semantic_hit_count, each.lookup_count),
@@ -43,6 +52,7 @@ def stats(tenant: Annotated[str, typer.Option(help="Only this tenant.")] = "") -
         )
     console.print(table)
     for title, counts in (
+        ("Misses", [each.miss_reason_counts for each in response.partitions]),
         ("Candidates refused", [each.refusal_counts for each in response.partitions]),
         ("Answers not kept", [each.store_refusal_counts for each in response.partitions]),
     ):

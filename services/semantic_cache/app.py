@@ -16,11 +16,13 @@ from services.kit.service import Register, ServiceDefinition
 from services.semantic_cache.cache import CacheLimits, SemanticCache
 from services.semantic_cache.edge_store import open_edge_store
 from services.semantic_cache.embedder import Embedder
-from services.semantic_cache.features import FeatureExtractor
+from services.semantic_cache.experience import Experience
 from services.semantic_cache.guarded_store import GuardedStore, Say, say_nothing
+from services.semantic_cache.judge import Judge
 from services.semantic_cache.leases import LeaseStore, Leasing, MemoryLeases
 from services.semantic_cache.openai_embedder import OpenAIEmbedder
 from services.semantic_cache.policy import Policies, Policy
+from services.semantic_cache.policy_file import PolicyFileError, read_policies
 from services.semantic_cache.servicer import SemanticCacheServicer
 from services.semantic_cache.settings import SemanticCacheSettings
 from services.semantic_cache.store import AnswerStore, StoreUnavailable
@@ -28,6 +30,7 @@ from services.semantic_cache.trained_verifier import TrainedVerifier, Weights
 from services.semantic_cache.upkeep import keeping_tidy
 from services.semantic_cache.verifier import RuleVerifier, Verifier
 from services.semantic_cache.wordllama_embedder import WordLlamaEmbedder
+from services.semantic_cache.words import WordReader
 
 NAME = "semantic_cache"
 
@@ -46,7 +49,7 @@ async def open_semantic_cache(
 
     A test passes its own *clock*, *store* and *embedder*; production passes none. *say*
     hears when the store is lost and when it is back. Raises StartRefused if the embedded
-    store cannot be opened.
+    store cannot be opened or the policies' file is wrong.
     """
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
@@ -58,10 +61,14 @@ async def open_semantic_cache(
             except StoreUnavailable as error:
                 raise StartRefused(f"The semantic cache cannot start: {error}.") from error
         store = GuardedStore(store, clock, say=say)
+        words = embedder if isinstance(embedder, WordLlamaEmbedder) else WordLlamaEmbedder()
+        reader = WordReader(words)
+        judge = Judge(_verifier(settings, reader, is_own=words is embedder), random.random)
         cache = SemanticCache(
             store=store,
             embedder=embedder,
-            verifier=_verifier(settings, embedder),
+            judge=judge,
+            experience=Experience(store, judge, reader),
             policies=_policies(settings),
             limits=CacheLimits(
                 capacity=settings.capacity,
@@ -94,16 +101,10 @@ async def _open_embedder(settings: SemanticCacheSettings, stack: AsyncExitStack)
     )
 
 
-def _verifier(settings: SemanticCacheSettings, embedder: Embedder) -> Verifier:
+def _verifier(settings: SemanticCacheSettings, reader: WordReader, *, is_own: bool) -> Verifier:
     if settings.verifier == "rules":
         return RuleVerifier()
-    # The trees learnt with these vectors, whatever finds the candidates.
-    words = embedder if isinstance(embedder, WordLlamaEmbedder) else WordLlamaEmbedder()
-    return TrainedVerifier(
-        FeatureExtractor(words.vector),
-        Weights.load(),
-        max_false_hit_rate=settings.max_false_hit_rate,
-    )
+    return TrainedVerifier(reader, Weights.load(), similarity_is_ours=is_own)
 
 
 async def _open_stores(
@@ -144,15 +145,21 @@ async def _open_stores(
 
 
 def _policies(settings: SemanticCacheSettings) -> Policies:
-    return Policies(
-        default=Policy(
-            similarity_threshold=settings.similarity_threshold,
-            fallback_similarity_threshold=settings.fallback_similarity_threshold,
-            ttl_seconds=settings.ttl_seconds,
-            tenant_capacity=settings.tenant_capacity,
-            show_original_text=settings.show_original_text,
-        )
+    default = Policy(
+        similarity_threshold=settings.similarity_threshold,
+        fallback_similarity_threshold=settings.fallback_similarity_threshold,
+        max_false_hit_rate=settings.max_false_hit_rate,
+        max_error_rate=settings.max_error_rate or None,
+        ttl_seconds=settings.ttl_seconds,
+        tenant_capacity=settings.tenant_capacity,
+        show_original_text=settings.show_original_text,
     )
+    if settings.policies_file is None:
+        return Policies(default=default)
+    try:
+        return read_policies(settings.policies_file, default)
+    except PolicyFileError as error:
+        raise StartRefused(f"The semantic cache cannot start: {error}.") from error
 
 
 @asynccontextmanager

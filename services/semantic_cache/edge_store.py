@@ -3,7 +3,7 @@
 import asyncio
 import fcntl
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
@@ -19,12 +19,13 @@ from qdrant_edge import (
     EdgeVectorParams,
     FieldCondition,
     Filter,
+    FloatIndexParams,
     HasIdCondition,
     HnswIndexConfig,
+    IntegerIndexParams,
     KeywordIndexParams,
     MatchValue,
     OrderBy,
-    PayloadSchemaType,
     Point,
     Query,
     QueryRequest,
@@ -33,12 +34,14 @@ from qdrant_edge import (
     UpdateOperation,
 )
 
+from services.semantic_cache.curve import Observation
 from services.semantic_cache.entry import Candidate, Entry
 from services.semantic_cache.payload import (
     FLOAT_FIELDS,
     INTEGER_FIELDS,
     KEYWORD_FIELDS,
     entry_of,
+    observations_to,
     payload_of,
 )
 from services.semantic_cache.store import Selection, StoreUnavailable, Vector
@@ -53,12 +56,16 @@ a thread and back would cost."""
 
 _AVERAGE_WEIGHT = 0.05
 
-_INDEXES: tuple[tuple[str, PayloadSchemaType | KeywordIndexParams], ...] = (
-    # One graph per tenant, none over all: what a search may see is one tenant's.
+_INDEXES: tuple[tuple[str, KeywordIndexParams | IntegerIndexParams | FloatIndexParams], ...] = (
+    # One graph per tenant, none over all: what a search may see is one tenant's. The other
+    # fields filter only, or each of their values would get a graph, too.
     ("tenant_id", KeywordIndexParams(is_tenant=True)),
-    *((name, KeywordIndexParams()) for name in KEYWORD_FIELDS),
-    *((name, PayloadSchemaType.Integer) for name in INTEGER_FIELDS),
-    *((name, PayloadSchemaType.Float) for name in FLOAT_FIELDS),
+    *((name, KeywordIndexParams(enable_hnsw=False)) for name in KEYWORD_FIELDS),
+    *(
+        (name, IntegerIndexParams(lookup=True, range=False, enable_hnsw=False))
+        for name in INTEGER_FIELDS
+    ),
+    *((name, FloatIndexParams(enable_hnsw=False)) for name in FLOAT_FIELDS),
 )
 
 
@@ -104,6 +111,10 @@ class EdgeStore:
     async def put(self, entry: Entry, vector: Vector | None) -> None:
         point = Point(entry.entry_id, {} if vector is None else list(vector), payload_of(entry))
         await self._run("put", lambda: self._shard.update(UpdateOperation.upsert_points([point])))
+
+    async def learn(self, entry_id: str, observations: Sequence[Observation]) -> None:
+        change = UpdateOperation.set_payload([entry_id], observations_to(observations))
+        await self._run("learn", lambda: self._shard.update(change))
 
     async def remove(self, selection: Selection) -> int:
         selected = _filter(selection)
@@ -227,7 +238,7 @@ def _open_shard(folder: Path, dimension: int) -> EdgeShard:
     config = EdgeConfig(
         vectors=EdgeVectorParams(size=dimension, distance=Distance.Cosine),
         hnsw_config=HnswIndexConfig(
-            m=0, payload_m=16, ef_construct=100, full_scan_threshold=10_000, max_indexing_threads=1
+            m=0, payload_m=16, ef_construct=100, full_scan_threshold=5_000, max_indexing_threads=1
         ),
         # A search of one tenant needs one thread; more would take the event loop's core.
         max_search_threads=1,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from services.kit.prices import TokenUsage
+from services.semantic_cache.curve import Observation
 from services.semantic_cache.partition import Partition
 
 
@@ -35,6 +36,8 @@ class Entry:
     create_time: float
     expire_time: float
     tags: tuple[str, ...] = ()
+    observations: tuple[Observation, ...] = ()
+    """What the entry learnt about its answer, oldest first; up to `curve.MAX_OBSERVATIONS`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

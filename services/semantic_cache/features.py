@@ -1,143 +1,200 @@
-"""What a trained verifier sees of two questions, as numbers. Symmetric in the two."""
+"""What the trees see of two questions, as numbers. Symmetric in the two."""
 
-from collections.abc import Callable, Sequence
-from functools import lru_cache
-from itertools import pairwise
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
-
 from services.semantic_cache import lexicon
-from services.semantic_cache.question import Question, missing, question_of
-
-Embedding = npt.NDArray[np.float32]
+from services.semantic_cache.words import Array, Words, longest_common
 
 FEATURES: Final = (
     "cosine",
-    "cosine_lower",
-    "shared_share",
+    "topic_cosine",
+    "shared_topics",
     "least_coverage",
     "most_coverage",
-    "only_fewer",
-    "only_more",
-    "bigram_share",
+    "only_topics",
+    "bigrams",
+    "trigrams",
     "length_ratio",
     "length",
-    "least_alignment",
-    "mean_alignment",
-    "unaligned_weight",
-    "least_weighted_coverage",
-    "most_weighted_coverage",
-    "same_first_word",
-    "same_last_topic",
     "same_order",
-    "asks_differ",
-    "names_missing",
-    "scope_words_missing",
     "function_words_differ",
-    "refused",
+    "function_words_shared",
+    "most_unaligned",
+    "unaligned",
+    "unaligned_share",
+    "least_alignment",
+    "other_alignment",
+    "only_cosine",
+    "lightest_unaligned",
+    "heaviest_unaligned",
+    "first_form",
+    "second_form",
+    "same_form",
+    "in_order_of_shorter",
+    "in_order_of_longer",
+    "topics_in_order_of_shorter",
+    "topics_in_order",
+    "fewer_topics",
+    "more_topics",
+    "same_beginning",
+    "same_end",
+    "names_missing",
+    "names_shared",
+    "numbers",
+    "asks_differ",
+    "asks_shared",
+    "scope_missing",
 )
 
 
-class FeatureExtractor:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Side:
+    """The topics of one text that the other lacks."""
+
+    rows: list[int]
+    weight: float
+    unaligned: float
+    """Sum of their weights, each as far as nothing of the other text is near it."""
+
+    heaviest: float
+    least: float
+    """The least of their best cosines."""
+
+
+def features_of(one: Words, other: Words, cosine: float, table: Array) -> list[float]:
     """
-    Compares texts by their words and by the vectors of both, which *embed* makes.
+    Return the numbers for `FEATURES`.
 
-    Keeps the vectors of the last texts and words, since a lookup compares one text with
-    several and words come again.
+    *cosine* is that of the whole texts; *table* holds the cosines of their words, a row for
+    each of *one* and a column for each of *other*.
     """
-
-    def __init__(self, embed: Callable[[str], Embedding]) -> None:
-        self._text = lru_cache(maxsize=8_192)(embed)
-        self._word = lru_cache(maxsize=32_768)(embed)
-
-    def of(self, asked: str, stored: str, refusal: str) -> list[float]:
-        """Return the numbers for `FEATURES`; *refusal* is what the rules said."""
-        one, other = question_of(asked), question_of(stored)
-        shared = len(one.content) - len(missing(one.content, other.content))
-        only_one = missing(one.content, other.content)
-        only_other = missing(other.content, one.content)
-        coverages = sorted((shared / max(1, len(one.content)), shared / max(1, len(other.content))))
-        alignments = self._alignments(only_one, only_other)
-        weighted = sorted(
-            (self._coverage(one.content, only_one), self._coverage(other.content, only_other))
-        )
-        counts = sorted((_topics(only_one), _topics(only_other)))
-        lengths = sorted((len(one.tokens), len(other.tokens)))
-        return [
-            float(self._text(asked) @ self._text(stored)),
-            float(self._text(asked.lower()) @ self._text(stored.lower())),
-            2 * shared / max(1, len(one.content) + len(other.content)),
-            coverages[0],
-            coverages[1],
-            float(counts[0]),
-            float(counts[1]),
-            _bigram_share(one.tokens, other.tokens),
-            lengths[0] / max(1, lengths[1]),
-            float(lengths[1]),
-            min((each for each, _ in alignments), default=1.0),
-            sum(each for each, _ in alignments) / len(alignments) if alignments else 1.0,
-            sum(weight * (1.0 - each) for each, weight in alignments),
-            weighted[0],
-            weighted[1],
-            float(one.tokens[:1] == other.tokens[:1]),
-            float(one.content[-1:] == other.content[-1:]),
-            float(_in_same_order(one.content, other.content)),
-            float(one.asks != other.asks),
-            float(_names_missing(one, other)),
-            float(_scope_missing(one, other)),
-            float(len(_functions(one) ^ _functions(other))),
-            float(bool(refusal)),
-        ]
-
-    def _alignments(self, one: Sequence[str], other: Sequence[str]) -> list[tuple[float, float]]:
-        """Return each unmatched word's best cosine on the other side, and its weight."""
-        one, other = one[:12], other[:12]
-        if not one and not other:
-            return []
-        if not one or not other:
-            return [(0.0, self._weight(word)) for word in (*one, *other)]
-        table = (
-            np.stack([self._word(word) for word in one])
-            @ np.stack([self._word(word) for word in other]).T
-        )
-        best = [*table.max(axis=1).tolist(), *table.max(axis=0).tolist()]
-        return [
-            (cosine, self._weight(word)) for cosine, word in zip(best, (*one, *other), strict=True)
-        ]
-
-    def _coverage(self, content: Sequence[str], only: Sequence[str]) -> float:
-        total = sum(map(self._weight, content))
-        return 1.0 - sum(map(self._weight, only)) / total if total else 1.0
-
-    def _weight(self, word: str) -> float:
-        """Return how much a word says: long words are rare ones (Zipf's law of abbreviation)."""
-        return 0.25 if word in lexicon.POLITE_WORDS else min(len(word), 10) / 10
+    first, second = one.question, other.question
+    only_one, only_other = _only(one, other), _only(other, one)
+    a = _side(one, only_one, table, other.topics, by_row=True)
+    b = _side(other, only_other, table, one.topics, by_row=False)
+    shared = len(one.content) - len(only_one)
+    topics = sorted((len(one.content), len(other.content)))
+    lengths = sorted((len(first.tokens), len(second.tokens)))
+    shown = sorted((len(one.weights), len(other.weights)))
+    coverages = sorted((_share(a.weight, one), _share(b.weight, other)))
+    heaviest = sorted((a.heaviest, b.heaviest))
+    alignments = sorted((a.least, b.least))
+    forms = sorted((one.form, other.form))
+    in_order = longest_common(one.token_places, other.token_places, len(other.weights))
+    topics_in_order = longest_common(one.content, other.content_places, len(other.content))
+    return [
+        cosine,
+        _cosine(one.content_sum, other.content_sum),
+        2 * shared / max(1, topics[0] + topics[1]),
+        coverages[0],
+        coverages[1],
+        float(max(_without_politeness(one, only_one), _without_politeness(other, only_other))),
+        _overlap(one.bigrams, other.bigrams),
+        _overlap(one.trigrams, other.trigrams),
+        lengths[0] / max(1, lengths[1]),
+        float(lengths[1]),
+        float(_in_same_order(one.content, other.content)),
+        float(len(one.functions ^ other.functions)),
+        len(one.functions & other.functions) / max(1, len(one.functions | other.functions)),
+        max(a.unaligned, b.unaligned),
+        a.unaligned + b.unaligned,
+        a.unaligned / max(one.content_weight, 1e-6) + b.unaligned / max(other.content_weight, 1e-6),
+        alignments[0],
+        alignments[1],
+        _only_cosine(one, other, only_one, only_other),
+        heaviest[0],
+        heaviest[1],
+        float(forms[0]),
+        float(forms[1]),
+        float(forms[0] == forms[1]),
+        in_order / max(1, shown[0]),
+        in_order / max(1, shown[1]),
+        topics_in_order / max(1, topics[0]),
+        float(topics_in_order),
+        float(topics[0]),
+        float(topics[1]),
+        _same(first.tokens, second.tokens) / max(1, lengths[1]),
+        _same(first.tokens[::-1], second.tokens[::-1]) / max(1, lengths[1]),
+        float(max(len(first.names - other.tokens), len(second.names - one.tokens))),
+        float(len(first.names & second.names)),
+        float(len(first.numbers)),
+        float(len(first.asks ^ second.asks)),
+        float(len(first.asks & second.asks)),
+        float(max(len(one.scopes - other.tokens), len(other.scopes - one.tokens))),
+    ]
 
 
-def _topics(words: Sequence[str]) -> int:
-    return sum(word not in lexicon.POLITE_WORDS for word in words)
+def _only(one: Words, other: Words) -> list[int]:
+    """Return the rows of the topics of *one* that *other* lacks."""
+    left = Counter(other.content)
+    rows = []
+    for row, word in zip(one.topics, one.content, strict=True):
+        if left[word] > 0:
+            left[word] -= 1
+        else:
+            rows.append(row)
+    return rows
 
 
-def _functions(question: Question) -> frozenset[str]:
-    return frozenset(question.tokens) & lexicon.FUNCTION_WORDS
+def _side(words: Words, rows: list[int], table: Array, others: list[int], *, by_row: bool) -> _Side:
+    if not rows:
+        return _Side(rows=rows, weight=0.0, unaligned=0.0, heaviest=0.0, least=1.0)
+    weights = [words.weights[row] for row in rows]
+    if others:
+        near = table[rows][:, others].max(axis=1) if by_row else table[others][:, rows].max(axis=0)
+        best: list[float] = near.tolist()
+    else:
+        best = [0.0] * len(rows)
+    unaligned = [weight * (1.0 - cosine) for weight, cosine in zip(weights, best, strict=True)]
+    return _Side(
+        rows=rows,
+        weight=sum(weights),
+        unaligned=sum(unaligned),
+        heaviest=max(unaligned),
+        least=min(best),
+    )
 
 
-def _bigram_share(one: Sequence[str], other: Sequence[str]) -> float:
-    first, second = set(pairwise(one)), set(pairwise(other))
-    return 2 * len(first & second) / max(1, len(first) + len(second))
+def _share(weight: float, words: Words) -> float:
+    return 1.0 - weight / words.content_weight if words.content_weight else 1.0
+
+
+def _only_cosine(one: Words, other: Words, only_one: list[int], only_other: list[int]) -> float:
+    """Return the cosine of what each has for itself: 1.5 if neither has, -1 if one has not."""
+    if not only_one and not only_other:
+        return 1.5
+    if not only_one or not only_other:
+        return -1.0
+    return _cosine(one.vectors[only_one].sum(axis=0), other.vectors[only_other].sum(axis=0))
+
+
+def _cosine(one: Array, other: Array) -> float:
+    lengths = float(one @ one) * float(other @ other)
+    return float(one @ other) / lengths**0.5 if lengths else 0.0
+
+
+def _without_politeness(words: Words, rows: list[int]) -> int:
+    tokens = words.question.tokens
+    return sum(tokens[row] not in lexicon.POLITE_WORDS for row in rows)
+
+
+def _overlap(one: int, other: int) -> float:
+    return (one & other).bit_count() / max(1, (one | other).bit_count())
 
 
 def _in_same_order(one: Sequence[str], other: Sequence[str]) -> bool:
-    common = set(one) & set(other)
-    first = [word for word in one if word in common]
-    return first == [word for word in other if word in common]
+    common = set(one).intersection(other)
+    return [word for word in one if word in common] == [word for word in other if word in common]
 
 
-def _names_missing(one: Question, other: Question) -> int:
-    return len(one.names - set(other.tokens)) + len(other.names - set(one.tokens))
-
-
-def _scope_missing(one: Question, other: Question) -> int:
-    return len((set(one.tokens) ^ set(other.tokens)) & lexicon.SCOPE_WORDS)
+def _same(one: Sequence[str], other: Sequence[str]) -> int:
+    """Return how many words the two begin with alike."""
+    count = 0
+    for first, second in zip(one, other, strict=False):
+        if first != second:
+            break
+        count += 1
+    return count

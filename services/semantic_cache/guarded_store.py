@@ -1,11 +1,12 @@
 """Leaves a store alone for a while once it has failed a few times in a row."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import structlog
 
 from services.kit.clock import Clock
+from services.semantic_cache.curve import Observation
 from services.semantic_cache.entry import Candidate, Entry
 from services.semantic_cache.store import AnswerStore, Selection, StoreUnavailable, Vector
 
@@ -59,6 +60,9 @@ class GuardedStore:
 
     async def put(self, entry: Entry, vector: Vector | None) -> None:
         await self._guard(lambda: self._store.put(entry, vector))
+
+    async def learn(self, entry_id: str, observations: Sequence[Observation]) -> None:
+        await self._guard(lambda: self._store.learn(entry_id, observations))
 
     async def remove(self, selection: Selection) -> int:
         return await self._guard(lambda: self._store.remove(selection))

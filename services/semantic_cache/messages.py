@@ -70,6 +70,7 @@ def outcome_to(outcome: Hit | Miss) -> pb.LookupResponse:
                     reason=_REASONS[outcome.reason],
                     best_similarity=_share(outcome.best_similarity),
                     refusal=outcome.refusal,
+                    explored_entry_id=outcome.explored_entry_id,
                 )
             )
 
@@ -93,7 +94,9 @@ def candidate_to(considered: Considered) -> pb.ExplainLookupResponse.Candidate:
     )
 
 
-def counts_to(tenant_id: str, template: str, counts: Counts) -> pb.GetStatsResponse.PartitionStats:
+def counts_to(
+    tenant_id: str, template: str, counts: Counts, *, entry_count: int
+) -> pb.GetStatsResponse.PartitionStats:
     rate = counts.false_hit_rate
     return pb.GetStatsResponse.PartitionStats(
         tenant_id=tenant_id,
@@ -113,6 +116,10 @@ def counts_to(tenant_id: str, template: str, counts: Counts) -> pb.GetStatsRespo
         false_hit_rate=rate.estimate,
         false_hit_rate_low=rate.low,
         false_hit_rate_high=rate.high,
+        miss_reason_counts={
+            reason.name.lower(): count for reason, count in counts.miss_reasons.items()
+        },
+        entry_count=entry_count,
     )
 
 

@@ -49,6 +49,9 @@ class Miss:
     refusal: str = ""
     """Why the best candidate was refused, as `number_changed`."""
 
+    explored_entry_id: str = ""
+    """With EXPLORE the entry that learns from the answer to come."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
@@ -62,7 +65,7 @@ class NotStored:
     """The answer is not fit to be given again."""
 
     refusal: str
-    """One of `not_ended_normally`, `empty_answer`, `time_bound`."""
+    """One of `not_ended_normally`, `empty_answer`, `time_bound`, `no_user`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

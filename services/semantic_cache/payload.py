@@ -1,9 +1,10 @@
 """An entry as the payload of a point in Qdrant, the same for every adapter."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from services.kit.prices import TokenUsage
+from services.semantic_cache.curve import Observation
 from services.semantic_cache.entry import Answer, Entry
 from services.semantic_cache.partition import Partition
 
@@ -44,7 +45,15 @@ def payload_of(entry: Entry) -> dict[str, Any]:
         "create_time": entry.create_time,
         "expire_time": entry.expire_time,
         "tags": list(entry.tags),
+        **observations_to(entry.observations),
     }
+
+
+def observations_to(observations: Sequence[Observation]) -> dict[str, Any]:
+    """Return the part of a payload that holds *observations*; empty without any."""
+    if not observations:
+        return {}
+    return {"observations": [[each.score, float(each.correct)] for each in observations]}
 
 
 def entry_of(entry_id: str, payload: Mapping[str, Any]) -> Entry:
@@ -78,4 +87,9 @@ def entry_of(entry_id: str, payload: Mapping[str, Any]) -> Entry:
         create_time=payload["create_time"],
         expire_time=payload["expire_time"],
         tags=tuple(payload["tags"]),
+        observations=tuple(
+            Observation(score=score, correct=bool(correct))
+            # Entries of an earlier version have none.
+            for score, correct in payload.get("observations", ())
+        ),
     )

@@ -11,12 +11,14 @@ from qdrant_client import AsyncQdrantClient, models
 from qdrant_client.common.client_exceptions import QdrantException
 from qdrant_client.http.exceptions import ApiException
 
+from services.semantic_cache.curve import Observation
 from services.semantic_cache.entry import Candidate, Entry
 from services.semantic_cache.payload import (
     FLOAT_FIELDS,
     INTEGER_FIELDS,
     KEYWORD_FIELDS,
     entry_of,
+    observations_to,
     payload_of,
 )
 from services.semantic_cache.store import Selection, StoreUnavailable, Vector
@@ -76,6 +78,13 @@ class QdrantStore:
             payload=payload_of(entry),
         )
         await reached(self._client.upsert(self._collection, [point], wait=True))
+
+    async def learn(self, entry_id: str, observations: Sequence[Observation]) -> None:
+        await self._prepare()
+        payload = observations_to(observations)
+        await reached(
+            self._client.set_payload(self._collection, payload, points=[entry_id], wait=True)
+        )
 
     async def remove(self, selection: Selection) -> int:
         count = await self.count(selection)

@@ -45,6 +45,9 @@ class Question:
     content: tuple[str, ...]
     """Stems of the words with a topic, in order, numbers and negations left out."""
 
+    topics: tuple[int, ...]
+    """Where in `tokens` the words of `content` stand."""
+
     numbers: tuple[str, ...]
     """Numbers and the signs that compute, compare or name a currency, in order."""
 
@@ -60,7 +63,7 @@ class Question:
     has_code: bool
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=4096)
 def question_of(text: str) -> Question:
     """Return *text* taken apart. Deterministic, and linear in its length."""
     tokens: list[str] = []
@@ -77,16 +80,18 @@ def question_of(text: str) -> Question:
         if _is_name(raw, starts_sentence):
             names.add(words[0])
     numbers = tuple(token for token in tokens if token[0].isdigit() or token in _SIGNS)
+    topics = tuple(
+        at
+        for at, token in enumerate(tokens)
+        if token not in lexicon.FUNCTION_WORDS
+        and token not in lexicon.NEGATIONS
+        and not token[0].isdigit()
+        and token not in _SIGNS
+    )
     return Question(
         tokens=tuple(tokens),
-        content=tuple(
-            stem(token)
-            for token in tokens
-            if token not in lexicon.FUNCTION_WORDS
-            and token not in lexicon.NEGATIONS
-            and not token[0].isdigit()
-            and token not in _SIGNS
-        ),
+        content=tuple(stem(tokens[at]) for at in topics),
+        topics=topics,
         numbers=numbers,
         names=frozenset(names - lexicon.FUNCTION_WORDS),
         negations=sum(token in lexicon.NEGATIONS for token in tokens),
@@ -95,6 +100,7 @@ def question_of(text: str) -> Question:
     )
 
 
+@lru_cache(maxsize=16_384)
 def stem(word: str) -> str:
     """Return *word* without a common English ending: `resetting`, `resets` → `reset`."""
     if len(word) <= 3 or word.endswith("ss"):

@@ -7,7 +7,6 @@ change. They refuse on purpose where they cannot tell: a miss costs a model call
 wrong answer costs trust.
 """
 
-from collections.abc import Callable
 from itertools import combinations, product
 
 from services.semantic_cache import lexicon
@@ -20,13 +19,19 @@ _ANTONYM_STEMS = (
 )
 
 
+ADDED_REFUSALS = frozenset(("question_added", "name_added", "scope_added"))
+"""Reasons that may be a matter of form: one text has a word of the kind, the other none
+in its place, as in `my password` and `my Parley password`."""
+
+
 def refusal_of(asked: Question, stored: Question) -> str:
     """
     Return the first reason to refuse, or an empty string.
 
     One of `code`, `no_words`, `number_changed`, `negation_changed`, `antonym_changed`,
     `question_changed`, `name_changed`, `class_changed`, `scope_changed`,
-    `order_changed`. It does not matter which of the two is the stored one.
+    `order_changed`, and after those one of `ADDED_REFUSALS`. It does not matter which of
+    the two is the stored one.
     """
     if asked.has_code or stored.has_code:
         return "code"
@@ -34,20 +39,30 @@ def refusal_of(asked: Question, stored: Question) -> str:
         return "no_words"
     only_asked = missing(asked.tokens, stored.tokens)
     only_stored = missing(stored.tokens, asked.tokens)
-    checks: tuple[tuple[str, Callable[[], bool]], ...] = (
-        ("number_changed", lambda: sorted(asked.numbers) != sorted(stored.numbers)),
+    changed = (
+        ("question", asked.asks - stored.asks, stored.asks - asked.asks),
+        ("name", asked.names.difference(stored.tokens), stored.names.difference(asked.tokens)),
         (
-            "negation_changed",
-            lambda: _negation_changed(asked, stored, only_asked, only_stored),
+            "scope",
+            lexicon.SCOPE_WORDS.intersection(only_asked),
+            lexicon.SCOPE_WORDS.intersection(only_stored),
         ),
-        ("antonym_changed", lambda: _antonym_changed(only_asked, only_stored)),
-        ("question_changed", lambda: asked.asks != stored.asks),
-        ("name_changed", lambda: _name_changed(asked, stored)),
-        ("class_changed", lambda: _class_changed(only_asked, only_stored)),
-        ("scope_changed", lambda: _scope_changed(only_asked, only_stored)),
-        ("order_changed", lambda: _order_changed(asked, stored)),
     )
-    return next((reason for reason, holds in checks if holds()), "")
+    if sorted(asked.numbers) != sorted(stored.numbers):
+        return "number_changed"
+    if _negation_changed(asked, stored, only_asked, only_stored):
+        return "negation_changed"
+    if _antonym_changed(only_asked, only_stored):
+        return "antonym_changed"
+    for kind, one, other in changed:
+        # What stands for a redacted value is never a matter of form.
+        if (one and other) or any(name[0] in "<[" for name in (*one, *other)):
+            return f"{kind}_changed"
+    if _class_changed(only_asked, only_stored):
+        return "class_changed"
+    if _order_changed(asked, stored):
+        return "order_changed"
+    return next((f"{kind}_added" for kind, one, other in changed if one or other), "")
 
 
 def _negation_changed(
@@ -75,21 +90,10 @@ def _antonym_changed(only_asked: list[str], only_stored: list[str]) -> bool:
     )
 
 
-def _name_changed(asked: Question, stored: Question) -> bool:
-    """A name of one that the other has in no spelling, `What is Rust` in lower case included."""
-    return not (asked.names <= frozenset(stored.tokens) and stored.names <= frozenset(asked.tokens))
-
-
 def _class_changed(only_asked: list[str], only_stored: list[str]) -> bool:
     return any(
         not of_class.keys().isdisjoint(only_asked) and not of_class.keys().isdisjoint(only_stored)
         for of_class in _CLASS_OF
-    )
-
-
-def _scope_changed(only_asked: list[str], only_stored: list[str]) -> bool:
-    return not lexicon.SCOPE_WORDS.isdisjoint(only_asked) or not lexicon.SCOPE_WORDS.isdisjoint(
-        only_stored
     )
 
 

@@ -60,7 +60,12 @@ class SemanticCacheServicer(pb_grpc.SemanticCacheServiceServicer):
     async def ReportHit(
         self, request: pb.ReportHitRequest, context: Context
     ) -> pb.ReportHitResponse:
-        await self._cache.report_hit(request.tenant_id, request.entry_id, correct=request.correct)
+        await self._cache.report_hit(
+            request.tenant_id,
+            request.entry_id,
+            correct=request.correct,
+            probability=request.probability,
+        )
         return pb.ReportHitResponse()
 
     async def ExplainLookup(
@@ -93,7 +98,12 @@ class SemanticCacheServicer(pb_grpc.SemanticCacheServiceServicer):
     async def GetStats(self, request: pb.GetStatsRequest, context: Context) -> pb.GetStatsResponse:
         return pb.GetStatsResponse(
             partitions=[
-                messages.counts_to(tenant_id, template, counts)
+                messages.counts_to(
+                    tenant_id,
+                    template,
+                    counts,
+                    entry_count=await self._cache.entry_count(tenant_id, template),
+                )
                 for tenant_id, template, counts in self._cache.counts(request.tenant_id)
             ],
             entry_count=await self._cache.entry_count(request.tenant_id),

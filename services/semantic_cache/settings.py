@@ -1,5 +1,6 @@
 """What the semantic cache reads from its environment, once, at start."""
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr
@@ -61,8 +62,17 @@ class SemanticCacheSettings(ParleySettings):
 
     max_false_hit_rate: float = Field(default=0.02, ge=0, le=0.1)
     """Share of near questions needing another answer that `trained` may give this one, 0 to
-    0.1, as measured on Quora Question Pairs. The default serves as much as a plain cosine
-    of 0.92 does, with 2.7 % false hits against 4.6 %. Below 0.002 nothing near is served."""
+    0.1, as measured on Quora Question Pairs. The default serves more than a plain cosine
+    of 0.92 does, with 2 % false hits against 4.6 %. Below 0.001 nothing near is served."""
+
+    max_error_rate: float = Field(default=0.0, ge=0, le=0.5)
+    """Share of all lookups that may get a wrong answer, above 0 up to 0.5, where entries
+    learn by themselves which questions they serve; 0.02 is a good start. While an entry is
+    unsure, the model answers and the entry learns. 0, the default: they do not learn."""
+
+    policies_file: Path | None = None
+    """A YAML file of policies by tenant and template, read once at start. None, the default:
+    the settings here hold for all."""
 
     similarity_threshold: float = Field(default=0.70, ge=0, le=1)
     """Cosine from which a stored question is looked at, 0 to 1. It must pass the verifier

@@ -4,6 +4,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from math import sqrt
 
+from services.semantic_cache.outcome import Hit, Miss, MissReason, Tier
+
 OVERFLOW = "(other)"
 """The tenant and template under which all is counted once there are too many."""
 
@@ -48,6 +50,7 @@ class Counts:
     semantic_hits: int = 0
     fallback_hits: int = 0
     misses: int = 0
+    miss_reasons: Counter[MissReason] = field(default_factory=Counter)
     refusals: Counter[str] = field(default_factory=Counter)
     """Candidates that the verifier refused, by reason."""
 
@@ -57,6 +60,23 @@ class Counts:
     saved_cost_nano_usd: int = 0
     reported_right: int = 0
     reported_wrong: int = 0
+
+    def add(self, outcome: Hit | Miss) -> None:
+        """Count a lookup that had this *outcome*."""
+        match outcome:
+            case Hit(tier=Tier.EXACT):
+                self.exact_hits += 1
+            case Hit(tier=Tier.FALLBACK):
+                self.fallback_hits += 1
+            case Hit():
+                self.semantic_hits += 1
+            case Miss(reason=reason, refusal=refusal):
+                self.misses += 1
+                self.miss_reasons[reason] += 1
+                if refusal:
+                    self.refusals[refusal] += 1
+        if isinstance(outcome, Hit):
+            self.saved_cost_nano_usd += outcome.entry.answer.cost_nano_usd
 
     @property
     def lookups(self) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from services.semantic_cache.curve import Observation
 from services.semantic_cache.entry import Candidate, Entry
 from services.semantic_cache.partition import Partition
 
@@ -60,6 +61,10 @@ class AnswerStore(Protocol):
 
         Without a *vector* it is found by its id only. Returns when other calls see it.
         """
+        ...
+
+    async def learn(self, entry_id: str, observations: Sequence[Observation]) -> None:
+        """Keep *observations*, one at least, with the entry of that id, in place of others."""
         ...
 
     async def remove(self, selection: Selection) -> int:

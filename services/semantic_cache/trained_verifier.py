@@ -1,27 +1,32 @@
 """A verifier that learnt from pairs of questions which of them one answer serves."""
 
 from bisect import bisect_left
+from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
+from importlib.resources import as_file, files
 from math import exp
 from typing import Any
 
-import orjson
+import numpy as np
+import numpy.typing as npt
 
-from services.semantic_cache.features import FEATURES, FeatureExtractor
-from services.semantic_cache.question import question_of
-from services.semantic_cache.verifier import WORD_REFUSALS, RuleVerifier, Verdict, is_english
-
-Tree = list[list[float]]
-"""Nodes: [feature, threshold, left, right], or [value] for a leaf; the root is the first."""
+from services.semantic_cache.alignment_net import LAYERS, AlignmentNet
+from services.semantic_cache.features import FEATURES, features_of
+from services.semantic_cache.trees import Trees
+from services.semantic_cache.verifier import SOFT_REFUSALS, Verdict, is_english, rule_refusal
+from services.semantic_cache.words import WordReader, similarities
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
-    """Boosted trees, and which probability holds which rate of false hits."""
+    """What was learnt, and which probability holds which rate of false hits."""
 
-    base: float
-    trees: list[Tree]
+    trees: Trees
+    net: AlignmentNet
+    blend: tuple[float, float, float]
+    """What the trees' log-odds and the net's are multiplied with before they are added, and
+    what is added to both."""
+
     rates: list[float]
     """Rates of false hits, rising, 0 to 1."""
 
@@ -31,18 +36,30 @@ class Weights:
     @classmethod
     def load(cls) -> "Weights":
         """Return the weights of the package. Raises ValueError if they are for other features."""
-        file = files("services.semantic_cache") / "weights" / "verifier.json"
-        content: dict[str, Any] = orjson.loads(file.read_bytes())
-        if tuple(content.pop("features")) != FEATURES:
+        path = files("services.semantic_cache") / "weights" / "verifier.npz"
+        with as_file(path) as file, np.load(file) as arrays:
+            return cls.of(dict(arrays))
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> "Weights":
+        """Return the weights that *arrays* hold. Raises ValueError if for other features."""
+        if tuple(arrays["features"].tolist()) != FEATURES:
             raise ValueError("The verifier's weights are for other features; train it again.")
-        return cls(**content)
+        trees, net, rest = arrays["blend"].tolist()
+        return cls(
+            trees=Trees.of(float(arrays["base"]), arrays["nodes"], arrays["starts"]),
+            net=AlignmentNet.of({layer: arrays[layer] for layer in LAYERS}),
+            blend=(trees, net, rest),
+            rates=arrays["rates"].tolist(),
+            probabilities=arrays["probabilities"].tolist(),
+        )
 
     def probability_for(self, max_false_hit_rate: float) -> float:
         """
         Return the least probability that keeps the rate of false hits at most so high.
 
         The rate is the share of near questions needing another answer that would be given
-        this one, measured on pairs that the trees did not see. A rate below the least that
+        this one, measured on pairs that were not learnt from. A rate below the least that
         was measured gives 1, which serves nothing near.
         """
         at = bisect_left(self.rates, max_false_hit_rate)
@@ -53,41 +70,48 @@ class Weights:
 
 class TrainedVerifier:
     """
-    Serves a candidate that no rule refuses and whose probability is high enough.
+    Serves a candidate that no rule refuses for good and whose probability is high enough.
 
-    What the rules cannot judge, a word in place of another, the trees judge by the words'
-    vectors; in texts that are not English the rules have the last word, for the trees
-    learnt English only.
+    What the rules cannot judge, a word in place of another or one more, is left to boosted
+    trees over what the two texts share and to a net over their words' vectors. In texts that
+    are not English the rules have the last word, for the rest learnt English only.
+
+    With *similarity_is_ours* the similarity that comes with a candidate is the cosine of the
+    *reader*'s own vectors, which need not be made again.
     """
 
     def __init__(
-        self, extractor: FeatureExtractor, weights: Weights, *, max_false_hit_rate: float
+        self,
+        reader: WordReader,
+        weights: Weights,
+        *,
+        similarity_is_ours: bool = True,
     ) -> None:
-        self._extractor = extractor
+        self._reader = reader
         self._weights = weights
-        self._rules = RuleVerifier()
-        self._least = weights.probability_for(max_false_hit_rate)
+        self._similarity_is_ours = similarity_is_ours
 
-    def verify(self, asked: str, stored: str, similarity: float) -> Verdict:
-        refusal = self._rules.verify(asked, stored, similarity).refusal
-        english = is_english(question_of(asked)) and is_english(question_of(stored))
-        if refusal and not (english and refusal in WORD_REFUSALS):
+    def verify(
+        self, asked: str, stored: str, similarity: float, *, max_false_hit_rate: float
+    ) -> Verdict:
+        one, other = self._reader.read(asked), self._reader.read(stored)
+        refusal = rule_refusal(one.question, other.question)
+        if refusal and not (
+            refusal in SOFT_REFUSALS and is_english(one.question) and is_english(other.question)
+        ):
             return Verdict(probability=0.0, refusal=refusal, features={"similarity": similarity})
-        values = self._extractor.of(asked, stored, refusal)
-        features = {"similarity": similarity, **dict(zip(FEATURES, values, strict=True))}
-        probability = self.probability(values)
+        cosine = similarity if self._similarity_is_ours else self._reader.cosine(asked, stored)
+        table = similarities(one, other)
+        values = features_of(one, other, cosine, table)
+        weights = self._weights
+        trees, net, rest = weights.blend
+        logit = (
+            trees * weights.trees.logit(values) + net * weights.net.logit(one, other, table) + rest
+        )
+        probability = 1.0 / (1.0 + exp(-logit))
+        accepted = probability >= weights.probability_for(max_false_hit_rate)
         return Verdict(
             probability=probability,
-            refusal="" if probability >= self._least else "improbable",
-            features=features,
+            refusal="" if accepted else refusal or "improbable",
+            features={"similarity": similarity, **dict(zip(FEATURES, values, strict=True))},
         )
-
-    def probability(self, values: list[float]) -> float:
-        """Return what the trees say of the features' *values*, 0 to 1."""
-        total = self._weights.base
-        for tree in self._weights.trees:
-            node = tree[0]
-            while len(node) > 1:
-                node = tree[int(node[2] if values[int(node[0])] <= node[1] else node[3])]
-            total += node[0]
-        return 1.0 / (1.0 + exp(-total))

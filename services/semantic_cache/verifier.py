@@ -16,7 +16,8 @@ class Verdict:
     """That one answer serves both texts, 0 to 1; 0 where a rule refuses."""
 
     refusal: str
-    """Why a rule refuses, as `number_changed`; empty if none does."""
+    """Why it is refused, as `number_changed`; empty if it is not. With a probability above 0
+    it is refused as too improbable only."""
 
     features: Mapping[str, float] = field(default_factory=dict)
     """What the verdict rests on, by name."""
@@ -25,12 +26,19 @@ class Verdict:
 class Verifier(Protocol):
     """Judges a candidate that is near. It is symmetric in its two texts."""
 
-    def verify(self, asked: str, stored: str, similarity: float) -> Verdict:
-        """Return the verdict on the *stored* text for the *asked* one, of cosine *similarity*."""
+    def verify(
+        self, asked: str, stored: str, similarity: float, *, max_false_hit_rate: float
+    ) -> Verdict:
+        """
+        Return the verdict on the *stored* text for the *asked* one, of cosine *similarity*.
+
+        *max_false_hit_rate*, 0 to 0.1, is the share of near questions needing another answer
+        that may be accepted; a verifier that cannot tell accepts less.
+        """
         ...
 
 
-WORD_REFUSALS = frozenset(("word_changed", "word_added"))
+SOFT_REFUSALS = rules.ADDED_REFUSALS | {"word_changed", "word_added"}
 """Refusals for want of knowledge rather than for a known change of meaning."""
 
 
@@ -42,26 +50,35 @@ class RuleVerifier:
     wrong one.
     """
 
-    def verify(self, asked: str, stored: str, similarity: float) -> Verdict:
+    def verify(
+        self, asked: str, stored: str, similarity: float, *, max_false_hit_rate: float
+    ) -> Verdict:
         one, other = question_of(asked), question_of(stored)
-        refusal = rules.refusal_of(one, other)
-        only_asked = _topics(missing(one.content, other.content))
-        only_stored = _topics(missing(other.content, one.content))
-        if not refusal and only_asked and only_stored:
-            refusal = "word_changed"
-        added = len(only_asked) + len(only_stored)
-        # One more word may pass where the rules know the language, and none elsewhere.
-        if not refusal and added > min(is_english(one), is_english(other)):
-            refusal = "word_added"
+        refusal = rule_refusal(one, other)
         return Verdict(
             probability=0.0 if refusal else similarity,
             refusal=refusal,
             features={
                 "similarity": similarity,
-                "only_asked": float(len(only_asked)),
-                "only_stored": float(len(only_stored)),
+                "only_asked": float(len(_topics(missing(one.content, other.content)))),
+                "only_stored": float(len(_topics(missing(other.content, one.content)))),
             },
         )
+
+
+def rule_refusal(one: Question, other: Question) -> str:
+    """Return the first reason to refuse: one of `rules.refusal_of`, or one about the topics."""
+    refusal = rules.refusal_of(one, other)
+    if refusal:
+        return refusal
+    only_one = _topics(missing(one.content, other.content))
+    only_other = _topics(missing(other.content, one.content))
+    if only_one and only_other:
+        return "word_changed"
+    # One more word may pass where the rules know the language, and none elsewhere.
+    if len(only_one) + len(only_other) > min(is_english(one), is_english(other)):
+        return "word_added"
+    return ""
 
 
 def is_english(question: Question) -> bool:

@@ -52,6 +52,16 @@ class WordLlamaEmbedder:
             mean /= length
         return mean
 
+    def word(self, word: str) -> npt.NDArray[np.float32]:
+        """
+        Return the vector of one word as it stands inside a text, of its own length.
+
+        Common words have short vectors: the weights learnt how much each counts in a mean.
+        """
+        ids = self._tokenizer.encode(f" {word}", add_special_tokens=False).ids
+        mean: npt.NDArray[np.float32] = self._table[ids].astype(np.float32).mean(axis=0)
+        return mean
+
 
 def _package_folder() -> Path:
     spec = importlib.util.find_spec("wordllama")

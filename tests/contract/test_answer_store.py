@@ -8,15 +8,17 @@ from dataclasses import replace
 import pytest
 from qdrant_client import AsyncQdrantClient
 
+from services.semantic_cache.curve import Observation
 from services.semantic_cache.edge_store import open_edge_store
 from services.semantic_cache.leases import Lease, MemoryLeases
 from services.semantic_cache.qdrant_leases import QdrantLeases
 from services.semantic_cache.qdrant_store import open_qdrant_store
 from services.semantic_cache.store import Selection
+from tests.support.qdrant_server import qdrant_server
 from tests.support.semantic_cache import PARTITION, ListStore, entry
 
 SERVER_URL = os.environ.get("PARLEY_QDRANT_URL", "")
-SERVERS = ["qdrant_memory", *(["qdrant_server"] if SERVER_URL else [])]
+SERVERS = ["qdrant_wire", *(["qdrant_server"] if SERVER_URL else [])]
 
 pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes have no effect in the local")
 
@@ -27,14 +29,21 @@ ACME = Selection(tenant_id="acme")
 
 @asynccontextmanager
 async def _client(name):
-    if name == "qdrant_memory":
-        client = AsyncQdrantClient(":memory:")
-    else:
+    if name == "qdrant_server":
         client = AsyncQdrantClient(SERVER_URL, prefer_grpc=True, check_compatibility=False)
-    try:
-        yield client
-    finally:
-        await client.close()
+        try:
+            yield client
+        finally:
+            await client.close()
+        return
+    async with qdrant_server() as server:
+        client = AsyncQdrantClient(
+            host="127.0.0.1", grpc_port=server.port, prefer_grpc=True, check_compatibility=False
+        )
+        try:
+            yield client
+        finally:
+            await client.close()
 
 
 @pytest.fixture(params=["list", "edge", *SERVERS])
@@ -189,6 +198,17 @@ async def test_the_oldest_of_a_tenant_go_first(store):
     assert sorted(await found(store)) == ["text 2", "text 3"]
     assert await store.remove_oldest(ACME, 10) == 2
     assert await store.count(Selection(tenant_id="umbrella")) == 1
+
+
+async def test_what_an_entry_learnt_is_kept_with_it(store):
+    kept = entry()
+    await store.put(kept, NEAR)
+    learnt = (Observation(score=2.5, correct=True), Observation(score=-1.0, correct=False))
+    await store.learn(kept.entry_id, learnt)
+    [candidate] = await store.nearest(NEAR, ACME, now=0.0, floor=0.5, limit=1)
+    assert candidate.entry == replace(kept, observations=learnt)
+    await store.learn(kept.entry_id, learnt[1:])
+    assert (await store.get(kept.entry_id)).observations == learnt[1:]
 
 
 async def test_upkeep_loses_nothing(store):

@@ -1,5 +1,7 @@
 """Doubles for the semantic cache, with their behaviour in the constructor."""
 
+from dataclasses import replace
+
 from services.semantic_cache.embedder import EmbedderUnavailable
 from services.semantic_cache.entry import Answer, Candidate, Entry
 from services.semantic_cache.partition import Partition, entry_id_of
@@ -46,6 +48,14 @@ class TableEmbedder:
         if self.away:
             raise EmbedderUnavailable("away")
         return self.vectors.get(text, [1.0, 0.0, 0.0])
+
+
+class WordCosine:
+    """Compares texts by the share of words that both have."""
+
+    def cosine(self, one, other):
+        first, second = set(one.lower().split()), set(other.lower().split())
+        return len(first & second) / max(1, len(first | second))
 
 
 class ListStore:
@@ -97,6 +107,11 @@ class ListStore:
         self._called("put")
         self.entries[entry.entry_id] = entry
         self.vectors[entry.entry_id] = vector
+
+    async def learn(self, entry_id, observations):
+        self._called("learn")
+        kept = self.entries[entry_id]
+        self.entries[entry_id] = replace(kept, observations=tuple(observations))
 
     async def remove(self, selection):
         self._called("remove")

@@ -11,7 +11,7 @@ from parley.semantic_cache.v1 import semantic_cache_service_pb2 as pb
 from services.kit.server import StartRefused
 from services.semantic_cache.app import open_semantic_cache
 from services.semantic_cache.settings import SemanticCacheSettings
-from tests.support.semantic_cache import ListStore
+from tests.support.semantic_cache import ListStore, TableEmbedder
 
 PARAPHRASES = [
     ("How do I reset my password?", "How can I reset my password?"),
@@ -256,3 +256,66 @@ async def test_a_second_process_on_one_folder_is_told_what_to_do(tmp_path, clock
         with pytest.raises(StartRefused, match="PARLEY_DATA_DIR"):
             async with open_semantic_cache(settings, clock=clock):
                 pass
+
+
+async def test_the_same_last_message_of_other_conversations_is_never_served(stub):
+    last = ["Tell me more", "Why?", "And in Paris?", "What about the second one?", "Continue"]
+    for number, text in enumerate(last):
+        await store(stub, text, partition=partition(fingerprint=bytes([number]) * 32))
+    for asked in last:
+        for number in range(len(last), len(last) + 20):
+            other = partition(fingerprint=bytes([number]) * 32)
+            assert (await look_up(stub, asked, partition=other)).HasField("miss")
+
+
+async def test_another_embedder_gets_a_folder_of_its_own(serve, tmp_path):
+    first = await serve()
+    await store(first, "Hello there")
+    second = await serve(doubles={"embedder": TableEmbedder()})
+    assert (await look_up(second, "Hello there")).HasField("miss")
+    await store(second, "Hello there")
+    assert (await look_up(first, "Hello there")).HasField("hit")
+    folders = {each.name for each in (tmp_path / "semantic_cache").iterdir() if each.is_dir()}
+    assert folders == {"wordllama-256", "table-3"}
+
+
+async def test_an_entry_that_learns_is_explored_and_then_given(serve):
+    stub = await serve(max_error_rate=0.3)
+    kept = await store(stub, "How do I reset my password?")
+    text = "How can I reset my password?"
+    for number in range(40):
+        response = await look_up(stub, text)
+        if response.HasField("hit"):
+            break
+        assert response.miss.explored_entry_id == kept.entry_id
+        await stub.ReportHit(
+            pb.ReportHitRequest(
+                tenant_id="acme",
+                entry_id=kept.entry_id,
+                request_id=f"r{number}",
+                correct=True,
+                probability=0.9,
+            ),
+            timeout=5,
+        )
+    assert response.hit.tier == pb.TIER_SEMANTIC
+
+
+async def test_policies_come_from_a_file(serve, tmp_path):
+    path = tmp_path / "policies.yaml"
+    path.write_text("templates: {personal: {scope: user}}\ntenants: {acme: {ttl_seconds: 10}}")
+    stub = await serve(policies_file=path, ttl_seconds=1000)
+    refused = await store(stub, "Hello there", partition=partition(template="personal"))
+    assert refused.refusal == "no_user"
+    own = partition(template="personal", user_id="u1")
+    await store(stub, "Hello there", partition=own)
+    assert (await look_up(stub, "Hello there", partition=own)).HasField("hit")
+
+
+async def test_a_wrong_file_of_policies_stops_the_start(tmp_path, clock):
+    path = tmp_path / "policies.yaml"
+    path.write_text("tenants: {acme: {ttl: 10}}")
+    settings = SemanticCacheSettings(data_dir=tmp_path, policies_file=path)
+    with pytest.raises(StartRefused, match=r"tenants\.acme\.ttl"):
+        async with open_semantic_cache(settings, clock=clock):
+            pass

@@ -6,12 +6,14 @@ import pytest
 from services.kit.errors import DependencyUnavailable, InputTooLarge, InvalidArgument, NotFound
 from services.semantic_cache.cache import CacheLimits, SemanticCache
 from services.semantic_cache.entry import Answer
+from services.semantic_cache.experience import Experience
+from services.semantic_cache.judge import Judge
 from services.semantic_cache.outcome import Hit, Miss, MissReason, NotStored, Stored, Tier
 from services.semantic_cache.policy import Policies, Policy
 from services.semantic_cache.store import Selection
 from services.semantic_cache.verifier import RuleVerifier
 from tests.support.clock import ManualClock
-from tests.support.semantic_cache import PARTITION, ListStore, TableEmbedder, entry
+from tests.support.semantic_cache import PARTITION, ListStore, TableEmbedder, WordCosine, entry
 
 ASKED = "How do I reset my password?"
 SIMILAR = "How can I reset my password?"
@@ -29,10 +31,13 @@ def build(clock):
     """Builds a cache: `build(store=, embedder=, policy=, limits=, jitter=)`."""
 
     def build(*, store=None, embedder=None, policy=None, limits=None, jitter=0.0):
+        store = store or ListStore()
+        judge = Judge(RuleVerifier(), lambda: jitter)
         return SemanticCache(
-            store=store or ListStore(),
+            store=store,
             embedder=embedder or TableEmbedder(VECTORS),
-            verifier=RuleVerifier(),
+            judge=judge,
+            experience=Experience(store, judge, WordCosine()),
             policies=Policies(default=policy or Policy()),
             limits=limits or CacheLimits(),
             clock=clock,

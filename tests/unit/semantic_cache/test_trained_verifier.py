@@ -1,8 +1,11 @@
 import pytest
 
-from services.semantic_cache.features import FEATURES, FeatureExtractor
+from services.semantic_cache.features import FEATURES
 from services.semantic_cache.trained_verifier import TrainedVerifier, Weights
 from services.semantic_cache.wordllama_embedder import WordLlamaEmbedder
+from services.semantic_cache.words import WordReader
+
+RATE = {"max_false_hit_rate": 0.02}
 
 
 @pytest.fixture(scope="module")
@@ -11,13 +14,13 @@ def weights():
 
 
 @pytest.fixture(scope="module")
-def extractor():
-    return FeatureExtractor(WordLlamaEmbedder().vector)
+def reader():
+    return WordReader(WordLlamaEmbedder())
 
 
 @pytest.fixture
-def verifier(extractor, weights):
-    return TrainedVerifier(extractor, weights, max_false_hit_rate=0.02)
+def verifier(reader, weights):
+    return TrainedVerifier(reader, weights)
 
 
 def test_a_lower_rate_asks_for_a_higher_probability(weights):
@@ -27,29 +30,31 @@ def test_a_lower_rate_asks_for_a_higher_probability(weights):
     assert asked[1] == asked[2]
 
 
-def test_a_rate_of_zero_serves_nothing_near(extractor, weights):
-    verifier = TrainedVerifier(extractor, weights, max_false_hit_rate=0.0)
-    verdict = verifier.verify("How do I cook rice?", "How can I cook rice?", 0.99)
+def test_a_rate_of_zero_serves_nothing_near(reader, weights):
+    verifier = TrainedVerifier(reader, weights)
+    verdict = verifier.verify(
+        "How do I cook rice?", "How can I cook rice?", 0.99, max_false_hit_rate=0.0
+    )
     assert verdict.refusal == "improbable"
 
 
 def test_the_verdict_is_symmetric_and_shows_its_features(verifier):
     one, other = "How do I learn to cook?", "What is the best way to learn cooking?"
-    forth, back = verifier.verify(one, other, 0.9), verifier.verify(other, one, 0.9)
+    forth, back = verifier.verify(one, other, 0.9, **RATE), verifier.verify(other, one, 0.9, **RATE)
     assert forth.probability == pytest.approx(back.probability)
     assert set(forth.features) == {"similarity", *FEATURES}
 
 
 def test_a_rule_has_the_last_word(verifier):
-    verdict = verifier.verify("Is it safe to fly?", "Is it not safe to fly?", 0.99)
+    verdict = verifier.verify("Is it safe to fly?", "Is it not safe to fly?", 0.99, **RATE)
     assert (verdict.probability, verdict.refusal) == (0.0, "negation_changed")
 
 
 def test_what_the_trees_did_not_learn_is_left_to_the_rules(verifier):
-    verdict = verifier.verify("Comment cuire riz", "Comment cuire pâtes", 0.95)
+    verdict = verifier.verify("Comment cuire riz", "Comment cuire pâtes", 0.95, **RATE)
     assert (verdict.probability, verdict.refusal) == (0.0, "word_changed")
 
 
 @pytest.mark.parametrize("text", ["?", "\U0001f600", "x"])
 def test_texts_of_next_to_nothing_are_judged(verifier, text):
-    assert 0.0 <= verifier.verify(text, text, 1.0).probability <= 1.0
+    assert 0.0 <= verifier.verify(text, text, 1.0, **RATE).probability <= 1.0

@@ -289,6 +289,7 @@ class LookupResponse(_message.Message):
         REFUSAL_FIELD_NUMBER: _builtins.int
         LEASE_ID_FIELD_NUMBER: _builtins.int
         HELD_UNTIL_TIME_FIELD_NUMBER: _builtins.int
+        EXPLORED_ENTRY_ID_FIELD_NUMBER: _builtins.int
         reason: Global___MissReason.ValueType
         """Why."""
         best_similarity: _builtins.float
@@ -299,6 +300,8 @@ class LookupResponse(_message.Message):
         """The lease that was taken; empty if none was asked for, if another turn holds it, or if
         no lease can be had, in which case the caller goes on without.
         """
+        explored_entry_id: _builtins.str
+        """With MISS_REASON_EXPLORE the entry that learns from the answer to come."""
         @_builtins.property
         def held_until_time(self) -> _timestamp_pb2.Timestamp:
             """When the other turn's lease ends, if one holds it."""
@@ -311,10 +314,11 @@ class LookupResponse(_message.Message):
             refusal: _builtins.str = ...,
             lease_id: _builtins.str = ...,
             held_until_time: _timestamp_pb2.Timestamp | None = ...,
+            explored_entry_id: _builtins.str = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _typing.Literal["held_until_time", b"held_until_time"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["best_similarity", b"best_similarity", "held_until_time", b"held_until_time", "lease_id", b"lease_id", "reason", b"reason", "refusal", b"refusal"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["best_similarity", b"best_similarity", "explored_entry_id", b"explored_entry_id", "held_until_time", b"held_until_time", "lease_id", b"lease_id", "reason", b"reason", "refusal", b"refusal"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -434,6 +438,7 @@ class ReportHitRequest(_message.Message):
     ENTRY_ID_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     CORRECT_FIELD_NUMBER: _builtins.int
+    PROBABILITY_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
     """The tenant of the entry."""
     entry_id: _builtins.str
@@ -442,6 +447,8 @@ class ReportHitRequest(_message.Message):
     """The turn that was served from it."""
     correct: _builtins.bool
     """Whether its answer was right."""
+    probability: _builtins.float
+    """The probability that came with the hit, for the entry to learn from; 0 if not known."""
     def __init__(
         self,
         *,
@@ -449,10 +456,11 @@ class ReportHitRequest(_message.Message):
         entry_id: _builtins.str = ...,
         request_id: _builtins.str = ...,
         correct: _builtins.bool = ...,
+        probability: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["correct", b"correct", "entry_id", b"entry_id", "request_id", b"request_id", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["correct", b"correct", "entry_id", b"entry_id", "probability", b"probability", "request_id", b"request_id", "tenant_id", b"tenant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -733,6 +741,26 @@ class GetStatsResponse(_message.Message):
             def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
             def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+        @_typing.final
+        class MissReasonCountsEntry(_message.Message):
+            DESCRIPTOR: _descriptor.Descriptor
+
+            KEY_FIELD_NUMBER: _builtins.int
+            VALUE_FIELD_NUMBER: _builtins.int
+            key: _builtins.str
+            value: _builtins.int
+            def __init__(
+                self,
+                *,
+                key: _builtins.str = ...,
+                value: _builtins.int = ...,
+            ) -> None: ...
+            _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+            def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+            _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+            def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+            def WhichOneof(self, oneof_group: _Never) -> None: ...
+
         TENANT_ID_FIELD_NUMBER: _builtins.int
         TEMPLATE_FIELD_NUMBER: _builtins.int
         LOOKUP_COUNT_FIELD_NUMBER: _builtins.int
@@ -750,6 +778,8 @@ class GetStatsResponse(_message.Message):
         FALSE_HIT_RATE_FIELD_NUMBER: _builtins.int
         FALSE_HIT_RATE_LOW_FIELD_NUMBER: _builtins.int
         FALSE_HIT_RATE_HIGH_FIELD_NUMBER: _builtins.int
+        MISS_REASON_COUNTS_FIELD_NUMBER: _builtins.int
+        ENTRY_COUNT_FIELD_NUMBER: _builtins.int
         tenant_id: _builtins.str
         """The tenant."""
         template: _builtins.str
@@ -780,6 +810,8 @@ class GetStatsResponse(_message.Message):
         """Lower end of its 95 % interval."""
         false_hit_rate_high: _builtins.float
         """Upper end of its 95 % interval."""
+        entry_count: _builtins.int
+        """Entries in the store now."""
         @_builtins.property
         def refusal_counts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
             """Candidates that the verifier refused, by reason."""
@@ -787,6 +819,10 @@ class GetStatsResponse(_message.Message):
         @_builtins.property
         def store_refusal_counts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
             """Answers not kept, by reason."""
+
+        @_builtins.property
+        def miss_reason_counts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+            """Misses by reason, as `no_candidate`."""
 
         def __init__(
             self,
@@ -808,10 +844,12 @@ class GetStatsResponse(_message.Message):
             false_hit_rate: _builtins.float = ...,
             false_hit_rate_low: _builtins.float = ...,
             false_hit_rate_high: _builtins.float = ...,
+            miss_reason_counts: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+            entry_count: _builtins.int = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["evicted_count", b"evicted_count", "exact_hit_count", b"exact_hit_count", "fallback_hit_count", b"fallback_hit_count", "false_hit_rate", b"false_hit_rate", "false_hit_rate_high", b"false_hit_rate_high", "false_hit_rate_low", b"false_hit_rate_low", "lookup_count", b"lookup_count", "miss_count", b"miss_count", "refusal_counts", b"refusal_counts", "reported_right_count", b"reported_right_count", "reported_wrong_count", b"reported_wrong_count", "saved_cost_nano_usd", b"saved_cost_nano_usd", "semantic_hit_count", b"semantic_hit_count", "store_count", b"store_count", "store_refusal_counts", b"store_refusal_counts", "template", b"template", "tenant_id", b"tenant_id"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["entry_count", b"entry_count", "evicted_count", b"evicted_count", "exact_hit_count", b"exact_hit_count", "fallback_hit_count", b"fallback_hit_count", "false_hit_rate", b"false_hit_rate", "false_hit_rate_high", b"false_hit_rate_high", "false_hit_rate_low", b"false_hit_rate_low", "lookup_count", b"lookup_count", "miss_count", b"miss_count", "miss_reason_counts", b"miss_reason_counts", "refusal_counts", b"refusal_counts", "reported_right_count", b"reported_right_count", "reported_wrong_count", b"reported_wrong_count", "saved_cost_nano_usd", b"saved_cost_nano_usd", "semantic_hit_count", b"semantic_hit_count", "store_count", b"store_count", "store_refusal_counts", b"store_refusal_counts", "template", b"template", "tenant_id", b"tenant_id"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,119 @@
+"""Judges candidates: whether each may be given, and if not, why."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from services.semantic_cache.curve import explore_probability, score_of
+from services.semantic_cache.entry import Candidate
+from services.semantic_cache.outcome import Considered
+from services.semantic_cache.partition import Partition
+from services.semantic_cache.policy import Policy
+from services.semantic_cache.verifier import Verifier
+
+EXPLORE = "explore"
+"""The refusal of a candidate that learns from a fresh answer first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a lookup asks."""
+
+    partition: Partition
+    text: str
+    policy: Policy
+    now: float
+    """Seconds since the Unix epoch."""
+
+
+class Judge:
+    """
+    Judges by *verifier*, and where the policy says so by what each entry learnt.
+
+    *random* returns floats from 0 up to 1.
+    """
+
+    def __init__(self, verifier: Verifier, random: Callable[[], float]) -> None:
+        self._verifier = verifier
+        self._random = random
+
+    def judge(self, asked: Asked, candidate: Candidate) -> Considered:
+        """Return the verdict on one candidate; its refusal is empty if it may be given."""
+        entry, policy = candidate.entry, asked.policy
+        verdict = self._verifier.verify(
+            asked.text,
+            entry.text,
+            candidate.similarity,
+            max_false_hit_rate=policy.max_false_hit_rate,
+        )
+        reasons = [verdict.refusal] if verdict.refusal else []
+        # The store filtered by partition and time; neither is left to it alone.
+        if entry.partition != asked.partition:
+            reasons.append(_difference(asked.partition, entry.partition))
+        if entry.expire_time <= asked.now:
+            reasons.append("expired")
+        own = entry.partition.tenant_id == asked.partition.tenant_id
+        return Considered(
+            entry=entry,
+            similarity=candidate.similarity,
+            probability=verdict.probability,
+            refusal=" ".join(reasons),
+            features=verdict.features,
+            original_text=entry.text if policy.show_original_text and own else "",
+        )
+
+    def first_accepted(
+        self, asked: Asked, candidates: Sequence[Candidate], *, all_of_them: bool
+    ) -> list[Considered]:
+        """Return the verdicts on *candidates* up to the first accepted one, or *all_of_them*."""
+        considered: list[Considered] = []
+        for candidate in candidates:
+            considered.append(self.judge(asked, candidate))
+            if not considered[-1].refusal and not all_of_them:
+                break
+        return considered
+
+    def by_experience(self, asked: Asked, candidates: Sequence[Candidate]) -> list[Considered]:
+        """
+        Return the verdicts on all *candidates*, the one that could be given first.
+
+        The most probable one that no rule refuses for good is given or explored as its own
+        curve says; a policy's `max_false_hit_rate` is not asked.
+        """
+        considered = [self.judge(asked, candidate) for candidate in candidates]
+        best = best_of(considered, asked)
+        if best is None or asked.policy.max_error_rate is None:
+            return considered
+        chance = explore_probability(
+            best.entry.observations,
+            score_of(best.probability),
+            max_error_rate=asked.policy.max_error_rate,
+        )
+        explored = self._random() < chance
+        decided = replace(
+            best,
+            refusal=EXPLORE if explored else "",
+            features={
+                **best.features,
+                "explore_probability": chance,
+                "observations": float(len(best.entry.observations)),
+            },
+        )
+        return [decided, *(each for each in considered if each is not best)]
+
+
+def best_of(considered: Sequence[Considered], asked: Asked) -> Considered | None:
+    """Return the most probable one that is of the partition, lives, and no rule refuses."""
+    possible = [
+        each
+        for each in considered
+        if each.probability > 0.0
+        and each.entry.partition == asked.partition
+        and each.entry.expire_time > asked.now
+    ]
+    return max(possible, key=lambda each: each.probability, default=None)
+
+
+def _difference(asked: Partition, stored: Partition) -> str:
+    names = ("tenant_id", "user_id", "template", "template_version", "model_class", "fingerprint")
+    differing = [name for name in names if getattr(asked, name) != getattr(stored, name)]
+    return f"partition:{','.join(differing)}"

@@ -1,0 +1,93 @@
+import json
+
+import httpx
+import pytest
+
+from services.semantic_cache.embedder import EmbedderUnavailable
+from services.semantic_cache.openai_embedder import OpenAIEmbedder
+from tests.support.provider_server import Reply, provider_server
+
+
+def reply(content, **fields):
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    return Reply(chunks=[body], content_type="application/json", **fields)
+
+
+def vector_of(*numbers):
+    return reply({"data": [{"embedding": list(numbers)}]})
+
+
+async def embed(server, **options):
+    async with httpx.AsyncClient(trust_env=False) as client:
+        embedder = OpenAIEmbedder(
+            client,
+            **{
+                "base_url": f"{server.url}/v1/",
+                "api_key": "secret",
+                "model": "some/model",
+                "dimension": 3,
+                "timeout_seconds": 5.0,
+                **options,
+            },
+        )
+        return await embedder.embed("How do I reset my password?")
+
+
+async def test_it_asks_as_the_api_wants_it():
+    async with provider_server(vector_of(1, 0.5, -2)) as server:
+        assert await embed(server) == [1.0, 0.5, -2.0]
+    [request] = server.requests
+    assert request.path == "/v1/embeddings"
+    assert request.headers["authorization"] == "Bearer secret"
+    assert request.body == {
+        "model": "some/model",
+        "input": "How do I reset my password?",
+        "encoding_format": "float",
+    }
+
+
+async def test_without_a_key_it_sends_none():
+    async with provider_server(vector_of(1, 2, 3)) as server:
+        await embed(server, api_key="")
+    assert "authorization" not in server.requests[0].headers
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        reply({"error": "no"}, status=500),
+        reply({"error": "slow down"}, status=429),
+        reply(b"not JSON"),
+        reply({"data": []}),
+        reply({"data": [{"embedding": ["a"]}]}),
+        vector_of(1.0, 2.0),
+        reply(b'{"data": [{"embedding": [1, NaN, 2]}]}'),
+        Reply(chunks=[None]),
+    ],
+    ids=["500", "429", "text", "empty", "words", "short", "nan", "cut"],
+)
+async def test_whatever_goes_wrong_is_an_embedder_that_is_away(answer):
+    async with provider_server(answer) as server:
+        with pytest.raises(EmbedderUnavailable):
+            await embed(server)
+    assert len(server.requests) == 1
+
+
+async def test_a_server_that_hangs_is_given_up():
+    async with provider_server(Reply(hangs=True)) as server:
+        with pytest.raises(EmbedderUnavailable, match="ReadTimeout"):
+            await embed(server, timeout_seconds=0.05)
+        await server.hung_up.wait()
+
+
+async def test_its_name_tells_model_and_dimension():
+    async with httpx.AsyncClient(trust_env=False) as client:
+        embedder = OpenAIEmbedder(
+            client,
+            base_url="http://localhost",
+            api_key="",
+            model="BAAI/bge-m3",
+            dimension=1024,
+            timeout_seconds=1.0,
+        )
+        assert (embedder.name, embedder.dimension) == ("BAAI-bge-m3-1024", 1024)

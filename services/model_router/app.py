@@ -35,6 +35,7 @@ from services.model_router.router import Router
 from services.model_router.routes import Routes
 from services.model_router.servicer import ModelRouterServicer
 from services.model_router.settings import ModelRouterSettings
+from services.model_router.shadow import ShadowPool
 
 
 @asynccontextmanager
@@ -101,8 +102,11 @@ async def open_model_router(
             watching = asyncio.create_task(file.watch())
             stack.push_async_callback(asyncio.wait, [watching])
             stack.callback(watching.cancel)
+        shadows = ShadowPool(settings.max_shadow_calls)
+        stack.push_async_callback(shadows.aclose)
         servicer = ModelRouterServicer(
             router,
+            shadows=shadows,
             default_deadline_seconds=settings.default_deadline_seconds,
             deadline_margin_seconds=settings.deadline_margin_seconds,
             slow_reader_seconds=settings.slow_reader_seconds,

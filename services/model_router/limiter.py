@@ -49,24 +49,36 @@ class Limiter:
         self._waiting_count = 0
         self.in_flight = 0
         """Calls that have a place."""
+        self._shadow_count = 0
 
     @property
     def limit(self) -> int:
         """The most calls at once, for now."""
         return int(self._limit)
 
-    async def enter(self, tenant_id: str, *, is_shadow: bool = False) -> None:
+    async def enter(self, tenant_id: str) -> None:
         """
         Take a place, and wait for one if need be; each must be given back by `leave`.
 
-        A call beside the answers does not wait. Raises NoPlace.
+        Raises NoPlace.
         """
-        if is_shadow:
-            if self.in_flight >= self._limit * self._policy.shadow_share:
-                raise NoPlace
-            self.in_flight += 1
-        elif not self.enter_now():
+        if not self.enter_now():
             await self._wait(tenant_id)  # Whoever leaves passes its place on.
+
+    def enter_shadow(self) -> bool:
+        """
+        Let a call beside the answers in while the route has much room; tell whether it is in.
+
+        It takes no place that an answer could have, and is given back by `leave_shadow`.
+        """
+        if self.in_flight + self._shadow_count >= self._limit * self._policy.shadow_share:
+            return False
+        self._shadow_count += 1
+        return True
+
+    def leave_shadow(self) -> None:
+        """Note that a call beside the answers ended. Nothing is learnt from it."""
+        self._shadow_count -= 1
 
     def enter_now(self) -> bool:
         """Take a place if one is free and nobody waits for it; tell whether it was taken."""

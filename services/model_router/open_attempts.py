@@ -20,6 +20,8 @@ class OpenAttempts:
         """Attempts that ended and that no event has reported yet."""
         self.next_number = first_number
         """The number of the attempt that begins next."""
+        self.cost_nano_usd = 0
+        """What the attempts that ended cost together."""
         self._deadline = deadline
         self._means = means
         self._open: dict[LiveAttempt, Permit] = {}
@@ -57,6 +59,7 @@ class OpenAttempts:
         attempt = live.book(outcome, error)
         permit = self._open.pop(live)
         self.unreported.append(attempt)
+        self.cost_nano_usd += attempt.cost_nano_usd
         self._means.routes.leave(permit, attempt, error)
         await live.aclose()
         return attempt

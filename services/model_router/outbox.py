@@ -32,12 +32,16 @@ class Outbox:
         self._piece_type: type[TextDelta] | type[ReasoningDelta] = TextDelta
         self._characters = 0
         self._closed = False
+        self.is_abandoned = False
+        """Whether nobody will take what comes."""
         self._waiter: asyncio.Future[None] | None = None
         self._room: asyncio.Future[None] | None = None
         self._gathering: asyncio.Future[None] | None = None
 
     async def put(self, event: RouterEvent) -> None:
-        """Add *event*; wait while there is no room."""
+        """Add *event*; wait while there is no room. Nothing is kept once `abandon` was called."""
+        if self.is_abandoned:
+            return
         if isinstance(event, TextDelta | ReasoningDelta):
             if self._piece_type is not type(event):
                 self._join()
@@ -60,6 +64,12 @@ class Outbox:
         self._end_gathering()
         self._wake()
 
+    def abandon(self) -> None:
+        """Say that nobody takes any more, and let whoever waits for room go on."""
+        self.is_abandoned = True
+        self._events, self._pieces, self._characters = [], [], 0
+        self._make_room()
+
     async def gather(self, seconds: float = GATHER_SECONDS) -> None:
         """Let text come for *seconds*, or until there is something else, no room, or the end."""
         if self._events or self._closed or self._room is not None:
@@ -81,11 +91,14 @@ class Outbox:
         self._join()
         events, self._events = self._events, []
         self._characters = 0
+        self._make_room()
+        return events
+
+    def _make_room(self) -> None:
         if self._room is not None:
             if not self._room.done():
                 self._room.set_result(None)
             self._room = None
-        return events
 
     def _join(self) -> None:
         if self._pieces:

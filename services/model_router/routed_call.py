@@ -56,12 +56,24 @@ class RoutedCall:
         self._sent_tool_call = False
         self._broke = False
         self._switches = 0
-        self._may_hedge = means.hedging is not None and request.kind is not AttemptKind.SHADOW
+        self.is_shadow = request.kind is AttemptKind.SHADOW
+        """Whether it is made beside the answers: once, by the first route, and on its own."""
+        self._may_hedge = means.hedging is not None and not self.is_shadow
 
     @property
     def unreported(self) -> Sequence[Attempt]:
         """Attempts that ended and that no event has reported yet."""
         return self._attempts.unreported
+
+    @property
+    def request_id(self) -> str:
+        """The turn's id."""
+        return self._request.request_id
+
+    @property
+    def cost_nano_usd(self) -> int:
+        """What all attempts that ended cost, in billionths of a US dollar."""
+        return self._attempts.cost_nano_usd
 
     async def run(self, emit: Emit) -> None:
         """
@@ -153,11 +165,10 @@ class RoutedCall:
         async def open_once() -> LiveAttempt:
             nonlocal tries
             tries += 1
-            permit = await means.routes.enter(
-                step.model,
-                self._request.tenant_id,
-                is_shadow=self._request.kind is AttemptKind.SHADOW,
-            )
+            if self.is_shadow:
+                permit = means.routes.enter_shadow(step.model)
+            else:
+                permit = await means.routes.enter(step.model, self._request.tenant_id)
             live = self._attempts.begin(
                 step, permit, self._kind(is_retry=tries > 1), self._request_now()
             )
@@ -245,7 +256,7 @@ class RoutedCall:
         return continuation_of(self._request, "".join(self._sent))
 
     def _kind(self, *, is_retry: bool) -> AttemptKind:
-        if self._request.kind is AttemptKind.SHADOW:
+        if self.is_shadow:
             return AttemptKind.SHADOW
         if self._sent:
             return AttemptKind.CONTINUATION
@@ -254,7 +265,7 @@ class RoutedCall:
         return AttemptKind.FALLBACK if self._failures else self._request.kind
 
     def _is_worth_a_retry(self, step: Step, error: BaseException) -> bool:
-        if not isinstance(error, ProviderError):
+        if not isinstance(error, ProviderError) or self.is_shadow:
             return False
         match error.treatment:
             case Treatment.RETRY:
@@ -321,7 +332,7 @@ class RoutedCall:
             # A model that must answer in JSON can only write a whole document.
             policy = MidStreamPolicy.RESTART
         self._switches += 1
-        gives_up = policy is MidStreamPolicy.FAIL and bool(self._sent)
+        gives_up = self.is_shadow or (policy is MidStreamPolicy.FAIL and bool(self._sent))
         # A call of a tool may have been acted upon; it cannot be taken back.
         if gives_up or self._sent_tool_call or self._switches > self._means.policy.max_switches:
             metadata = {"provider": step.model.provider, "kind": failure.kind.value}

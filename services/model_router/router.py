@@ -6,6 +6,7 @@ from dataclasses import replace
 from services.kit.errors import InputTooLarge, InvalidArgument, PriceUnknown
 from services.kit.prices import Price, PriceTable
 from services.kit.tokens import TokenCount, measure_tokens
+from services.model_router.attempt import AttemptKind
 from services.model_router.auto import is_hard
 from services.model_router.catalogue import AUTO, Catalogue, Group, Model
 from services.model_router.chain import Plan, Step, plan_chain
@@ -55,9 +56,10 @@ class Router:
         plan = self._plan(request)
         if not plan.steps:
             raise self._nothing_fits(plan, request)
-        self._means.retry_budget.note_call()
-        if self._means.hedging is not None:
-            self._means.hedging.note_call()
+        if request.kind is not AttemptKind.SHADOW:
+            self._means.retry_budget.note_call()
+            if self._means.hedging is not None:
+                self._means.hedging.note_call()
         deadline = self._means.clock.monotonic() + timeout_seconds
         return RoutedCall(request, plan, deadline=deadline, means=self._means)
 
@@ -88,6 +90,9 @@ class Router:
             price_of=self.price,
             draw=self._means.draw,
         )
+        if request.kind is AttemptKind.SHADOW:
+            # An experiment asks what this very model would say.
+            return replace(plan, steps=plan.steps[:1])
         return self._healthy_first(plan)
 
     def _healthy_first(self, plan: Plan) -> Plan:

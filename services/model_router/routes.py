@@ -42,6 +42,7 @@ class Permit:
     key: str
     breaker: Breaker
     limiter: Limiter
+    is_shadow: bool = False
 
 
 class Routes:
@@ -64,7 +65,7 @@ class Routes:
         self._limiters: dict[tuple[str, str], Limiter] = {}
         self._first_tokens: dict[tuple[str, str], FirstTokens] = {}
 
-    async def enter(self, model: Model, tenant_id: str, *, is_shadow: bool = False) -> Permit:
+    async def enter(self, model: Model, tenant_id: str) -> Permit:
         """
         Return the permit to call *model*, waiting for a place if need be.
 
@@ -79,7 +80,7 @@ class Routes:
             raise ProviderError(FailureKind.BREAKER_OPEN, retry_after_seconds=wait)
         limiter = self._limiter(model)
         try:
-            await limiter.enter(tenant_id, is_shadow=is_shadow)
+            await limiter.enter(tenant_id)
         except NoPlace:
             raise ProviderError(FailureKind.BUSY) from None
         permit = self._permit(model, limiter)
@@ -98,10 +99,38 @@ class Routes:
             limiter.leave()
         return permit
 
+    def enter_shadow(self, model: Model) -> Permit:
+        """
+        Return the permit for a call beside the answers, which never waits nor probes.
+
+        Raises ProviderError: KEY_REFUSED, BREAKER_OPEN unless a breaker is closed, BUSY.
+        """
+        ring = self._keys[model.provider]
+        if not len(ring):
+            raise ProviderError(FailureKind.KEY_REFUSED)
+        keys = (ring.pick() or "" for _ in range(len(ring)))
+        breakers = ((key, self._breaker(model, key)) for key in keys)
+        well = next((each for each in breakers if each[1].state is BreakerState.CLOSED), None)
+        if well is None:
+            raise ProviderError(FailureKind.BREAKER_OPEN)
+        limiter = self._limiter(model)
+        if not limiter.enter_shadow():
+            raise ProviderError(FailureKind.BUSY)
+        return Permit(model=model, key=well[0], breaker=well[1], limiter=limiter, is_shadow=True)
+
     def leave(
         self, permit: Permit, attempt: Attempt | None, error: ProviderError | None = None
     ) -> None:
-        """Give *permit* back; *attempt* is what came of it, None if nothing was sent."""
+        """
+        Give *permit* back; *attempt* is what came of it, None if nothing was sent.
+
+        From a call beside the answers nothing is learnt but that a key is dead.
+        """
+        if error is not None and error.kind is FailureKind.KEY_REFUSED:
+            self._keys[permit.model.provider].refuse(permit.key)
+        if permit.is_shadow:
+            permit.limiter.leave_shadow()
+            return
         failure = None if error is None else error.failure
         was_cancelled = attempt is None or attempt.outcome is AttemptOutcome.CANCELLED
         permit.breaker.leave(failure, was_cancelled=was_cancelled)
@@ -110,8 +139,6 @@ class Routes:
             and error.kind in (FailureKind.RATE_LIMITED, FailureKind.OVERLOADED),
             ended_well=error is None and not was_cancelled,
         )
-        if error is not None and error.kind is FailureKind.KEY_REFUSED:
-            self._keys[permit.model.provider].refuse(permit.key)
         if attempt is not None and attempt.first_token_seconds is not None:
             self.note_first_token(permit.model, attempt.first_token_seconds)
 

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, Final
 
 import grpc
+import structlog
 from parley.model_router.v1 import model_router_service_pb2 as pb
 from parley.model_router.v1 import model_router_service_pb2_grpc as pb_grpc
 
@@ -17,7 +18,10 @@ from services.model_router.messages import attempt_message, request_of, response
 from services.model_router.outbox import Outbox
 from services.model_router.routed_call import RoutedCall
 from services.model_router.router import Router
+from services.model_router.shadow import ShadowPool
 from services.model_router.watch import ReadWatch, TooSlow
+
+log = structlog.get_logger()
 
 ATTEMPTS_KEY: Final = "x-parley-attempts-bin"
 """Trailing metadata with the attempts that no event has reported, an `AttemptList`."""
@@ -35,11 +39,13 @@ class ModelRouterServicer(pb_grpc.ModelRouterServiceServicer):
         self,
         router: Router,
         *,
+        shadows: ShadowPool,
         default_deadline_seconds: float,
         deadline_margin_seconds: float,
         slow_reader_seconds: float,
     ) -> None:
         self._router = router
+        self._shadows = shadows
         self._default_deadline_seconds = default_deadline_seconds
         self._deadline_margin_seconds = deadline_margin_seconds
         self._slow_reader_seconds = slow_reader_seconds
@@ -96,27 +102,39 @@ class ModelRouterServicer(pb_grpc.ModelRouterServiceServicer):
         context: grpc.aio.ServicerContext[pb.GenerateRequest, pb.GenerateResponse],
     ) -> None:
         outbox, watch = Outbox(), ReadWatch()
-        pump = asyncio.create_task(_pump(call, outbox))
+        if call.is_shadow:
+            pumping = self._shadows.start(partial(pump, call, outbox))
+        else:
+            pumping = asyncio.create_task(pump(call, outbox))
         try:
             while events := await outbox.take():
                 for event in events:
                     write = partial(context.write, response_of(event))
                     await watch.read(write, self._slow_reader_seconds)
                 await outbox.gather()
-            await pump
+            await pumping
         except TooSlow:
             raise SlowReader("The client read the answer too slowly; read faster.") from None
         finally:
             watch.close()
-            pump.cancel()
-            await asyncio.wait([pump])
+            if call.is_shadow:
+                outbox.abandon()  # It goes on for the experiment's sake.
+            else:
+                pumping.cancel()
+                await asyncio.wait([pumping])
 
 
-async def _pump(call: RoutedCall, outbox: Outbox) -> None:
+async def pump(call: RoutedCall, outbox: Outbox) -> None:
+    """Put what *call* makes into *outbox*, and log what it cost if nobody takes it out."""
     try:
         await call.run(outbox.put)
     finally:
         outbox.close()
+        if outbox.is_abandoned:
+            # Nobody is left to book it.
+            log.warning(
+                "shadow_call_unheard", request_id=call.request_id, cost_nano_usd=call.cost_nano_usd
+            )
 
 
 def _trailers(attempts: Sequence[Attempt]) -> tuple[tuple[str, bytes], ...]:

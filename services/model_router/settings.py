@@ -142,6 +142,10 @@ class ModelRouterSettings(ParleySettings):
     max_wait_seconds: float = Field(default=5.0, ge=0)
     """Seconds that a call waits for a place at most; then the next model is asked."""
 
+    max_shadow_calls: int = Field(default=32, ge=0)
+    """Calls beside the answers, for experiments, at once at most; one more is dropped. Half of
+    the places that one model has at first, so that experiments stay the smaller part."""
+
     mid_stream_policy: MidStreamPolicy = MidStreamPolicy.CONTINUE
     """What happens when a stream breaks after text was sent: `continue` has the next route
     go on with the text, `restart` begins again, `fail` fails the call."""

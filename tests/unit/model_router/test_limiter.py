@@ -120,9 +120,16 @@ async def test_too_much_lowers_the_limit_once_a_second(clock):
 
 async def test_calls_beside_the_answers_are_dropped_first(clock):
     made = limiter(clock, first_limit=4)
-    await made.enter("a", is_shadow=True)
+    assert made.enter_shadow()
     await made.enter("a")
-    with pytest.raises(NoPlace):
-        await made.enter("a", is_shadow=True)
-    await made.enter("a")
-    assert made.in_flight == 3
+    assert not made.enter_shadow()
+
+
+async def test_calls_beside_the_answers_take_no_place_of_theirs(clock):
+    made = limiter(clock, first_limit=4)
+    assert made.enter_shadow()
+    for _ in range(4):
+        await made.enter("a")
+    assert made.in_flight == 4
+    made.leave_shadow()
+    assert made.in_flight == 4

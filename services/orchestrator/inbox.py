@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from services.orchestrator.routing import RouterEvent, Text
+from services.orchestrator.routing import Reasoning, RouterEvent, Text
 
 
 class Inbox:
@@ -25,7 +25,7 @@ class Inbox:
         try:
             async for event in events:
                 self._events.append(event)
-                if not isinstance(event, Text):
+                if not isinstance(event, Text | Reasoning):
                     self._urgent = True
                 self._wake()
         finally:

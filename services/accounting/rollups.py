@@ -56,7 +56,16 @@ class Span(IntEnum):
         return time_us - time_us % self.microseconds
 
 
-_DAYS_AND_LONGER = (Span.DAY, Span.DAYS_8, Span.DAYS_64, Span.DAYS_512)
+# Plain values: rolling up makes tens of keys for each entry, and hashing an enum is slow.
+_NONE, _USER, _MODEL = CostGrouping.NONE.value, CostGrouping.USER.value, CostGrouping.MODEL.value
+_TEMPLATE, _TEAM = CostGrouping.TEMPLATE.value, CostGrouping.TEAM.value
+_KEY, _TENANT, _TAG = CostGrouping.KEY.value, CostGrouping.TENANT.value, CostGrouping.TAG.value
+_HOUR, _DAY = Span.HOUR.value, Span.DAY.value
+_DAYS_AND_LONGER = tuple((span.value, span.microseconds) for span in Span if span is not Span.HOUR)
+
+OF_ONE_TENANT = frozenset({_USER, _TEAM, _KEY})
+"""Dimensions with so many names that they are not summed over all tenants as well: it would
+double what rolling up costs, and adds up quickly enough when it is asked for."""
 
 
 class RollupKey(NamedTuple):
@@ -92,32 +101,30 @@ def roll_up(entries: Iterable[Spent]) -> dict[RollupKey, Sums]:
     days: dict[RollupKey, Sums] = {}
     for entry in entries:
         tenant_id, sums = entry.tenant_id, entry.sums
-        start_us = Span.HOUR.start_us(entry.end_time_us)
-        _add(hours, RollupKey(CostGrouping.NONE, "", Span.HOUR, tenant_id, start_us, ""), sums)
+        hour_us = entry.end_time_us - entry.end_time_us % HOUR_US
         day_us = entry.end_time_us - entry.end_time_us % DAY_US
-        dimensions: tuple[tuple[CostGrouping, str], ...] = (
-            (CostGrouping.NONE, ""),
-            (CostGrouping.USER, entry.user_id),
-            (CostGrouping.MODEL, entry.model),
-            (CostGrouping.TEMPLATE, entry.template),
-            (CostGrouping.TEAM, entry.team_id),
-            (CostGrouping.KEY, entry.key_id),
-            (CostGrouping.TENANT, tenant_id),
-        )
-        for dimension, name in dimensions:
-            _add(days, RollupKey(dimension, "", Span.DAY, tenant_id, day_us, name), sums)
+        _add(hours, RollupKey(_NONE, "", _HOUR, tenant_id, hour_us, ""), sums)
+        for dimension, name in (
+            (_NONE, ""),
+            (_USER, entry.user_id),
+            (_MODEL, entry.model),
+            (_TEMPLATE, entry.template),
+            (_TEAM, entry.team_id),
+            (_KEY, entry.key_id),
+            (_TENANT, tenant_id),
+        ):
+            _add(days, RollupKey(dimension, "", _DAY, tenant_id, day_us, name), sums)
         for tag, value in entry.tags.items():
-            key = RollupKey(CostGrouping.TAG, tag, Span.DAY, tenant_id, day_us, value)
-            _add(days, key, sums)
+            _add(days, RollupKey(_TAG, tag, _DAY, tenant_id, day_us, value), sums)
     found = dict(hours)
     for key, sums in hours.items():
         _add(found, key._replace(tenant_id=ALL_TENANTS), sums)
-    for key, sums in days.items():
-        for span in _DAYS_AND_LONGER:
-            start_us = span.start_us(key.start_us)
-            for whose in (key.tenant_id, ALL_TENANTS):
-                longer = key._replace(level=span, tenant_id=whose, start_us=start_us)
-                _add(found, longer, sums)
+    for (dimension, tag, _, tenant_id, day_us, name), sums in days.items():
+        for level, length_us in _DAYS_AND_LONGER:
+            start_us = day_us - day_us % length_us
+            _add(found, RollupKey(dimension, tag, level, tenant_id, start_us, name), sums)
+            if dimension not in OF_ONE_TENANT:
+                _add(found, RollupKey(dimension, tag, level, ALL_TENANTS, start_us, name), sums)
     return found
 
 

@@ -30,6 +30,7 @@ from services.accounting.rollups import (
     ALL_TENANTS,
     DAY_US,
     HOUR_US,
+    OF_ONE_TENANT,
     SUMS,
     Cover,
     Span,
@@ -137,8 +138,9 @@ class _Parts:
             _R.dimension == dimension.value,
             _R.tag == (self._query.tag if dimension is CostGrouping.TAG else ""),
             _R.level == int(stretch.span),
-            _R.tenant_id == (self._query.tenant_id or ALL_TENANTS),
         )
+        if self._query.tenant_id or dimension.value not in OF_ONE_TENANT:
+            statement = statement.where(_R.tenant_id == (self._query.tenant_id or ALL_TENANTS))
         if stretch.start_us is not None:
             statement = statement.where(_R.start_us >= stretch.start_us)
         if stretch.end_us is not None:

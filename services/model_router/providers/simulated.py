@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from services.kit.clock import Clock, SystemClock
 from services.kit.prices import TokenUsage
 from services.kit.tokens import count_tokens
 from services.model_router.continuation import split_continuation
@@ -65,6 +66,9 @@ class SimulatedProvider:
     """
     Answers from a script, word by word.
 
+    As on a network, a reader gets all that has been written since it last read: word by word
+    if it is quicker than the model, the whole answer at once where the model takes no time.
+
     What a call does follows from the seed, the request and the number of the attempt
     alone, so that a run can be repeated.
     """
@@ -74,10 +78,12 @@ class SimulatedProvider:
         behaviour: SimulatedBehaviour,
         script: Script,
         *,
+        clock: Clock | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._behaviour = behaviour
         self._script = script
+        self._clock = clock or SystemClock()
         self._sleep = sleep
 
     async def open(self, call: ProviderCall) -> ProviderStream:
@@ -105,6 +111,7 @@ class SimulatedProvider:
             cut_at=broken_at,
             stall_at=stalled_at,
             token_seconds=behaviour.token_seconds,
+            clock=self._clock,
             sleep=self._sleep,
         )
 
@@ -160,6 +167,7 @@ class SimulatedStream:
         cut_at: int | None,
         stall_at: int | None,
         token_seconds: float,
+        clock: Clock,
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         self._events = events
@@ -169,6 +177,8 @@ class SimulatedStream:
         self._cut_at = cut_at
         self._stall_at = stall_at
         self._token_seconds = token_seconds
+        self._clock = clock
+        self._start = clock.monotonic()
         self._sleep = sleep
         self._finished = False
         self.provider_request_id = request_id
@@ -193,12 +203,25 @@ class SimulatedStream:
             raise ProviderError(FailureKind.CUT, provider_request_id=self.provider_request_id)
         if position == self._stall_at:
             await asyncio.Event().wait()
-        # Also without a pause the words come one by one, as from a network.
-        await self._sleep(self._token_seconds if position else 0)
-        self._next += 1
-        event = self._events[position]
-        self._finished = isinstance(event, Finished)
-        return (event,)
+        await self._sleep(max(0.0, position * self._token_seconds - self._elapsed()))
+        self._next = max(position + 1, min(self._written_count(), self._break_at()))
+        events = self._events[position : self._next]
+        self._finished = isinstance(events[-1], Finished)
+        return events
+
+    def _elapsed(self) -> float:
+        return self._clock.monotonic() - self._start
+
+    def _written_count(self) -> int:
+        """Return how many events the model has written by now."""
+        if not self._token_seconds:
+            return len(self._events)
+        return int(self._elapsed() / self._token_seconds) + 1
+
+    def _break_at(self) -> int:
+        """Return where reading ends: where the stream breaks, or behind its last event."""
+        breaks = (at for at in (self._cut_at, self._stall_at) if at is not None)
+        return min(breaks, default=len(self._events))
 
     async def aclose(self) -> None:
         return None

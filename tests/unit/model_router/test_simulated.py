@@ -24,6 +24,7 @@ from services.model_router.provider import (
 )
 from services.model_router.providers.simulated import SimulatedBehaviour, SimulatedProvider
 from services.model_router.providers.simulated_answers import Script
+from tests.support.clock import ManualClock
 
 SCRIPT = Script.load()
 
@@ -89,12 +90,14 @@ async def test_a_model_can_be_made_to_fail():
 
 async def test_time_passes_as_asked():
     pauses = []
+    clock = ManualClock()
 
     async def sleep(seconds):
         pauses.append(seconds)
+        clock.advance(seconds)
 
     behaviour = SimulatedBehaviour(first_token_seconds=1, token_seconds=0.5, answer="a b c")
-    provider = SimulatedProvider(behaviour, SCRIPT, sleep=sleep)
+    provider = SimulatedProvider(behaviour, SCRIPT, clock=clock, sleep=sleep)
     call = ProviderCall(
         model=ModelTraits(name="m", max_output_token_count=9),
         request=GenerationRequest(request_id="r", messages=(Message(role=Role.USER, text="x"),)),

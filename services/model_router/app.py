@@ -17,6 +17,7 @@ from services.kit.peers import Peers
 from services.kit.prices import SIMULATED, Price, PriceTable, Rates
 from services.kit.service import Register, ServiceDefinition
 from services.kit.tokens import load_vocabulary
+from services.model_router.auto import AutoScore
 from services.model_router.budget import ShareBudget
 from services.model_router.catalogue import Catalogue
 from services.model_router.config import ProviderConfig, RouterConfig, load_config
@@ -90,6 +91,7 @@ async def open_model_router(
                 draw=draw or random.Random(),
             ),
             prices,
+            auto_score=AutoScore.load(),
             unknown_price=_unknown_price(settings),
         )
         if settings.config_path is not None:

@@ -70,6 +70,8 @@ class AutoChoice:
 
     small: str
     large: str
+    threshold: float
+    """The score from which the large one answers."""
 
 
 class Catalogue:

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from services.model_router.auto import THRESHOLD
 from services.model_router.catalogue import (
     AUTO,
     AutoChoice,
@@ -86,6 +87,7 @@ class AutoConfig(_Strict):
 
     small: str
     large: str
+    threshold: float = THRESHOLD
 
 
 class RouterConfig(_Strict):
@@ -118,7 +120,9 @@ class RouterConfig(_Strict):
             for size in (self.auto.small, self.auto.large):
                 if size not in names or size == AUTO:
                     raise ConfigInvalid(f"auto: there is no model or group {size}.")
-            auto = AutoChoice(small=self.auto.small, large=self.auto.large)
+            auto = AutoChoice(
+                small=self.auto.small, large=self.auto.large, threshold=self.auto.threshold
+            )
         return Catalogue(
             models=models.values(), groups=groups, default_group=self.default_group, auto=auto
         )

@@ -7,7 +7,7 @@ from services.kit.errors import InputTooLarge, InvalidArgument, PriceUnknown
 from services.kit.prices import Price, PriceTable
 from services.kit.tokens import TokenCount, measure_tokens
 from services.model_router.attempt import AttemptKind
-from services.model_router.auto import is_hard
+from services.model_router.auto import AutoScore
 from services.model_router.catalogue import AUTO, Catalogue, Group, Model
 from services.model_router.chain import Plan, Step, plan_chain
 from services.model_router.generation import GenerationRequest
@@ -26,6 +26,7 @@ class Router:
         means: Means,
         prices: PriceTable,
         *,
+        auto_score: AutoScore,
         unknown_price: Price | None = None,
     ) -> None:
         """
@@ -36,6 +37,7 @@ class Router:
         self._catalogue = catalogue
         self._means = means
         self._prices = prices
+        self._auto_score = auto_score
         self._unknown_price = unknown_price
 
     @property
@@ -113,7 +115,7 @@ class Router:
         auto = self._catalogue.auto
         if request.model != AUTO or auto is None:
             return self._catalogue.group(request.model), ""
-        if is_hard(request):
+        if self._auto_score.of(request) >= auto.threshold:
             return self._catalogue.group(auto.large), "auto_large"
         return self._catalogue.group(auto.small), "auto_small"
 

@@ -4,6 +4,7 @@ import pytest
 
 from services.kit.clock import SystemClock
 from services.kit.prices import PriceTable
+from services.model_router.auto import AutoScore
 from services.model_router.breaker import BreakerPolicy
 from services.model_router.budget import ShareBudget
 from services.model_router.catalogue import Catalogue, Group, Link, Model
@@ -95,6 +96,7 @@ class Bench:
                 draw=random.Random(1),
             ),
             prices,
+            auto_score=AutoScore.load(),
             unknown_price=prices.price(provider="openai", model="gpt-4o", at=SystemClock().now()),
         )
 

@@ -5,7 +5,7 @@ import pytest
 from services.kit.clock import SystemClock
 from services.kit.errors import InvalidArgument, NotFound
 from services.kit.prices import Price, Rates
-from services.model_router.auto import difficulty, is_hard
+from services.model_router.auto import THRESHOLD
 from services.model_router.catalogue import Conditions, Group, Link
 from services.model_router.chain import plan_chain
 from services.model_router.config import ConfigInvalid, load_config, parse_config
@@ -176,28 +176,13 @@ def test_priority_goes_first_and_weight_draws_among_equals():
     assert 0.7 < firsts.count("heavy") / 2000 < 0.8
 
 
+def test_the_threshold_of_auto_may_be_set():
+    assert parse_config(GOOD.encode()).catalogue().auto.threshold == THRESHOLD
+    lower = GOOD.replace("large: other}", "large: other, threshold: 0.05}")
+    assert parse_config(lower.encode()).catalogue().auto.threshold == 0.05
+
+
 async def test_a_request_that_no_model_can_serve_is_refused(bench):
     made = bench(a=ScriptedProvider(["no"]), models={"a": model("a", features=())})
     with pytest.raises(InvalidArgument):
         made.router.start(request_for(tools=TOOL), timeout_seconds=1)
-
-
-@pytest.mark.parametrize(
-    ("text", "hard"),
-    [
-        ("What is the capital of France?", False),
-        ("Translate 'good morning' into French.", False),
-        ("Prove step by step that the algorithm is optimal.", True),
-        ("Debug this and explain why:\n```python\nfor i in x: pass\n```", True),
-        ("word " * 400, True),
-    ],
-)
-def test_auto_tells_hard_from_easy(text, hard):
-    request = request_for(messages=(Message(role=Role.USER, text=text),))
-    assert is_hard(request) == hard
-
-
-def test_tools_and_schemas_make_a_request_harder():
-    plain = difficulty(request_for())
-    assert difficulty(request_for(tools=TOOL)) == plain + 0.5
-    assert difficulty(request_for(form=AnswerForm.JSON_SCHEMA)) == plain + 0.3

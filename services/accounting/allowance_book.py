@@ -47,7 +47,7 @@ class AllowanceBook:
             raise NotFound(
                 "There is no such allowance: list those that are set.",
                 resource_type="allowance",
-                resource_name=f"{key.level.value}/{key.subject_id}",
+                resource_name=key.name,
             )
 
     async def page(self, tenant_id: str, *, offset: int, limit: int) -> list[UsedAllowance]:

@@ -14,6 +14,7 @@ from parley.accounting.v1 import accounting_service_pb2_grpc as pb_grpc
 from services.accounting.accounting import Accounting
 from services.accounting.allowance_book import AllowanceBook
 from services.accounting.allowances import Limits
+from services.accounting.audit import Auditor
 from services.accounting.bootstrap import ensure_first_key
 from services.accounting.keys import FailureLimit, KeyRing
 from services.accounting.moment import Timekeeper
@@ -88,6 +89,7 @@ async def open_accounting(
         store = SqlLedgerStore(database, defaults=defaults, alert_bell=alert_bell)
         stack.push_async_callback(store.aclose)
         key_store = SqlKeyStore(database)
+        reader = SqlCostReader(database)
         alerts = SqlAlerts(database)
         rate = settings.wrong_keys_per_second
         keys = KeyRing(
@@ -104,7 +106,8 @@ async def open_accounting(
             accounting=Accounting(store, terms=terms, timekeeper=timekeeper),
             keys=keys,
             office=Office(
-                reader=SqlCostReader(database),
+                reader=reader,
+                auditor=Auditor(reader, store, timekeeper=timekeeper),
                 allowances=AllowanceBook(SqlAllowances(database), defaults=defaults),
                 alerts=alerts,
                 key_changes=key_store,

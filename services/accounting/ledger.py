@@ -142,7 +142,7 @@ def append(head: StreamHead, entry: Entry) -> tuple[StreamHead, Entry]:
 
 
 class FaultKind(StrEnum):
-    """What is wrong with a stream."""
+    """What is wrong with a stream, or with what is kept beside it."""
 
     CHANGED = "changed"
     """The row is not what was written, or the row before it is not."""
@@ -150,15 +150,40 @@ class FaultKind(StrEnum):
     """A row that was written is not there."""
     REORDERED = "reordered"
     """The row is genuine, but in another's place."""
+    BALANCE = "balance"
+    """What a subject has used is not the sum of its entries."""
+    HOLD = "hold"
+    """What is set aside for a subject is not the sum of its running turns."""
+    ROLLUP = "rollup"
+    """What summaries read is not the sum of the entries."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """A row that does not fit."""
+    """A row or a sum that does not fit."""
 
     tenant_id: str
-    sequence: int
+    """Empty for a sum of the whole suite."""
+    sequence: int = 0
+    """The row; 0 for a sum."""
     kind: FaultKind
+    subject: str = ""
+    """Whose sum, as `user/ada`."""
+    expected_nano_usd: int = 0
+    """What the entries or the turns add up to."""
+    found_nano_usd: int = 0
+
+    @property
+    def description(self) -> str:
+        """The fault in a few words."""
+        of = f" of {self.tenant_id}" if self.tenant_id else ""
+        if self.sequence:
+            return f"entry {self.sequence}{of} is {self.kind.value}"
+        whose = f" of {self.subject}" if self.subject else ""
+        return (
+            f"the {self.kind.value}{whose}{of} is {self.found_nano_usd} nano-dollars "
+            f"and should be {self.expected_nano_usd}"
+        )
 
 
 _MOST_UNCLEAR = 64

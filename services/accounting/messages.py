@@ -155,6 +155,7 @@ def entry_to(entry: Entry) -> pb.LedgerEntry:
         create_time=timestamp(from_us(entry.create_time_us)),
         row_hash=entry.row_hash,
         account=entry.account.value,
+        is_correction=entry.is_correction,
     )
 
 

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from services.accounting.alerts import Alert
 from services.accounting.allowance_book import AllowanceBook
-from services.accounting.audit import LedgerReader, Verification, verify
+from services.accounting.audit import Auditor, Verification
 from services.accounting.costs import (
     CostGrouping,
     CostQuery,
@@ -49,17 +49,14 @@ class KeyChanges(Protocol):
         ...
 
 
-class Reader(CostReader, LedgerReader, Protocol):
-    """Reads the ledger, in parts and in sums."""
-
-
 class Office:
     """What may be asked about the books."""
 
     def __init__(
         self,
         *,
-        reader: Reader,
+        reader: CostReader,
+        auditor: Auditor,
         allowances: AllowanceBook,
         alerts: AlertReader,
         key_changes: KeyChanges,
@@ -72,6 +69,7 @@ class Office:
         self.allowances = allowances
         self.key_bell = key_bell
         self._reader = reader
+        self._auditor = auditor
         self._alerts = alerts
         self._key_changes = key_changes
         self._pricer = pricer
@@ -145,8 +143,8 @@ class Office:
         return found
 
     async def verify(self, tenant_id: str) -> Verification:
-        """Walk one tenant's stream, or all, and name each row that does not fit."""
-        return await verify(self._reader, tenant_id)
+        """Verify one tenant's stream, or all, and alert if a row or a sum does not fit."""
+        return await self._auditor.verify(tenant_id)
 
     def project(self, usage: Usage) -> Projection:
         """Return what a month of *usage* costs. Raises InvalidArgument, PriceUnknown."""

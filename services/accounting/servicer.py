@@ -197,7 +197,12 @@ class AccountingServicer(pb_grpc.AccountingServiceServicer):
             checked_count=found.checked_count,
             faults=[
                 pb.VerifyLedgerResponse.LedgerFault(
-                    tenant_id=fault.tenant_id, sequence=fault.sequence, kind=fault.kind.value
+                    tenant_id=fault.tenant_id,
+                    sequence=fault.sequence,
+                    kind=fault.kind.value,
+                    subject=fault.subject,
+                    expected_nano_usd=fault.expected_nano_usd,
+                    found_nano_usd=fault.found_nano_usd,
                 )
                 for fault in found.faults
             ],

@@ -2,13 +2,17 @@
 
 from collections.abc import AsyncIterator
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select, text
 
 from services.accounting import rows, schema
-from services.accounting.costs import CostQuery, CostSummary, EntryQuery
+from services.accounting.balances import Balance, Hold, KeptFigures, RolledUp
+from services.accounting.costs import CostGrouping, CostQuery, CostSummary, EntryQuery
 from services.accounting.ledger import Entry, StreamHead
 from services.accounting.moment import to_us
+from services.accounting.rollups import Span
 from services.accounting.sql_summary import summarize
+from services.accounting.subjects import Subject
+from services.accounting.turns import TurnState
 from services.kit.database import Database
 
 _E = schema.entries.c
@@ -44,20 +48,8 @@ class SqlCostReader:
 
         return await self._database.read(unit)
 
-    async def heads(self) -> list[StreamHead]:
-        def unit(connection: Connection) -> list[StreamHead]:
-            heads = {
-                row.tenant_id: StreamHead(
-                    tenant_id=row.tenant_id, sequence=row.sequence, row_hash=row.row_hash
-                )
-                for row in connection.execute(select(schema.streams))
-            }
-            # A stream whose head is gone is checked as well: against an empty one.
-            for tenant_id in connection.execute(select(_E.tenant_id).distinct()).scalars():
-                heads.setdefault(tenant_id, StreamHead(tenant_id=tenant_id))
-            return [heads[tenant_id] for tenant_id in sorted(heads)]
-
-        return await self._database.read(unit)
+    async def figures(self) -> KeptFigures:
+        return await self._database.read(_figures)
 
     async def stream(self, tenant_id: str) -> AsyncIterator[list[Entry]]:
         after = 0
@@ -66,3 +58,62 @@ class SqlCostReader:
         ):
             yield part
             after = part[-1].sequence
+
+
+def _figures(connection: Connection) -> KeptFigures:
+    if connection.dialect.name == "postgresql":
+        # All statements see one moment; on SQLite they do in any case.
+        connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+    meters, turns = schema.meters.c, schema.turns.c
+    held = select(
+        turns.tenant_id, turns.team_id, turns.user_id, turns.key_id, turns.amount_nano_usd
+    ).where(turns.state == TurnState.HELD.value)
+    used = select(meters.key_text, meters.total_used_nano_usd, meters.reserved_nano_usd)
+    return KeptFigures(
+        heads=_heads(connection),
+        balances={
+            key_text: Balance(used_nano_usd=total, reserved_nano_usd=reserved)
+            for key_text, total, reserved in connection.execute(used)
+        },
+        holds=[
+            Hold(
+                subject=Subject(
+                    tenant_id=tenant_id, team_id=team_id, user_id=user_id, key_id=key_id
+                ),
+                amount_nano_usd=amount,
+            )
+            for tenant_id, team_id, user_id, key_id, amount in connection.execute(held)
+        ],
+        rolled_up=_rolled_up(connection),
+    )
+
+
+def _heads(connection: Connection) -> list[StreamHead]:
+    heads = {
+        row.tenant_id: StreamHead(
+            tenant_id=row.tenant_id, sequence=row.sequence, row_hash=row.row_hash
+        )
+        for row in connection.execute(select(schema.streams))
+    }
+    # A stream whose head is gone is checked as well: against an empty one.
+    for tenant_id in connection.execute(select(_E.tenant_id).distinct()).scalars():
+        heads.setdefault(tenant_id, StreamHead(tenant_id=tenant_id))
+    return [heads[tenant_id] for tenant_id in sorted(heads)]
+
+
+def _rolled_up(connection: Connection) -> dict[str, RolledUp]:
+    rollups, positions = schema.rollups.c, schema.roll_positions
+    costs = (
+        select(rollups.tenant_id, func.sum(rollups.cost_nano_usd))
+        .where(
+            rollups.dimension == CostGrouping.NONE.value,
+            rollups.tag == "",
+            rollups.level == int(Span.DAYS_512),
+        )
+        .group_by(rollups.tenant_id)
+    )
+    cost_of = {tenant_id: int(cost) for tenant_id, cost in connection.execute(costs)}
+    return {
+        tenant_id: RolledUp(sequence=sequence, cost_nano_usd=cost_of.get(tenant_id, 0))
+        for tenant_id, sequence in connection.execute(select(positions))
+    }

@@ -72,6 +72,19 @@ class SubjectKey:
         text = f"{self.level.value}\x1f{self.tenant_id}\x1f{self.subject_id}"
         object.__setattr__(self, "text", text)
 
+    @classmethod
+    def of(cls, text: str) -> "SubjectKey":
+        """Return the key whose text that is."""
+        level, tenant_id, subject_id = text.split("\x1f")
+        return cls(level=SubjectLevel(level), tenant_id=tenant_id, subject_id=subject_id)
+
+    @property
+    def name(self) -> str:
+        """The subject for messages, as `user/ada`."""
+        if self.level is SubjectLevel.SUITE:
+            return self.level.value
+        return f"{self.level.value}/{self.subject_id}"
+
 
 SUITE = SubjectKey(level=SubjectLevel.SUITE)
 

@@ -11,7 +11,7 @@ from services.accounting.meters import AlertMark, Meter
 from services.accounting.moment import to_us
 from services.accounting.policy import Policy
 from services.accounting.pricing import Pricer
-from services.accounting.subjects import Subject, SubjectKey, SubjectLevel, keys_of
+from services.accounting.subjects import Subject, SubjectKey, keys_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,9 +35,7 @@ class Level:
     @property
     def name(self) -> str:
         """The subject for messages, as `user/ada`."""
-        if self.key.level is SubjectLevel.SUITE:
-            return self.key.level.value
-        return f"{self.key.level.value}/{self.key.subject_id}"
+        return self.key.name
 
 
 def levels_of(books: Books, subject: Subject, now: datetime) -> tuple[Level, ...]:

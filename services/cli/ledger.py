@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 from parley.accounting.v1 import accounting_service_pb2 as pb
+from rich.markup import escape
 
-from services.cli.console import console
+from services.cli.console import console, dollars
 from services.cli.keys import call_accounting
 
 app = typer.Typer(name="ledger", help="Checks the books.", no_args_is_help=True)
@@ -20,11 +21,21 @@ def ledger() -> None:
 
 @app.command()
 def verify(tenant: Annotated[str, typer.Option(help="Only this tenant.")] = "") -> None:
-    """Walk the hash chains; name each row that does not fit, and then exit with 1."""
+    """Walk the hash chains and add up; name what does not fit, and then exit with 1."""
     request = pb.VerifyLedgerRequest(tenant_id=tenant)
     found = call_accounting(lambda stub: stub.VerifyLedger(request, timeout=_TIMEOUT_SECONDS))
     for fault in found.faults:
-        console.print(f"[red]{fault.kind}[/red]: entry {fault.sequence} of {fault.tenant_id}")
+        console.print(f"[red]{fault.kind}[/red]: {_where(fault)}", soft_wrap=True)
     if found.faults:
         raise typer.Exit(1)
     console.print(f"{found.checked_count:,} entries fit.")
+
+
+def _where(fault: pb.VerifyLedgerResponse.LedgerFault) -> str:
+    if fault.sequence:
+        return f"entry {fault.sequence} of {escape(fault.tenant_id)}"
+    whose = " of ".join(filter(None, (fault.subject, fault.tenant_id))) or "all"
+    return (
+        f"{escape(whose)} has {dollars(fault.found_nano_usd)}, "
+        f"but the entries say {dollars(fault.expected_nano_usd)}"
+    )

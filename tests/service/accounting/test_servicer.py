@@ -1,11 +1,9 @@
 import hashlib
 
-import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from parley.accounting.v1 import accounting_service_pb2 as pb
 from parley.chat.v1 import chat_pb2
-from parley.model_router.v1 import model_router_service_pb2 as router_pb
 
 from services.kit.errors import (
     BudgetExhausted,
@@ -16,60 +14,8 @@ from services.kit.errors import (
     RateLimited,
     StateForbids,
 )
-from services.kit.status import service_error_of
+from tests.service.accounting.calls import ADA, USD, refused, reserve, set_budget, settle
 from tests.service.accounting.conftest import SECRET_DIGEST
-
-ADA = chat_pb2.Subject(tenant_id="acme", team_id="core", user_id="ada", key_id="key_1")
-USD = 10**9
-
-
-def reserve(request_id="r1", subject=ADA, **fields):
-    fields = {"model": "gpt-4o", "input_token_count": 1000, "max_output_token_count": 100} | fields
-    return pb.ReserveRequest(request_id=request_id, subject=subject, **fields)
-
-
-def settle(request_id="r1", subject=ADA, *, cost=5_000_000, number=1, **fields):
-    attempt = router_pb.Attempt(
-        number=number,
-        provider="openai",
-        model="gpt-4o",
-        usage=chat_pb2.Usage(input_token_count=1000, output_token_count=100),
-        cost_nano_usd=cost,
-        price_version="test",
-    )
-    return pb.SettleRequest(
-        request_id=request_id,
-        subject=subject,
-        attempts=[attempt],
-        source=chat_pb2.ANSWER_SOURCE_MODEL,
-        model="gpt-4o",
-        **fields,
-    )
-
-
-async def refused(call, kind):
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call
-    error = service_error_of(caught.value)
-    assert isinstance(error, kind), caught.value
-    return error
-
-
-async def set_budget(stub, limit_nano_usd, *, is_hard=True):
-    await stub.SetAllowance(
-        pb.SetAllowanceRequest(
-            allowance=pb.Allowance(
-                level=pb.SUBJECT_LEVEL_USER,
-                tenant_id="acme",
-                subject_id="ada",
-                budgets=[
-                    pb.Budget(
-                        period=pb.BUDGET_PERIOD_DAY, limit_nano_usd=limit_nano_usd, is_hard=is_hard
-                    )
-                ],
-            )
-        )
-    )
 
 
 class TestTurns:
@@ -235,106 +181,6 @@ class TestKeys:
         for call in calls:
             assert (await call.read()).key_id == made.key.key_id
             call.cancel()
-
-
-class TestReading:
-    async def test_top_users_are_the_dearest_first(self, stub):
-        for number, (user, cost) in enumerate([("ada", 10), ("bob", 30), ("ada", 5), ("cy", 1)]):
-            subject = chat_pb2.Subject(tenant_id="acme", user_id=user)
-            await stub.Settle(settle(f"r{number}", subject, cost=cost))
-        summary = await stub.GetCostSummary(
-            pb.GetCostSummaryRequest(tenant_id="acme", grouping=pb.COST_GROUPING_USER, page_size=2)
-        )
-        found = [(each.name, each.cost_nano_usd, each.request_count) for each in summary.groups]
-        assert found == [("bob", 30, 1), ("ada", 15, 2)]
-        assert summary.total.cost_nano_usd == 46
-        rest = await stub.GetCostSummary(
-            pb.GetCostSummaryRequest(
-                tenant_id="acme",
-                grouping=pb.COST_GROUPING_USER,
-                page_size=2,
-                page_token=summary.next_page_token,
-            )
-        )
-        assert ([each.name for each in rest.groups], rest.next_page_token) == (["cy"], "")
-
-    @pytest.mark.parametrize(
-        ("grouping", "name"),
-        [
-            (pb.COST_GROUPING_MODEL, "gpt-4o"),
-            (pb.COST_GROUPING_TEMPLATE, "faq"),
-            (pb.COST_GROUPING_TEAM, "core"),
-            (pb.COST_GROUPING_KEY, "key_1"),
-            (pb.COST_GROUPING_TENANT, "acme"),
-            (pb.COST_GROUPING_HOUR, "2026-01-01T00"),
-            (pb.COST_GROUPING_DAY, "2026-01-01"),
-        ],
-    )
-    async def test_groupings(self, serve, grouping, name):
-        stub = await serve()
-        await stub.Settle(settle(template="faq"))
-        summary = await stub.GetCostSummary(pb.GetCostSummaryRequest(grouping=grouping))
-        assert [each.name for each in summary.groups] == [name]
-
-    async def test_a_tag_is_a_grouping_of_its_own(self, serve):
-        stub = await serve()
-        await stub.Settle(settle("r1", tags={'a "b': "x"}))
-        await stub.Settle(settle("r2"))
-        query = pb.GetCostSummaryRequest(grouping=pb.COST_GROUPING_TAG, tag='a "b')
-        names = [each.name for each in (await stub.GetCostSummary(query)).groups]
-        assert sorted(names) == ["", "x"]
-        query.tag = ""
-        await refused(stub.GetCostSummary(query), InvalidArgument)
-
-    async def test_a_cache_hit_costs_nothing_and_saves(self, serve):
-        stub = await serve()
-        await stub.Reserve(reserve())
-        await stub.Settle(
-            pb.SettleRequest(
-                request_id="r1",
-                subject=ADA,
-                source=chat_pb2.ANSWER_SOURCE_CACHE_EXACT,
-                saved_cost_nano_usd=77,
-                model="gpt-4o",
-            )
-        )
-        total = (await stub.GetCostSummary(pb.GetCostSummaryRequest())).total
-        assert (total.request_count, total.cache_hit_count, total.attempt_count) == (1, 1, 0)
-        assert (total.cost_nano_usd, total.saved_cost_nano_usd) == (0, 77)
-
-    async def test_the_example_projection(self, serve):
-        stub = await serve()
-        month = await stub.ProjectCost(
-            pb.ProjectCostRequest(
-                user_count=10_000,
-                questions_per_user=5,
-                input_token_count=1500,
-                output_token_count=400,
-                cache_hit_rate=0.35,
-                model="gpt-4o",
-            )
-        )
-        assert month.question_count == 1_500_000
-        assert month.cost_nano_usd == 7_556_250_000_000
-        assert month.uncached_cost_nano_usd == 11_625_000_000_000
-
-    async def test_entries_are_read_in_pages_and_verify(self, serve):
-        stub = await serve()
-        for number in range(5):
-            await stub.Settle(settle(f"r{number}"))
-        first = await stub.ListEntries(pb.ListEntriesRequest(tenant_id="acme", page_size=3))
-        second = await stub.ListEntries(
-            pb.ListEntriesRequest(tenant_id="acme", page_size=3, page_token=first.next_page_token)
-        )
-        sequences = [entry.sequence for entry in (*first.entries, *second.entries)]
-        assert (sequences, second.next_page_token) == ([1, 2, 3, 4, 5], "")
-        verified = await stub.VerifyLedger(pb.VerifyLedgerRequest())
-        assert (verified.checked_count, list(verified.faults)) == (5, [])
-
-    async def test_a_turn_that_booked_nothing_is_not_found(self, serve):
-        stub = await serve()
-        query = pb.GetTurnCostRequest(tenant_id="acme", request_id="none")
-        await refused(stub.GetTurnCost(query), NotFound)
 
 
 class TestAllowances:

@@ -214,7 +214,7 @@ class _AlertKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AlertKind.V
     ALERT_KIND_POLICY_ACTION: _AlertKind.ValueType  # 3
     """The policy began to act, as by a downgrade."""
     ALERT_KIND_LEDGER_FAULT: _AlertKind.ValueType  # 4
-    """A ledger row does not fit."""
+    """A row or a sum of the ledger does not fit."""
 
 class AlertKind(_AlertKind, metaclass=_AlertKindEnumTypeWrapper):
     """What an alert is about."""
@@ -228,7 +228,7 @@ ALERT_KIND_BUDGET_EXHAUSTED: AlertKind.ValueType  # 2
 ALERT_KIND_POLICY_ACTION: AlertKind.ValueType  # 3
 """The policy began to act, as by a downgrade."""
 ALERT_KIND_LEDGER_FAULT: AlertKind.ValueType  # 4
-"""A ledger row does not fit."""
+"""A row or a sum of the ledger does not fit."""
 Global___AlertKind: _TypeAlias = AlertKind  # noqa: Y015
 
 @_typing.final
@@ -431,6 +431,7 @@ class LedgerEntry(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     ROW_HASH_FIELD_NUMBER: _builtins.int
     ACCOUNT_FIELD_NUMBER: _builtins.int
+    IS_CORRECTION_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Position in its stream, from 1."""
     tenant_id: _builtins.str
@@ -458,7 +459,9 @@ class LedgerEntry(_message.Message):
     row_hash: _builtins.bytes
     """SHA-256 over the row and the hash before it."""
     account: _builtins.str
-    """The account, as `usage`, `shadow`."""
+    """The account, as `usage`, `shadow`, `expiry`."""
+    is_correction: _builtins.bool
+    """Whether it takes an earlier entry of the turn back. Its counts and its cost are negative."""
     @_builtins.property
     def subject(self) -> _chat_pb2.Subject:
         """Who it was for."""
@@ -496,10 +499,11 @@ class LedgerEntry(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         row_hash: _builtins.bytes = ...,
         account: _builtins.str = ...,
+        is_correction: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "subject", b"subject", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "attempt_number", b"attempt_number", "cost_nano_usd", b"cost_nano_usd", "create_time", b"create_time", "kind", b"kind", "model", b"model", "price_version", b"price_version", "provider", b"provider", "request_id", b"request_id", "row_hash", b"row_hash", "saved_cost_nano_usd", b"saved_cost_nano_usd", "sequence", b"sequence", "subject", b"subject", "tags", b"tags", "template", b"template", "template_version", b"template_version", "tenant_id", b"tenant_id", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "attempt_number", b"attempt_number", "cost_nano_usd", b"cost_nano_usd", "create_time", b"create_time", "is_correction", b"is_correction", "kind", b"kind", "model", b"model", "price_version", b"price_version", "provider", b"provider", "request_id", b"request_id", "row_hash", b"row_hash", "saved_cost_nano_usd", b"saved_cost_nano_usd", "sequence", b"sequence", "subject", b"subject", "tags", b"tags", "template", b"template", "template_version", b"template_version", "tenant_id", b"tenant_id", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1454,29 +1458,43 @@ class VerifyLedgerResponse(_message.Message):
 
     @_typing.final
     class LedgerFault(_message.Message):
-        """A row that does not fit."""
+        """A row or a sum that does not fit."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
         TENANT_ID_FIELD_NUMBER: _builtins.int
         SEQUENCE_FIELD_NUMBER: _builtins.int
         KIND_FIELD_NUMBER: _builtins.int
+        SUBJECT_FIELD_NUMBER: _builtins.int
+        EXPECTED_NANO_USD_FIELD_NUMBER: _builtins.int
+        FOUND_NANO_USD_FIELD_NUMBER: _builtins.int
         tenant_id: _builtins.str
-        """The stream."""
+        """The stream; empty for a sum of the whole suite."""
         sequence: _builtins.int
-        """The position."""
+        """The position of the row; 0 for a sum."""
         kind: _builtins.str
-        """What is wrong, as `changed`, `missing`, `reordered`."""
+        """What is wrong: of a row `changed`, `missing` or `reordered`; of a sum `balance`, `hold` or
+        `rollup`.
+        """
+        subject: _builtins.str
+        """Whose sum it is, as `user/ada`."""
+        expected_nano_usd: _builtins.int
+        """What the entries or the running turns add up to."""
+        found_nano_usd: _builtins.int
+        """What is kept."""
         def __init__(
             self,
             *,
             tenant_id: _builtins.str = ...,
             sequence: _builtins.int = ...,
             kind: _builtins.str = ...,
+            subject: _builtins.str = ...,
+            expected_nano_usd: _builtins.int = ...,
+            found_nano_usd: _builtins.int = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "sequence", b"sequence", "tenant_id", b"tenant_id"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_nano_usd", b"expected_nano_usd", "found_nano_usd", b"found_nano_usd", "kind", b"kind", "sequence", b"sequence", "subject", b"subject", "tenant_id", b"tenant_id"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -243,7 +243,8 @@ class AccountingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def VerifyLedger(self, request, context):
-        """Walks the hash chains and names the first row that does not fit.
+        """Walks the hash chains, adds up the entries, and names each row and each kept sum that does
+        not fit. If there is any, also an alert says so.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

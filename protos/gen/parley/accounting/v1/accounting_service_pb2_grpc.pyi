@@ -67,7 +67,9 @@ class AccountingServiceStub:
     ListEntries: _grpc.UnaryUnaryMultiCallable[_accounting_service_pb2.ListEntriesRequest, _accounting_service_pb2.ListEntriesResponse]
     """Lists ledger entries, oldest first."""
     VerifyLedger: _grpc.UnaryUnaryMultiCallable[_accounting_service_pb2.VerifyLedgerRequest, _accounting_service_pb2.VerifyLedgerResponse]
-    """Walks the hash chains and names the first row that does not fit."""
+    """Walks the hash chains, adds up the entries, and names each row and each kept sum that does
+    not fit. If there is any, also an alert says so.
+    """
     GetCostSummary: _grpc.UnaryUnaryMultiCallable[_accounting_service_pb2.GetCostSummaryRequest, _accounting_service_pb2.GetCostSummaryResponse]
     """Returns spending, grouped."""
     GetTurnCost: _grpc.UnaryUnaryMultiCallable[_accounting_service_pb2.GetTurnCostRequest, _accounting_service_pb2.GetTurnCostResponse]
@@ -118,7 +120,9 @@ class AccountingServiceAsyncStub(AccountingServiceStub):
     ListEntries: _aio.UnaryUnaryMultiCallable[_accounting_service_pb2.ListEntriesRequest, _accounting_service_pb2.ListEntriesResponse]  # type: ignore[assignment]
     """Lists ledger entries, oldest first."""
     VerifyLedger: _aio.UnaryUnaryMultiCallable[_accounting_service_pb2.VerifyLedgerRequest, _accounting_service_pb2.VerifyLedgerResponse]  # type: ignore[assignment]
-    """Walks the hash chains and names the first row that does not fit."""
+    """Walks the hash chains, adds up the entries, and names each row and each kept sum that does
+    not fit. If there is any, also an alert says so.
+    """
     GetCostSummary: _aio.UnaryUnaryMultiCallable[_accounting_service_pb2.GetCostSummaryRequest, _accounting_service_pb2.GetCostSummaryResponse]  # type: ignore[assignment]
     """Returns spending, grouped."""
     GetTurnCost: _aio.UnaryUnaryMultiCallable[_accounting_service_pb2.GetTurnCostRequest, _accounting_service_pb2.GetTurnCostResponse]  # type: ignore[assignment]
@@ -256,7 +260,9 @@ class AccountingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _accounting_service_pb2.VerifyLedgerRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_accounting_service_pb2.VerifyLedgerResponse, _abc.Awaitable[_accounting_service_pb2.VerifyLedgerResponse]]:
-        """Walks the hash chains and names the first row that does not fit."""
+        """Walks the hash chains, adds up the entries, and names each row and each kept sum that does
+        not fit. If there is any, also an alert says so.
+        """
 
     @_abc_1.abstractmethod
     def GetCostSummary(

@@ -66,11 +66,12 @@ async def open_accounting(
     prices: Prices | None = None,
     post: Post | None = None,
     report: Report | None = None,
+    webhook_sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> AsyncIterator[Register]:
     """
     Open what accounting needs and yield the function that registers it.
 
-    A test passes its own *clock*, *prices*, and *post* for webhooks. *report* is told again
+    A test passes its own *clock*, *prices*, and for webhooks *post* or *webhook_sleep*. *report* is told again
     and again whether the store answers. Raises ValueError for a policy or a price file that
     is wrong, DependencyUnavailable if the database cannot be reached.
     """
@@ -142,6 +143,7 @@ async def open_accounting(
                 bell=alert_bell,
                 clock=clock,
                 poll_interval_seconds=settings.poll_interval_seconds,
+                sleep=webhook_sleep,
             )
             await stack.enter_async_context(_running(webhook.run()))
 

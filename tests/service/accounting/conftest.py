@@ -1,3 +1,4 @@
+import asyncio
 import hashlib
 from contextlib import AsyncExitStack
 
@@ -28,11 +29,13 @@ async def serve(tmp_path, clock):
     """Opens accounting on the test's data: `await serve(transport, **settings)`."""
     async with AsyncExitStack() as stack:
 
-        async def serve(transport="in_process", *, post=None, **settings):
+        async def serve(transport="in_process", *, webhook_sleep=asyncio.sleep, **settings):
             settings = {"bootstrap_key": SECRET, "poll_interval_seconds": 0.02} | settings
             register = await stack.enter_async_context(
                 open_accounting(
-                    AccountingSettings(data_dir=tmp_path, **settings), clock=clock, post=post
+                    AccountingSettings(data_dir=tmp_path, **settings),
+                    clock=clock,
+                    webhook_sleep=webhook_sleep,
                 )
             )
             channel = await stack.enter_async_context(served(transport, register))

@@ -2,16 +2,19 @@
 
 import csv
 import sys
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 from parley.accounting.v1 import accounting_service_pb2 as pb
 from rich.table import Table
 
+from services.cli import costs_export
 from services.cli.console import console, dollars
 from services.cli.keys import call_accounting
 
 app = typer.Typer(name="costs", help="Shows what was spent.", no_args_is_help=True)
+app.command()(costs_export.export)
 
 _BAR_CHARACTERS = 30
 _TIMEOUT_SECONDS = 10.0
@@ -24,8 +27,19 @@ Limit = Annotated[int, typer.Option(min=1, max=1000, help="At most this many gro
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV, amounts in nano-dollars.")]
 
 
+Since = Annotated[datetime | None, typer.Option(help="Turns that ended at or after it, in UTC.")]
+Until = Annotated[datetime | None, typer.Option(help="Turns that ended before it, in UTC.")]
+
+
 @app.command()
-def summary(by: By = "user", tenant: Tenant = "", limit: Limit = 20, as_csv: AsCsv = False) -> None:
+def summary(
+    by: By = "user",
+    tenant: Tenant = "",
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = 20,
+    as_csv: AsCsv = False,
+) -> None:
     """Show spending by group, the dearest first; hours and days in their order."""
     kind, _, tag = by.partition(":")
     try:
@@ -35,11 +49,40 @@ def summary(by: By = "user", tenant: Tenant = "", limit: Limit = 20, as_csv: AsC
     request = pb.GetCostSummaryRequest(
         tenant_id=tenant, grouping=grouping, tag=tag, page_size=limit
     )
+    if since is not None:
+        request.start_time.FromDatetime(since.replace(tzinfo=UTC))
+    if until is not None:
+        request.end_time.FromDatetime(until.replace(tzinfo=UTC))
     response = call_accounting(lambda stub: stub.GetCostSummary(request, timeout=_TIMEOUT_SECONDS))
     if as_csv:
         _print_csv(response)
     else:
         _print_table(by, response)
+
+
+@app.command()
+def turn(
+    request_id: Annotated[str, typer.Argument(help="The turn's request id.")],
+    tenant: Annotated[str, typer.Option(help="Its tenant.")] = "default",
+) -> None:
+    """Show what one turn cost, entry by entry."""
+    request = pb.GetTurnCostRequest(tenant_id=tenant, request_id=request_id)
+    found = call_accounting(lambda stub: stub.GetTurnCost(request, timeout=_TIMEOUT_SECONDS))
+    table = Table("attempt", "account", "provider", "model", "input", "output", "cost", "prices")
+    for entry in found.entries:
+        usage = entry.usage
+        table.add_row(
+            str(entry.attempt_number or "-"),
+            f"{entry.account}, correction" if entry.is_correction else entry.account,
+            entry.provider or "-",
+            entry.model or "-",
+            f"{usage.input_token_count:,}",
+            f"{usage.output_token_count:,}" + (" estimated" if usage.estimated else ""),
+            dollars(entry.cost_nano_usd),
+            entry.price_version or "-",
+        )
+    console.print(table)
+    console.print(f"In all {dollars(found.cost_nano_usd)}.")
 
 
 @app.command()

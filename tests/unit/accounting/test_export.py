@@ -1,0 +1,112 @@
+"""The ledger as a file."""
+
+import csv
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+from parley.accounting.v1 import accounting_service_pb2 as pb
+from parley.chat.v1 import chat_pb2
+from parley.model_router.v1 import model_router_service_pb2 as router_pb
+
+from services.cli.costs_export import COLUMNS, row_of, writing
+from services.kit.errors import InvalidArgument, StateForbids
+
+
+@pytest.fixture
+def entry():
+    entry = pb.LedgerEntry(
+        sequence=7,
+        tenant_id="acme",
+        request_id="r1",
+        attempt_number=1,
+        account="usage",
+        subject=chat_pb2.Subject(tenant_id="acme", user_id="ada, countess"),
+        provider="openai",
+        model="gpt-4o",
+        kind=router_pb.ATTEMPT_KIND_FALLBACK,
+        usage=chat_pb2.Usage(input_token_count=5, output_token_count=3, estimated=True),
+        cost_nano_usd=42,
+        tags={"b": "2", "a": '"1"'},
+        row_hash=b"\x01\xff",
+    )
+    entry.create_time.FromDatetime(datetime(2026, 1, 31, 12, tzinfo=UTC))
+    return entry
+
+
+def test_csv_has_a_row_an_entry(tmp_path, entry):
+    path = tmp_path / "ledger.csv"
+    with writing(path) as sink:
+        sink.write([row_of(entry), row_of(entry)])
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2
+    assert list(rows[0]) == list(COLUMNS)
+    assert (
+        rows[0]
+        | {
+            "create_time": "2026-01-31T12:00:00+00:00",
+            "user_id": "ada, countess",
+            "kind": "fallback",
+            "estimated": "True",
+            "cost_nano_usd": "42",
+            "tags": '{"a":"\\"1\\"","b":"2"}',
+            "row_hash": "01ff",
+        }
+        == rows[0]
+    )
+
+
+class FakeWriter:
+    """Notes tables in place of a Parquet file."""
+
+    def __init__(self, path, schema):
+        self.schema, self.tables = schema, []
+        self.made.append(self)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.closed = True
+
+    def write_table(self, table):
+        self.tables.append(table)
+
+
+def test_parquet_has_typed_columns(tmp_path, entry):
+    FakeWriter.made = []
+    arrow = SimpleNamespace(
+        string=lambda: "string",
+        int64=lambda: "int64",
+        bool_=lambda: "bool",
+        timestamp=lambda unit, tz: f"timestamp[{unit}, {tz}]",
+        schema=dict,
+        Table=SimpleNamespace(from_pylist=lambda rows, schema: rows),
+    )
+    modules = {"pyarrow": arrow, "pyarrow.parquet": SimpleNamespace(ParquetWriter=FakeWriter)}
+    with writing(tmp_path / "ledger.parquet", load=modules.__getitem__) as sink:
+        sink.write([row_of(entry)])
+    (writer,) = FakeWriter.made
+    assert list(writer.schema) == list(COLUMNS)
+    assert writer.schema["create_time"] == "timestamp[us, UTC]"
+    assert writer.schema["cost_nano_usd"] == "int64"
+    assert writer.tables == [[row_of(entry)]]
+    assert writer.closed
+
+
+def test_parquet_without_its_extra_is_refused_with_its_name(tmp_path):
+    def load(name):
+        raise ImportError(name)
+
+    with (
+        pytest.raises(StateForbids, match="parquet"),
+        writing(tmp_path / "ledger.parquet", load=load),
+    ):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_kind_of_file_is_refused(tmp_path):
+    with pytest.raises(InvalidArgument), writing(tmp_path / "ledger.xlsx"):
+        pass

@@ -104,8 +104,12 @@ def _order_changed(asked: Question, stored: Question) -> bool:
     `from 2 to 3` / `from 3 to 2`: one that stands on the other side of the other also has
     another direction. `dogs eat cats` / `cats eat dogs`: the sides of one word are
     swapped. `TCP and UDP` may turn, and so may `from London to Paris` / `to Paris from
-    London`, where each keeps its direction.
+    London`, where each keeps its direction. What stands around a direction, as in `line to
+    ground`, may not turn, however often its words come.
     """
+    across = _across(asked)
+    if any((b, word, a) in across for a, word, b in _across(stored) if a != b):
+        return True
     first, second = _things(asked), _things(stored)
     shared = [thing for thing in first if first.count(thing) == 1 and second.count(thing) == 1]
     places = [second.index(thing) for thing in shared]
@@ -146,6 +150,18 @@ def _directions(question: Question) -> dict[str, str]:
                 result[stem(token)] = direction
             direction = ""
     return result
+
+
+def _across(question: Question) -> set[tuple[str, str, str]]:
+    """What stands around a direction: one thing, the direction, the other thing."""
+    tokens = question.tokens
+    return {
+        (stem(tokens[at - 1]), tokens[at], stem(tokens[at + 1]))
+        for at in range(1, len(tokens) - 1)
+        if tokens[at] in lexicon.DIRECTIONS
+        and tokens[at - 1] not in lexicon.FUNCTION_WORDS
+        and tokens[at + 1] not in lexicon.FUNCTION_WORDS
+    }
 
 
 def _joined(question: Question) -> set[frozenset[str]]:

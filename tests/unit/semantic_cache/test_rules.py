@@ -34,6 +34,11 @@ from services.semantic_cache.verifier import RuleVerifier
         ("Convert USD to EUR", "Convert EUR to USD", "order_changed"),
         ("Upgrade from 2 to 3", "Upgrade from 3 to 2", "order_changed"),
         ("Can dogs eat mice", "Can mice eat dogs", "order_changed"),
+        (
+            "Is a line to ground fault on the line bad",
+            "Is a ground to line fault on the line bad",
+            "order_changed",
+        ),
         ("Is tea better than milk", "Is milk better than tea", "order_changed"),
         ("Run ```a = 1```", "Run ```b = 1```", "code"),
         ("\U0001f600", "\U0001f621", "no_words"),

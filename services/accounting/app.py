@@ -4,18 +4,20 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import httpx
 import structlog
 from parley.accounting.v1 import accounting_service_pb2_grpc as pb_grpc
 
+from services.accounting.access import Access
 from services.accounting.accounting import Accounting
 from services.accounting.allowance_book import AllowanceBook
 from services.accounting.allowances import Limits
 from services.accounting.audit import Auditor
 from services.accounting.bootstrap import ensure_first_key
+from services.accounting.keyed import KeyedServicer
 from services.accounting.keys import FailureLimit, KeyRing
 from services.accounting.moment import Timekeeper
 from services.accounting.office import Office
@@ -147,8 +149,11 @@ async def open_accounting(
             )
             await stack.enter_async_context(_running(webhook.run()))
 
+        # It offers every method that the servicer has.
+        keyed = cast(pb_grpc.AccountingServiceServicer, KeyedServicer(servicer, Access(keys)))
+
         def register(server: grpc.aio.Server) -> None:
-            pb_grpc.add_AccountingServiceServicer_to_server(servicer, server)
+            pb_grpc.add_AccountingServiceServicer_to_server(keyed, server)
 
         yield register
 

@@ -116,6 +116,10 @@ class KeyStore(Protocol):
         """Return the key whose secret, new or old, has that digest."""
         ...
 
+    async def tenant_of(self, key_id: str) -> str:
+        """Return the tenant of a key. Raises NotFound."""
+        ...
+
     async def add(self, stored: StoredKey) -> None:
         """Keep a new key."""
         ...
@@ -183,6 +187,10 @@ class KeyRing:
                 retry_after_seconds=retry_after_seconds,
             )
         raise KeyInvalid("The API key is unknown, revoked or expired: use another one.")
+
+    async def tenant_of(self, key_id: str) -> str:
+        """Return the tenant of a key. Raises NotFound."""
+        return await self._store.tenant_of(key_id)
 
     async def create(self, new: NewKey) -> tuple[Key, str]:
         """Make a key; return it and its secret, which is kept nowhere. Raises InvalidArgument."""

@@ -181,9 +181,14 @@ def scopes_from(numbers: Any) -> frozenset[KeyScope]:
     )
 
 
+def level_from(level: int) -> SubjectLevel:
+    """Return a level. Raises InvalidArgument for an unknown one."""
+    return enum_from(SubjectLevel, pb.SubjectLevel, "SUBJECT_LEVEL", level, "level")
+
+
 def subject_key_from(level: int, tenant_id: str, subject_id: str) -> SubjectKey:
     """Return whose allowance is meant. Raises InvalidArgument for an unknown level."""
-    known = enum_from(SubjectLevel, pb.SubjectLevel, "SUBJECT_LEVEL", level, "level")
+    known = level_from(level)
     if known is SubjectLevel.TENANT and subject_id != EVERYONE:
         tenant_id = tenant_id or subject_id
     return SubjectKey(level=known, tenant_id=tenant_id, subject_id=subject_id)

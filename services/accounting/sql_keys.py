@@ -33,6 +33,13 @@ class SqlKeyStore:
         found = await self._database.read(lambda connection: connection.execute(query).first())
         return None if found is None else _stored_of(found)
 
+    async def tenant_of(self, key_id: str) -> str:
+        query = select(_KEYS.c.tenant_id).where(_KEYS.c.key_id == key_id)
+        found = await self._database.read(lambda connection: connection.execute(query).scalar())
+        if found is None:
+            raise _unknown(key_id)
+        return str(found)
+
     async def add(self, stored: StoredKey) -> None:
         def unit(connection: Connection) -> None:
             _lock(connection)
@@ -55,11 +62,7 @@ class SqlKeyStore:
             _lock(connection)
             row = connection.execute(select(_KEYS).where(_KEYS.c.key_id == key_id)).first()
             if row is None:
-                raise NotFound(
-                    "There is no such key: list the keys of the tenant.",
-                    resource_type="key",
-                    resource_name=key_id,
-                )
+                raise _unknown(key_id)
             changed = change(_stored_of(row))
             connection.execute(_KEYS.update().where(_KEYS.c.key_id == key_id), _values(changed))
             number = select(func.max(schema.key_changes.c.change_number))
@@ -101,6 +104,14 @@ class SqlKeyStore:
             return [(row[0], row[1]) for row in connection.execute(query)]
 
         return await self._database.read(unit)
+
+
+def _unknown(key_id: str) -> NotFound:
+    return NotFound(
+        "There is no such key: list the keys of the tenant.",
+        resource_type="key",
+        resource_name=key_id,
+    )
 
 
 def _lock(connection: Connection) -> None:

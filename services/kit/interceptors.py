@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 
 from services.kit import request_context
 from services.kit.around import Around, Context, is_ours
+from services.kit.bearer import bearer
 from services.kit.errors import InvalidArgument, KeyInvalid, KeyMissing, ServiceError
 from services.kit.status import abort, code_of
 
@@ -24,6 +25,9 @@ SERVICE_TOKEN_KEY: Final = "x-parley-service-token"
 
 OPEN_TO_ALL: Final = "/parley.orchestrator.v1."
 """Methods that applications call; they authenticate by API key instead."""
+
+KEYED: Final = "/parley.accounting.v1."
+"""Methods that may carry an API key in place of the service token; accounting checks it."""
 
 _NEARLY_OVER_SECONDS = 0.005
 
@@ -152,20 +156,20 @@ class Boundary:
 
 
 class ServiceTokenCheck:
-    """Refuses a call whose metadata does not carry *token*."""
+    """Refuses a call whose metadata does not carry *token*, nor a key where one will do."""
 
-    __slots__ = ("_context", "_token")
+    __slots__ = ("_context", "_may_carry_a_key", "_token")
 
     def __init__(self, token: bytes, method: str, context: Context) -> None:
         self._token = token
+        self._may_carry_a_key = method.startswith(KEYED)
         self._context = context
 
     async def __aenter__(self) -> None:
-        given = [
-            str(value)
-            for key, value in self._context.invocation_metadata() or ()
-            if key == SERVICE_TOKEN_KEY
-        ]
+        metadata = self._context.invocation_metadata()
+        given = [str(value) for key, value in metadata or () if key == SERVICE_TOKEN_KEY]
+        if not given and self._may_carry_a_key and bearer(metadata) is not None:
+            return
         if not given:
             raise KeyMissing(
                 "The call carries no service token: set PARLEY_SERVICE_TOKEN at the caller.",

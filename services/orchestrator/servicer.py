@@ -9,6 +9,7 @@ from parley.chat.v1 import chat_pb2
 from parley.orchestrator.v1 import orchestrator_service_pb2 as pb
 from parley.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 
+from services.kit.bearer import bearer
 from services.kit.messages import duration, usage_to
 from services.orchestrator.events import (
     Completed,
@@ -41,8 +42,6 @@ from services.orchestrator.request import (
 from services.orchestrator.turns import Turns
 from services.orchestrator.values import CacheMode, FailoverMode
 
-_BEARER = "bearer "
-
 
 class OrchestratorServicer(pb_grpc.OrchestratorServiceServicer):
     """`parley.orchestrator.v1.OrchestratorService`. Jobs are not implemented."""
@@ -55,7 +54,7 @@ class OrchestratorServicer(pb_grpc.OrchestratorServiceServicer):
     ) -> None:
         turn = self._turns.new(
             _turn_request(request),
-            secret=_secret(context),
+            secret=bearer(context.invocation_metadata()) or "",
             deadline_seconds=context.time_remaining(),
         )
         async with aclosing(turn.events()) as events:
@@ -73,18 +72,10 @@ class OrchestratorServicer(pb_grpc.OrchestratorServiceServicer):
                 stars=request.stars if rated == "stars" else None,
                 comment=request.comment,
             ),
-            secret=_secret(context),
+            secret=bearer(context.invocation_metadata()) or "",
             deadline_seconds=context.time_remaining(),
         )
         return pb.RateTurnResponse()
-
-
-def _secret(context: grpc.aio.ServicerContext[Any, Any]) -> str:
-    """Return the API key of the call, empty if it carries none."""
-    for key, value in context.invocation_metadata() or ():
-        if key == "authorization" and isinstance(value, str):
-            return value[len(_BEARER) :].strip() if value.lower().startswith(_BEARER) else ""
-    return ""
 
 
 def _turn_request(message: pb.ChatRequest) -> TurnRequest:

@@ -45,14 +45,14 @@ class Replica:
 
     def __init__(self, database, clock):
         defaults = {level: Limits() for level in SubjectLevel}
-        terms = Terms(
+        self.terms = terms = Terms(
             policy=Policy(default_model="any"),
             pricer=Pricer(
                 FlatPrices(), default_model="any", groups={}, worst=flat_price(10_000_000)
             ),
             lease_grace_seconds=30,
         )
-        timekeeper = Timekeeper(clock)
+        self.timekeeper = timekeeper = Timekeeper(clock)
         self.database = database
         self.store = SqlLedgerStore(database, defaults=defaults)
         self.accounting = Accounting(self.store, terms=terms, timekeeper=timekeeper)

@@ -11,8 +11,7 @@ from services.accounting.costs import CostQuery, EntryQuery
 from services.accounting.extending import ExtendRequest
 from services.accounting.subjects import Subject
 from services.kit.errors import BudgetExhausted, ConcurrencyLimited, DependencyUnavailable
-from tests.support.ledger import COST, TENANT, Replica, open_replica, reserve, settle
-from tests.support.postgres import cluster
+from tests.support.ledger import COST, TENANT, Replica, reserve, settle
 
 
 class TestReplicas:
@@ -280,19 +279,3 @@ class TestTampering:
             (each.kind, each.subject, each.expected_nano_usd, each.found_nano_usd)
             for each in found.faults
         ] == faults
-
-
-class TestStoreAway:
-    async def test_nothing_booked_is_lost(self, clock):
-        with cluster() as running:
-            url = running.new_database()
-            async with open_replica(url, clock) as replica:
-                await replica.accounting.settle(settle("r1"))
-                running.stop()
-                with pytest.raises(DependencyUnavailable):
-                    await replica.accounting.reserve(reserve("r2"))
-                with pytest.raises(DependencyUnavailable):
-                    await replica.accounting.settle(settle("r3"))
-                running.start()
-                await replica.accounting.settle(settle("r3"))
-                assert await replica.cost() == 2 * COST

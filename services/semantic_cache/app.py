@@ -20,6 +20,7 @@ from services.semantic_cache.experience import Experience
 from services.semantic_cache.guarded_store import GuardedStore, Say, say_nothing
 from services.semantic_cache.judge import Judge
 from services.semantic_cache.leases import LeaseStore, Leasing, MemoryLeases
+from services.semantic_cache.onnx_embedder import OnnxEmbedder, OnnxMissing, open_onnx_embedder
 from services.semantic_cache.openai_embedder import OpenAIEmbedder
 from services.semantic_cache.policy import Policies, Policy
 from services.semantic_cache.policy_file import PolicyFileError, read_policies
@@ -49,7 +50,7 @@ async def open_semantic_cache(
 
     A test passes its own *clock*, *store* and *embedder*; production passes none. *say*
     hears when the store is lost and when it is back. Raises StartRefused if the embedded
-    store cannot be opened or the policies' file is wrong.
+    store cannot be opened, the policies' file is wrong or an optional part is missing.
     """
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
@@ -63,7 +64,11 @@ async def open_semantic_cache(
         store = GuardedStore(store, clock, say=say)
         words = embedder if isinstance(embedder, WordLlamaEmbedder) else WordLlamaEmbedder()
         reader = WordReader(words)
-        judge = Judge(_verifier(settings, reader, is_own=words is embedder), random.random)
+        judge = Judge(
+            _verifier(settings, reader, is_own=words is embedder),
+            random.random,
+            second=_open_second(settings, stack),
+        )
         cache = SemanticCache(
             store=store,
             embedder=embedder,
@@ -99,6 +104,17 @@ async def _open_embedder(settings: SemanticCacheSettings, stack: AsyncExitStack)
         dimension=settings.openai_dimension,
         timeout_seconds=settings.openai_timeout_seconds,
     )
+
+
+def _open_second(settings: SemanticCacheSettings, stack: AsyncExitStack) -> OnnxEmbedder | None:
+    if settings.onnx_folder is None:
+        return None
+    try:
+        return stack.enter_context(
+            open_onnx_embedder(settings.onnx_folder, limit_seconds=settings.onnx_timeout_seconds)
+        )
+    except OnnxMissing as error:
+        raise StartRefused(f"The semantic cache cannot start: {error}.") from error
 
 
 def _verifier(settings: SemanticCacheSettings, reader: WordReader, *, is_own: bool) -> Verifier:

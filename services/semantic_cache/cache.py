@@ -126,7 +126,7 @@ class SemanticCache:
             if any_partition and len(text) <= self._limits.semantic_characters:
                 everywhere = Selection(tenant_id=partition.tenant_id)
                 found = await self._nearest(asked, everywhere, floor=0.0)
-                considered = self._judge.first_accepted(asked, found, all_of_them=True)
+                considered = await self._judge.first_accepted(asked, found, all_of_them=True)
         except (StoreUnavailable, EmbedderUnavailable) as error:
             raise store_away() from error
         return Explanation(outcome=outcome, considered=tuple(considered))
@@ -288,9 +288,9 @@ class SemanticCache:
         except (StoreUnavailable, EmbedderUnavailable):
             return Miss(reason=MissReason.STORE_UNAVAILABLE), []
         if policy.max_error_rate is None or is_fallback:
-            considered = self._judge.first_accepted(asked, candidates, all_of_them=judge_all)
+            considered = await self._judge.first_accepted(asked, candidates, all_of_them=judge_all)
         else:
-            considered = self._judge.by_experience(asked, candidates)
+            considered = await self._judge.by_experience(asked, candidates)
         accepted = next((each for each in considered if not each.refusal), None)
         if exact is not None:
             return exact, considered

@@ -25,7 +25,7 @@ class Experience:
         """
         # An older answer to the very text is replaced; there is nothing to learn from it.
         others = [each for each in candidates if each.entry.text != asked.text]
-        best = best_of([self._judge.judge(asked, each) for each in others], asked)
+        best = best_of([await self._judge.judge(asked, each) for each in others], asked)
         if best is None:
             return False
         agree = answers_agree(answer.text, best.entry.answer.text, self._comparison)

@@ -2,16 +2,33 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Final, Protocol
+
+import structlog
 
 from services.semantic_cache.curve import explore_probability, score_of
+from services.semantic_cache.embedder import EmbedderUnavailable
 from services.semantic_cache.entry import Candidate
 from services.semantic_cache.outcome import Considered
 from services.semantic_cache.partition import Partition
 from services.semantic_cache.policy import Policy
-from services.semantic_cache.verifier import Verifier
+from services.semantic_cache.verifier import Verdict, Verifier
+
+log = structlog.get_logger()
 
 EXPLORE = "explore"
 """The refusal of a candidate that learns from a fresh answer first."""
+
+SECOND_FROM: Final = 0.2
+"""A probability below this is not worth a second comparison: none was ever raised enough."""
+
+
+class SecondComparison(Protocol):
+    """A stronger and slower way to tell how near two texts are."""
+
+    async def cosine(self, one: str, other: str) -> float:
+        """Return the cosine of two texts, -1 to 1. Raises EmbedderUnavailable."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,22 +46,26 @@ class Judge:
     """
     Judges by *verifier*, and where the policy says so by what each entry learnt.
 
-    *random* returns floats from 0 up to 1.
+    *second*, if there is one, compares the texts of those candidates that may still be
+    given, and the verifier judges them again by what it says; while it is away the first
+    verdict holds. *random* returns floats from 0 up to 1.
     """
 
-    def __init__(self, verifier: Verifier, random: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        verifier: Verifier,
+        random: Callable[[], float],
+        *,
+        second: SecondComparison | None = None,
+    ) -> None:
         self._verifier = verifier
         self._random = random
+        self._second = second
 
-    def judge(self, asked: Asked, candidate: Candidate) -> Considered:
+    async def judge(self, asked: Asked, candidate: Candidate) -> Considered:
         """Return the verdict on one candidate; its refusal is empty if it may be given."""
         entry, policy = candidate.entry, asked.policy
-        verdict = self._verifier.verify(
-            asked.text,
-            entry.text,
-            candidate.similarity,
-            max_false_hit_rate=policy.max_false_hit_rate,
-        )
+        verdict = await self._verdict(asked, candidate)
         reasons = [verdict.refusal] if verdict.refusal else []
         # The store filtered by partition and time; neither is left to it alone.
         if entry.partition != asked.partition:
@@ -61,25 +82,42 @@ class Judge:
             original_text=entry.text if policy.show_original_text and own else "",
         )
 
-    def first_accepted(
+    async def _verdict(self, asked: Asked, candidate: Candidate) -> Verdict:
+        texts = (asked.text, candidate.entry.text)
+        rate = asked.policy.max_false_hit_rate
+        verdict = self._verifier.verify(*texts, candidate.similarity, max_false_hit_rate=rate)
+        if self._second is None or verdict.probability < SECOND_FROM:
+            return verdict
+        try:
+            cosine = await self._second.cosine(*texts)
+        except EmbedderUnavailable:
+            log.warning("embedder_away", degraded="one embedder only")
+            return verdict
+        return self._verifier.verify(
+            *texts, candidate.similarity, max_false_hit_rate=rate, second_cosine=cosine
+        )
+
+    async def first_accepted(
         self, asked: Asked, candidates: Sequence[Candidate], *, all_of_them: bool
     ) -> list[Considered]:
         """Return the verdicts on *candidates* up to the first accepted one, or *all_of_them*."""
         considered: list[Considered] = []
         for candidate in candidates:
-            considered.append(self.judge(asked, candidate))
+            considered.append(await self.judge(asked, candidate))
             if not considered[-1].refusal and not all_of_them:
                 break
         return considered
 
-    def by_experience(self, asked: Asked, candidates: Sequence[Candidate]) -> list[Considered]:
+    async def by_experience(
+        self, asked: Asked, candidates: Sequence[Candidate]
+    ) -> list[Considered]:
         """
         Return the verdicts on all *candidates*, the one that could be given first.
 
         The most probable one that no rule refuses for good is given or explored as its own
         curve says; a policy's `max_false_hit_rate` is not asked.
         """
-        considered = [self.judge(asked, candidate) for candidate in candidates]
+        considered = [await self.judge(asked, candidate) for candidate in candidates]
         best = best_of(considered, asked)
         if best is None or asked.policy.max_error_rate is None:
             return considered

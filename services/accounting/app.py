@@ -15,6 +15,8 @@ from services.accounting.access import Access
 from services.accounting.accounting import Accounting
 from services.accounting.allowance_book import AllowanceBook
 from services.accounting.allowances import Limits
+from services.accounting.archive import Archiver
+from services.accounting.archive_files import ArchiveFolder
 from services.accounting.audit import Auditor
 from services.accounting.bootstrap import ensure_first_key
 from services.accounting.keyed import KeyedServicer
@@ -28,6 +30,7 @@ from services.accounting.servicer import AccountingServicer
 from services.accounting.settings import AccountingSettings
 from services.accounting.sql_alerts import SqlAlerts
 from services.accounting.sql_allowances import SqlAllowances
+from services.accounting.sql_archive import SqlArchive
 from services.accounting.sql_costs import SqlCostReader
 from services.accounting.sql_keys import SqlKeyStore
 from services.accounting.sql_rollups import SqlRollups
@@ -47,6 +50,7 @@ from services.kit.service import Register, ServiceDefinition
 log = structlog.get_logger()
 
 NAME = "accounting"
+ARCHIVE_FOLDER = "ledger_archive"
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 _NANO = 10**9
@@ -73,9 +77,9 @@ async def open_accounting(
     """
     Open what accounting needs and yield the function that registers it.
 
-    A test passes its own *clock*, *prices*, and for webhooks *post* or *webhook_sleep*. *report* is told again
-    and again whether the store answers. Raises ValueError for a policy or a price file that
-    is wrong, DependencyUnavailable if the database cannot be reached.
+    A test passes its own *clock*, *prices*, and for webhooks *post* or *webhook_sleep*.
+    *report* is told again and again whether the store answers. Raises ValueError for a policy
+    or a price file that is wrong, DependencyUnavailable if the database cannot be reached.
     """
     clock = clock or SystemClock()
     policy = load_policy(settings.policy_path or DEFAULT_PATH)
@@ -133,6 +137,15 @@ async def open_accounting(
         await stack.enter_async_context(_running(sweeper.run()))
         roller = Roller(SqlRollups(database), interval_seconds=settings.roll_interval_seconds)
         await stack.enter_async_context(_running(roller.run()))
+        if settings.detail_days is not None:
+            archiver = Archiver(
+                SqlArchive(database),
+                ArchiveFolder(settings.data_dir / ARCHIVE_FOLDER).keep,
+                detail_days=settings.detail_days,
+                clock=clock,
+                interval_seconds=settings.archive_interval_seconds,
+            )
+            await stack.enter_async_context(_running(archiver.run()))
         if settings.webhook_urls:
             post = post or await stack.enter_async_context(_posting())
         for each in settings.webhook_urls:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from services.accounting.alerts import Alert, AlertKind
-from services.accounting.balances import BalanceCheck, KeptFigures
+from services.accounting.balances import FROM_THE_FIRST, BalanceCheck, KeptFigures
 from services.accounting.books import Books, LedgerStore, Needs
 from services.accounting.ledger import ChainCheck, Entry, Fault
 from services.accounting.moment import Moment, Timekeeper, to_us
@@ -54,7 +54,8 @@ async def verify(reader: LedgerReader, tenant_id: str = "") -> Verification:
     for head in figures.heads:
         if tenant_id and head.tenant_id != tenant_id:
             continue
-        check = ChainCheck(head.tenant_id)
+        opening = figures.openings.get(head.tenant_id, FROM_THE_FIRST)
+        check = ChainCheck(head.tenant_id, sequence=opening.sequence, row_hash=opening.row_hash)
         async for part in reader.stream(head.tenant_id):
             check.feed(part)
             balances.feed(part)

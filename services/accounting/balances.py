@@ -2,9 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from services.accounting.ledger import Account, Entry, Fault, FaultKind, StreamHead
+from services.accounting.ledger import GENESIS, Account, Entry, Fault, FaultKind, StreamHead
 from services.accounting.subjects import SUITE, Subject, SubjectKey, keys_of
 
 
@@ -34,6 +34,20 @@ class RolledUp:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """Where a stream begins in the database, and what was booked before."""
+
+    sequence: int = 0
+    row_hash: bytes = GENESIS
+    cost_nano_usd: int = 0
+    used: Mapping[str, int] = field(default_factory=dict)
+    """What each subject had used, by the text of its key."""
+
+
+FROM_THE_FIRST = Opening()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KeptFigures:
     """All that is kept beside the ledger, as it was at one moment."""
 
@@ -43,6 +57,8 @@ class KeptFigures:
     holds: Sequence[Hold]
     rolled_up: Mapping[str, RolledUp]
     """By tenant."""
+    openings: Mapping[str, Opening] = field(default_factory=dict)
+    """By tenant; none for a stream that is here from its first entry on."""
 
 
 _NOTHING = Balance(used_nano_usd=0, reserved_nano_usd=0)
@@ -56,6 +72,10 @@ class BalanceCheck:
         self._last = {head.tenant_id: head.sequence for head in figures.heads}
         self._used: defaultdict[SubjectKey, int] = defaultdict(int)
         self._rolled_up: defaultdict[str, int] = defaultdict(int)
+        for tenant_id, opening in figures.openings.items():
+            self._rolled_up[tenant_id] = opening.cost_nano_usd
+            for text, used in opening.used.items():
+                self._used[SubjectKey.of(text)] += used
 
     def feed(self, entries: Iterable[Entry]) -> None:
         """Add *entries*. Those that came after the figures were read count for nothing."""

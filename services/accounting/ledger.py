@@ -191,13 +191,17 @@ _MOST_UNCLEAR = 64
 
 
 class ChainCheck:
-    """Walks one stream and notes what does not fit. Feed it all entries in stored order."""
+    """
+    Walks one stream and notes what does not fit. Feed it all entries in stored order.
 
-    def __init__(self, tenant_id: str) -> None:
+    It begins behind the entry *sequence* with the hash *row_hash*, or at the first.
+    """
+
+    def __init__(self, tenant_id: str, *, sequence: int = 0, row_hash: bytes = GENESIS) -> None:
         self.checked_count = 0
         self._tenant_id = tenant_id
-        self._sequence = 0
-        self._hash = GENESIS
+        self._sequence = sequence
+        self._hash = row_hash
         self._missing: list[int] = []
         self._unclear: list[tuple[Entry, bytes]] = []
 

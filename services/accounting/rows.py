@@ -103,8 +103,8 @@ def turn_values(turn: Turn) -> tuple[Any, ...]:
     )
 
 
-def entry_of(row: Row[Any]) -> Entry:
-    """Return the entry in a row of `entries`."""
+def entry_of(row: Any) -> Entry:
+    """Return the entry in a row of `entries`, or in what has its columns as attributes."""
     return Entry(
         tenant_id=row.tenant_id,
         sequence=row.sequence,

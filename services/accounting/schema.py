@@ -166,6 +166,24 @@ roll_positions = Table(
 )
 """How far each stream is rolled up."""
 
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    _text("tenant_id", primary_key=True),
+    _big("sequence"),
+    Column("row_hash", LargeBinary, nullable=False),
+    _big("cost_nano_usd"),
+    _big("create_time_us"),
+)
+
+checkpoint_balances = Table(
+    "checkpoint_balances",
+    metadata,
+    _text("tenant_id", primary_key=True),
+    _text("key_text", primary_key=True),
+    _big("used_nano_usd"),
+)
+
 output_lengths = Table(
     "output_lengths",
     metadata,

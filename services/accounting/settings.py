@@ -49,6 +49,14 @@ class AccountingSettings(ParleySettings):
     """How often new entries of the ledger are added to the sums that summaries read. Those
     that are not yet are read one by one, so that summaries are never late."""
 
+    detail_days: int | None = Field(default=None, ge=7)
+    """Days that the ledger's entries stay in the database, at least 7. Older ones move to
+    compressed files in `ledger_archive` in the data folder; summaries still count them, by whole
+    days. Unset, the default: all stay."""
+
+    archive_interval_seconds: float = Field(default=3600.0, gt=0)
+    """How often entries that are older than `detail_days` are looked for."""
+
     key_max_age_seconds: float = Field(default=2.0, ge=0)
     """How long a caller may keep the answer that a key is good. A revoked key stops within
     that time even where no watch stream tells of it."""

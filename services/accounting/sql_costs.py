@@ -1,11 +1,12 @@
 """Reads the ledger from a relational database."""
 
+from collections import defaultdict
 from collections.abc import AsyncIterator
 
 from sqlalchemy import Connection, func, select, text
 
 from services.accounting import rows, schema
-from services.accounting.balances import Balance, Hold, KeptFigures, RolledUp
+from services.accounting.balances import Balance, Hold, KeptFigures, Opening, RolledUp
 from services.accounting.costs import CostGrouping, CostQuery, CostSummary, EntryQuery
 from services.accounting.ledger import Entry, StreamHead
 from services.accounting.moment import to_us
@@ -85,7 +86,23 @@ def _figures(connection: Connection) -> KeptFigures:
             for tenant_id, team_id, user_id, key_id, amount in connection.execute(held)
         ],
         rolled_up=_rolled_up(connection),
+        openings=_openings(connection),
     )
+
+
+def _openings(connection: Connection) -> dict[str, Opening]:
+    used: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    for tenant_id, key_text, amount in connection.execute(select(schema.checkpoint_balances)):
+        used[tenant_id][key_text] = amount
+    return {
+        row.tenant_id: Opening(
+            sequence=row.sequence,
+            row_hash=row.row_hash,
+            cost_nano_usd=row.cost_nano_usd,
+            used=used[row.tenant_id],
+        )
+        for row in connection.execute(select(schema.checkpoints))
+    }
 
 
 def _heads(connection: Connection) -> list[StreamHead]:

@@ -37,6 +37,7 @@ from services.accounting.rollups import (
     Stretch,
     cover,
 )
+from services.kit.errors import FieldViolation, InvalidArgument
 from services.kit.prices import TokenUsage
 
 _E = schema.entries.c
@@ -56,11 +57,13 @@ _COLUMNS = {
 def summarize(connection: Connection, query: CostQuery) -> CostSummary:
     """Return spending as *query* asks for it."""
     total_of = _Parts(connection, query, CostGrouping.NONE)
+    of_groups = _Parts(connection, query, query.grouping)
+    _check_detail(connection, query, of_groups)
     parts = union_all(*total_of.all()).cte("parts")
     total = connection.execute(select(*_summed(parts))).one()
     groups: list[CostGroup] = []
     if query.grouping is not CostGrouping.NONE:
-        statement = _grouped(query, _Parts(connection, query, query.grouping))
+        statement = _grouped(query, of_groups)
         groups = [
             _group(_name(query.grouping, row[0]), row[1:]) for row in connection.execute(statement)
         ]
@@ -69,6 +72,29 @@ def summarize(connection: Connection, query: CostQuery) -> CostSummary:
         total=_group("", total),
         has_more=len(groups) > query.limit,
     )
+
+
+def _check_detail(connection: Connection, query: CostQuery, parts: "_Parts") -> None:
+    """Refuse a range that ends within a day whose entries are archived."""
+    edges = parts.edges()
+    if not edges:
+        return
+    checkpoints = schema.checkpoints.c
+    latest = select(func.max(checkpoints.create_time_us))
+    if query.tenant_id:
+        latest = latest.where(checkpoints.tenant_id == query.tenant_id)
+    archived_us = connection.execute(latest).scalar()
+    if archived_us is not None and any(start_us <= archived_us for start_us, _ in edges):
+        raise InvalidArgument.of(
+            *(
+                FieldViolation(
+                    field=name,
+                    description=f"must be a whole day in UTC up to {from_us(archived_us):%Y-%m-%d},"
+                    " since entries up to then are archived",
+                )
+                for name in ("start_time", "end_time")
+            )
+        )
 
 
 def _grouped(query: CostQuery, source: "_Parts") -> Select[Any]:
@@ -147,9 +173,13 @@ class _Parts:
             statement = statement.where(_R.start_us < stretch.end_us)
         return statement
 
+    def edges(self) -> Sequence[tuple[int, int]]:
+        """Return the ends of the range that no whole span holds."""
+        return self._cover().edges
+
     def _edges(self) -> Iterator[Select[Any]]:
         """Yield the rolled-up entries at the ends of the range that no whole span holds."""
-        for start_us, end_us in self._cover().edges:
+        for start_us, end_us in self.edges():
             statement = self._entries().join(
                 schema.roll_positions,
                 and_(_P.tenant_id == _E.tenant_id, _E.sequence <= _P.sequence),

@@ -1,11 +1,13 @@
 """`parley ledger`: checks the books."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from parley.accounting.v1 import accounting_service_pb2 as pb
 from rich.markup import escape
 
+from services.accounting.archive_files import verify_archive as archived
 from services.cli.console import console, dollars
 from services.cli.keys import call_accounting
 
@@ -29,6 +31,22 @@ def verify(tenant: Annotated[str, typer.Option(help="Only this tenant.")] = "") 
     if found.faults:
         raise typer.Exit(1)
     console.print(f"{found.checked_count:,} entries fit.")
+
+
+@app.command()
+def verify_archive(
+    folder: Annotated[
+        Path, typer.Argument(exists=True, file_okay=False, help="One tenant's folder.")
+    ],
+) -> None:
+    """Walk the chain of a tenant's archived entries, from files, without a server."""
+    head, count, faults = archived(folder)
+    for fault in faults:
+        console.print(f"[red]{fault.kind.value}[/red]: entry {fault.sequence}")
+    if faults:
+        raise typer.Exit(1)
+    console.print(f"{count:,} entries fit. The last is {head.sequence}, with the hash")
+    console.print(head.row_hash.hex(), soft_wrap=True)
 
 
 def _where(fault: pb.VerifyLedgerResponse.LedgerFault) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import csv
+import gzip
 import io
 import os
 import sqlite3
@@ -14,8 +15,14 @@ from parley.accounting.v1 import accounting_service_pb2_grpc as pb_grpc
 from parley.chat.v1 import chat_pb2
 
 from services.accounting.app import open_accounting
+from services.accounting.archive import Checkpoint, Part
+from services.accounting.archive_files import ArchiveFolder
+from services.accounting.costs import EntryQuery
 from services.accounting.settings import AccountingSettings
 from tests.service.accounting.calls import settle
+from tests.support.clock import ManualClock
+from tests.support.ledger import open_replica
+from tests.support.ledger import settle as settlement
 from tests.support.serving import our_interceptors
 
 
@@ -120,6 +127,23 @@ async def test_a_ledger_that_fits_and_one_that_does_not(parley, tmp_path):
     code, out = await parley("ledger", "verify", "--tenant", "acme")
     assert code == 1
     assert "balance: user/ada of acme has $0.000000, but the entries say $2.000000" in out
+
+
+async def test_archived_entries_are_verified_from_their_files(parley, address, tmp_path):
+    async with open_replica(f"sqlite:///{tmp_path}/old.db", ManualClock()) as replica:
+        for number in range(3):
+            await replica.accounting.settle(settlement(f"r{number}"))
+        entries = await replica.reader.entries(EntryQuery(tenant_id="acme"))
+    part = Part(checkpoint=Checkpoint(tenant_id="acme"), entries=entries)
+    await ArchiveFolder(tmp_path / "archive").keep(part)
+    code, out = await parley("ledger", "verify-archive", tmp_path / "archive" / "acme")
+    last = entries[-1].row_hash.hex()
+    assert (code, out) == (0, f"3 entries fit. The last is 3, with the hash\n{last}\n")
+    (file,) = (tmp_path / "archive" / "acme").iterdir()
+    lines = gzip.decompress(file.read_bytes()).splitlines(keepends=True)
+    file.write_bytes(gzip.compress(lines[0] + lines[2]))
+    code, out = await parley("ledger", "verify-archive", tmp_path / "archive" / "acme")
+    assert (code, out) == (1, "missing: entry 2\n")
 
 
 async def test_a_key_is_made_listed_and_revoked(parley):

@@ -36,7 +36,8 @@ class Limiter:
 
     Additive increase, multiplicative decrease, as TCP does (Chiu and Jain, 1989): each call
     that ends well while the route is busy raises the limit by its share of one, each that
-    the provider refuses as too much lowers it. Who waits is served tenant by tenant in
+    the provider refuses as too much lowers it. Until the first such refusal each raises it by
+    one, which is TCP's slow start. Who waits is served tenant by tenant in
     turn, so that one with many calls does not keep the others out.
     """
 
@@ -44,6 +45,7 @@ class Limiter:
         self._policy = policy
         self._clock = clock
         self._limit = float(policy.first_limit)
+        self._is_starting = True
         self._backed_off_at = float("-inf")
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
         self._waiting_count = 0
@@ -92,7 +94,8 @@ class Limiter:
         if was_too_much:
             self._back_off()
         elif ended_well and self.in_flight * 2 >= self._limit:
-            self._limit = min(self._limit + 1 / self._limit, self._policy.max_limit)
+            step = 1.0 if self._is_starting else 1 / self._limit
+            self._limit = min(self._limit + step, self._policy.max_limit)
         self.in_flight -= 1
         while self._waiting_count and self.in_flight < self.limit:
             self._admit_next()
@@ -121,17 +124,21 @@ class Limiter:
         if places:
             self._waiting[tenant_id] = places
         self._waiting_count -= 1
-        self.in_flight += 1
-        place.set_result(None)
+        if not place.done():  # Else whoever waited has just been cancelled.
+            self.in_flight += 1
+            place.set_result(None)
 
     def _forget(self, tenant_id: str, place: asyncio.Future[None]) -> None:
-        places = self._waiting[tenant_id]
+        places = self._waiting.get(tenant_id)
+        if places is None or place not in places:
+            return  # It was passed over already.
         places.remove(place)
         self._waiting_count -= 1
         if not places:
             del self._waiting[tenant_id]
 
     def _back_off(self) -> None:
+        self._is_starting = False
         now = self._clock.monotonic()
         if now - self._backed_off_at >= self._policy.backoff_interval_seconds:
             self._backed_off_at = now

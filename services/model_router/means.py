@@ -2,9 +2,10 @@
 
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from services.kit.clock import Clock
+from services.kit.pacing import Pacer
 from services.model_router.budget import ShareBudget
 from services.model_router.hedging import Hedging
 from services.model_router.policy import RouterPolicy
@@ -26,3 +27,5 @@ class Means:
     clock: Clock
     sleep: Callable[[float], Awaitable[None]]
     draw: random.Random
+    pacer: Pacer = field(default_factory=Pacer)
+    """Of many streams each is read less often: what came meanwhile is read at once."""

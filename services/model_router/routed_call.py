@@ -89,7 +89,8 @@ class RoutedCall:
             while True:
                 try:
                     live = await self._open(self._steps[0], emit, announced=announced)
-                    await self._relay(live, emit)
+                    with self._means.pacer.stream():
+                        await self._relay(live, emit)
                     return
                 except (ProviderError, DeadlinePassed) as caught:
                     failure = caught
@@ -113,6 +114,9 @@ class RoutedCall:
                 await emit(event)
             if isinstance(last := batch[-1], Finished):
                 return await self._complete(live, last.finish_reason, emit)
+            if self._means.pacer.is_busy:
+                # Meanwhile the text waits in the socket's buffer, and costs nothing there.
+                await self._means.sleep(self._means.pacer.window_seconds())
             try:
                 batch = await live.read()
             except ProviderError as error:

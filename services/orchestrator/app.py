@@ -10,6 +10,7 @@ from parley.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 from services.kit.clock import Clock
 from services.kit.database import open_database
 from services.kit.health import Health
+from services.kit.pacing import Pacer
 from services.kit.peers import Peers
 from services.kit.service import Register, ServiceDefinition
 from services.orchestrator.admission import Admission
@@ -20,7 +21,6 @@ from services.orchestrator.guard import Guard
 from services.orchestrator.keys import Keyring
 from services.orchestrator.offline import OfflineAllowance
 from services.orchestrator.outbox import Outbox
-from services.orchestrator.pacing import Pacer
 from services.orchestrator.peers.accounting import GrpcAccounts
 from services.orchestrator.peers.books import OutboxBooks, deliveries
 from services.orchestrator.peers.floor import FloorGuardrails

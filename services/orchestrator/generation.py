@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
 from services.kit.errors import AnswerMalformed, DependencyUnavailable, ServiceError
+from services.kit.pacing import Pacer
 from services.orchestrator.answer import Answer
 from services.orchestrator.deadline import Deadline
 from services.orchestrator.events import Delta, Intervened, Switched, ToolCalled
@@ -21,7 +22,6 @@ from services.orchestrator.guarding import (
 )
 from services.orchestrator.inbox import Inbox
 from services.orchestrator.lease import Tab
-from services.orchestrator.pacing import Pacer
 from services.orchestrator.routing import (
     AnswerEnded,
     AttemptEnded,

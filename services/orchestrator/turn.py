@@ -16,6 +16,7 @@ from services.kit.errors import (
     ProviderUnavailable,
     ServiceError,
 )
+from services.kit.pacing import Pacer
 from services.orchestrator.admission import Admission, Admitted
 from services.orchestrator.booking import Books, NewAnswer, Outcome, Texts
 from services.orchestrator.deadline import Deadline
@@ -24,7 +25,6 @@ from services.orchestrator.flight import Flight, Flights, Generated
 from services.orchestrator.generation import Generation, Plan
 from services.orchestrator.guarding import OutputContext
 from services.orchestrator.lease import Lease
-from services.orchestrator.pacing import Pacer
 from services.orchestrator.prompting import Prompt, Prompting
 from services.orchestrator.replay import Replay
 from services.orchestrator.request import TurnRequest
@@ -231,14 +231,10 @@ class Turn:
 
     async def _read(self, flight: Flight) -> AsyncGenerator[Event | Generated, None]:
         """Read a flight; the pacer counts the streams."""
-        pacer = self._stages.pacer
-        pacer.stream_count += 1
-        try:
+        with self._stages.pacer.stream():
             async with aclosing(flight.read()) as events:
                 async for event in events:
                     yield event
-        finally:
-            pacer.stream_count -= 1
 
     async def _fly(self, plan: Plan, lease: Lease, slot: Slot, flight: Flight) -> Generated:
         """Generate, then book what it cost, whoever is still on board."""

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from services.kit.clock import SystemClock
 from services.kit.errors import DependencyUnavailable, KeyInvalid, NotFound
+from services.kit.pacing import Pacer
 from services.kit.prices import TokenUsage
 from services.orchestrator.accounts import Principal, Reservation
 from services.orchestrator.admission import Admission
@@ -18,7 +19,6 @@ from services.orchestrator.guard import Guard
 from services.orchestrator.guarding import InputVerdict, Released, ScanEnded
 from services.orchestrator.keys import Keyring
 from services.orchestrator.offline import OfflineAllowance
-from services.orchestrator.pacing import Pacer
 from services.orchestrator.prompting import Prompt, Prompting
 from services.orchestrator.replay import Replay
 from services.orchestrator.request import TurnRequest

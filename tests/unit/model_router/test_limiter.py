@@ -133,3 +133,37 @@ async def test_calls_beside_the_answers_take_no_place_of_theirs(clock):
     assert made.in_flight == 4
     made.leave_shadow()
     assert made.in_flight == 4
+
+
+async def test_a_place_is_not_given_to_whoever_was_just_cancelled(clock):
+    made = limiter(clock, first_limit=1)
+    await made.enter("a")
+    waiting = [asyncio.create_task(made.enter(tenant_id)) for tenant_id in ("a", "a", "b")]
+    await asyncio.sleep(0)
+    for task in waiting[:2]:
+        task.cancel()
+    # The cancelled ones have not run yet.
+    made.leave()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    assert made.in_flight == 1
+    made.leave()
+    assert made.in_flight == 0
+    assert made.enter_now()
+
+
+async def test_the_limit_grows_by_one_a_call_until_the_provider_first_refuses(clock):
+    made = limiter(clock, first_limit=4)
+    for _ in range(4):
+        await made.enter("a")
+    for _ in range(4):
+        made.leave(ended_well=True)
+    # The last ones to end found the route idle.
+    assert made.limit == 6
+    await made.enter("a")
+    made.leave(was_too_much=True)
+    grown = made.limit
+    for _ in range(grown):
+        await made.enter("a")
+    for _ in range(grown):
+        made.leave(ended_well=True)
+    assert made.limit <= grown + 1

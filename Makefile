@@ -5,7 +5,7 @@ ENV := .venv/.installed
 PROTOS := $(shell find protos/parley -name '*.proto')
 
 .PHONY: help env demo test check proto proto-check proto-release lint types imports lock docs apart clean \
-  bench bench-env bench-cache bench-guardrails bench-prompts bench-router
+  bench bench-env bench-accounting bench-cache bench-guardrails bench-prompts bench-router
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -69,6 +69,10 @@ bench: $(ENV)  ## Measure what calls, chats, guardrails, streams and bookings co
 
 bench-env: $(ENV)
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-bench.lock
+
+bench-accounting: bench-env  ## Measure a year of spending, and 200 kills under load; an hour
+	$(BIN)/python -m bench.accounting_year
+	$(BIN)/python -m bench.accounting_kill
 
 bench-cache: bench-env  ## Measure how well the cache judges; needs PARLEY_BENCH_DATA
 	$(BIN)/python -m bench.cache_quality

@@ -10,10 +10,9 @@ to 50 ms, so each leaves at once; what comes in a burst leaves in one message.""
 FREE_STREAMS = 8
 """Up to so many streams the window stays that short."""
 
-SECONDS_PER_STREAM = 0.00025
-"""What each further stream adds to the window: a message costs 0.1 to 0.2 ms of CPU on a small
-core from the provider's socket to the client's, and this keeps messages under about half of
-one core."""
+SECONDS_PER_STREAM = 0.0004
+"""What each further stream adds to the window: a message costs about 0.2 ms of CPU on a small
+core from the provider's socket to the client's, and this keeps them to half of one core."""
 
 MAX_WINDOW_SECONDS = 0.15
 """A person does not notice a gap of 0.2 s; this leaves room for a busy loop."""

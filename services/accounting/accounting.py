@@ -19,6 +19,11 @@ MAX_TURN_TIMEOUT_SECONDS = 3600.0
 MAX_TAGS = 32
 MAX_TAG_CHARACTERS = 128
 MAX_ATTEMPTS = 100
+MAX_NAME_CHARACTERS = 512
+"""Of a model, a provider, a template, or the version of a price table."""
+
+MAX_COST_NANO_USD = 10**15
+"""A million dollars for one call: no call costs as much, and sums of ten thousand fit 64 bits."""
 
 
 class Accounting:
@@ -89,6 +94,7 @@ def _check_reserve(request: ReserveRequest) -> None:
         violations.append(_violation("input_token_count", f"must be 0 to {MAX_TOKENS}"))
     if not 0 <= request.max_output_token_count <= MAX_TOKENS:
         violations.append(_violation("max_output_token_count", f"must be 0 to {MAX_TOKENS}"))
+    violations += _name_violations(model=request.model, template=request.template)
     if not 0 < request.turn_timeout_seconds <= MAX_TURN_TIMEOUT_SECONDS:
         violations.append(
             _violation(
@@ -103,8 +109,8 @@ def _check_settle(request: SettleRequest) -> None:
     violations = _turn_violations(request.request_id, request.subject, request.tags)
     if len(request.attempts) > MAX_ATTEMPTS:
         violations.append(_violation("attempts", f"must be at most {MAX_ATTEMPTS}"))
-    if request.saved_cost_nano_usd < 0:
-        violations.append(_violation("saved_cost_nano_usd", "must be 0 or more"))
+    violations += _name_violations(model=request.model, template=request.template)
+    violations += _cost_violations("saved_cost_nano_usd", request.saved_cost_nano_usd)
     numbers = set()
     for index, attempt in enumerate(request.attempts):
         where = f"attempts[{index}]"
@@ -121,8 +127,13 @@ def _check_settle(request: SettleRequest) -> None:
         )
         if not all(0 <= count <= MAX_TOKENS for count in counts):
             violations.append(_violation(f"{where}.usage", f"counts must be 0 to {MAX_TOKENS}"))
-        if attempt.cost_nano_usd < 0:
-            violations.append(_violation(f"{where}.cost_nano_usd", "must be 0 or more"))
+        violations += _cost_violations(f"{where}.cost_nano_usd", attempt.cost_nano_usd)
+        names = {
+            f"{where}.provider": attempt.provider,
+            f"{where}.model": attempt.model,
+            f"{where}.price_version": attempt.price_version,
+        }
+        violations += _name_violations(**names)
     if violations:
         raise InvalidArgument.of(*violations)
 
@@ -143,17 +154,34 @@ def _turn_violations(request_id: str, subject: Subject, tags: object) -> list[Fi
     if isinstance(tags, dict) and (
         len(tags) > MAX_TAGS
         or any(
-            not name or len(name) > MAX_TAG_CHARACTERS or len(value) > MAX_TAG_CHARACTERS
+            not name
+            or len(name) > MAX_TAG_CHARACTERS
+            or len(value) > MAX_TAG_CHARACTERS
+            or "\0" in name + value
             for name, value in tags.items()
         )
     ):
         violations.append(
             _violation(
                 "tags",
-                f"must be at most {MAX_TAGS}, each at most {MAX_TAG_CHARACTERS} characters",
+                f"must be at most {MAX_TAGS}, of at most {MAX_TAG_CHARACTERS} characters, none NUL",
             )
         )
     return violations
+
+
+def _name_violations(**names: str) -> list[FieldViolation]:
+    return [
+        _violation(field, f"must be at most {MAX_NAME_CHARACTERS} characters, none of them NUL")
+        for field, name in names.items()
+        if len(name) > MAX_NAME_CHARACTERS or "\0" in name
+    ]
+
+
+def _cost_violations(field: str, cost_nano_usd: int) -> list[FieldViolation]:
+    if 0 <= cost_nano_usd <= MAX_COST_NANO_USD:
+        return []
+    return [_violation(field, f"must be 0 to {MAX_COST_NANO_USD}")]
 
 
 def _violation(field: str, description: str) -> FieldViolation:

@@ -103,6 +103,26 @@ class TestTurns:
         error = await refused(stub.Reserve(pb.ReserveRequest()), InvalidArgument)
         assert error.violations[0].field == "subject.tenant_id"
 
+    @pytest.mark.parametrize(
+        ("request_", "field"),
+        [
+            (reserve(tags={"app": "a\0"}), "tags"),
+            (reserve(tags={str(number): "" for number in range(33)}), "tags"),
+            (reserve(template="t" * 513), "template"),
+            (reserve(input_token_count=-1), "input_token_count"),
+            (reserve("r\n1"), "request_id"),
+            (settle(cost=-1), "attempts[0].cost_nano_usd"),
+            (settle(cost=10**18), "attempts[0].cost_nano_usd"),
+            (settle(number=0), "attempts[0].number"),
+            (settle(saved_cost_nano_usd=-1), "saved_cost_nano_usd"),
+        ],
+    )
+    async def test_what_the_books_could_not_hold_is_refused(self, serve, request_, field):
+        stub = await serve()
+        method = stub.Reserve if isinstance(request_, pb.ReserveRequest) else stub.Settle
+        error = await refused(method(request_), InvalidArgument)
+        assert [each.field for each in error.violations] == [field]
+
 
 class TestKeys:
     async def test_the_first_key_may_do_everything(self, stub):

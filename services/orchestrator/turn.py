@@ -17,19 +17,18 @@ from services.kit.errors import (
     ServiceError,
 )
 from services.kit.pacing import Pacer
+from services.orchestrator import ends
 from services.orchestrator.admission import Admission, Admitted
 from services.orchestrator.booking import Books, NewAnswer, Outcome, Texts
 from services.orchestrator.deadline import Deadline
 from services.orchestrator.events import Completed, Delta, Event, Intervened, Started, Switched
 from services.orchestrator.flight import Flight, Flights, Generated
 from services.orchestrator.generation import Generation, Plan
-from services.orchestrator.guarding import OutputContext
 from services.orchestrator.lease import Lease
 from services.orchestrator.prompting import Prompt, Prompting
 from services.orchestrator.replay import Replay
 from services.orchestrator.request import TurnRequest
 from services.orchestrator.reuse import Reuse, Slot
-from services.orchestrator.routing import ModelCall
 from services.orchestrator.shadow import AnsweredTurn, Shadows
 from services.orchestrator.trace import Trace
 from services.orchestrator.values import (
@@ -41,16 +40,8 @@ from services.orchestrator.values import (
     CachedAnswer,
     FinishReason,
     Hit,
-    Message,
-    Role,
     total_usage,
 )
-
-_BUDGET_ACTIONS = {
-    BudgetDecision.DOWNGRADE: "downgrade",
-    BudgetDecision.CACHE_FIRST: "cache_first",
-    BudgetDecision.CACHE_ONLY: "cache_only",
-}
 
 _RETRY_AFTER_SECONDS = 5.0
 """What a client is told to wait when neither a model nor the cache could answer."""
@@ -149,7 +140,9 @@ class Turn:
             model, switched = _affordable_model(admitted, prompt)
             if switched is not None:
                 yield switched
-            self._plan = self._planned(admitted, prompt, model)
+            self._plan = ends.plan(
+                admitted, prompt, model=model, deadline=self._deadline, trace=trace
+            )
             async for event in self._from_model(self._plan, admitted, prompt, slot):
                 yield event
         finally:
@@ -166,7 +159,7 @@ class Turn:
         self, hit: Hit, admitted: Admitted, prompt: Prompt
     ) -> AsyncGenerator[Event, None]:
         """Stream an earlier answer."""
-        output = self._output(admitted, prompt)
+        output = ends.output_context(admitted, prompt)
         with self._trace.stage("replay"):
             async for delta in self._stages.replay.stream(
                 hit.answer.text, output, self._deadline, self._trace
@@ -180,21 +173,7 @@ class Turn:
             saved_cost_nano_usd=saved,
             model=hit.answer.model,
         )
-        completed = self._completion(
-            admitted,
-            prompt,
-            finish_reason=FinishReason.STOP,
-            source=hit.source,
-            provider=hit.answer.provider,
-            model=hit.answer.model,
-        )
-        yield replace(
-            completed,
-            saved_cost_nano_usd=saved,
-            cache_similarity=hit.similarity,
-            cache_age_seconds=hit.age_seconds,
-            cache_entry_id=hit.entry_id,
-        )
+        yield ends.completed_by_cache(hit, admitted, prompt, self._trace)
 
     async def _from_model(
         self, plan: Plan, admitted: Admitted, prompt: Prompt, slot: Slot
@@ -227,7 +206,7 @@ class Turn:
                 saved_cost_nano_usd=generated.cost_nano_usd,
                 model=generated.model,
             )
-        yield self._generated(generated, admitted, prompt, joined=joined)
+        yield ends.completed_by_model(generated, admitted, prompt, self._trace, joined=joined)
 
     async def _read(self, flight: Flight) -> AsyncGenerator[Event | Generated, None]:
         """Read a flight; the pacer counts the streams."""
@@ -281,88 +260,6 @@ class Turn:
             yield degraded
         async for event in self._from_cache(hit, admitted, prompt):
             yield event
-
-    def _planned(self, admitted: Admitted, prompt: Prompt, model: str) -> Plan:
-        turn = admitted.request
-        return Plan(
-            call=ModelCall(
-                request_id=turn.request_id,
-                subject=admitted.subject,
-                model=model,
-                system_text=prompt.system_text,
-                messages=(*turn.history, Message(role=Role.USER, text=prompt.user_text)),
-                parameters=prompt.parameters,
-                response_format=prompt.response_format,
-                tools=turn.tools,
-                tool_choice=turn.tool_choice,
-                failover_mode=turn.failover_mode,
-            ),
-            input_token_count=admitted.input_token_count,
-            output=self._output(admitted, prompt),
-            deadline=self._deadline,
-            tab=admitted.lease,
-            trace=self._trace,
-        )
-
-    def _output(self, admitted: Admitted, prompt: Prompt) -> OutputContext:
-        return OutputContext(
-            request_id=self._trace.request_id,
-            tenant_id=admitted.subject.tenant_id,
-            template=prompt.template,
-            system_text=prompt.system_text,
-            placeholders=admitted.placeholders,
-            response_format=prompt.response_format,
-            user_texts=(admitted.request.text,),
-        )
-
-    def _generated(
-        self, generated: Generated, admitted: Admitted, prompt: Prompt, *, joined: bool
-    ) -> Completed:
-        attempts = () if joined else generated.attempts
-        completed = self._completion(
-            admitted,
-            prompt,
-            finish_reason=generated.finish_reason,
-            source=AnswerSource.COALESCED if joined else AnswerSource.MODEL,
-            provider=generated.provider,
-            model=generated.model,
-        )
-        return replace(
-            completed,
-            usage=total_usage(attempts),
-            cost_nano_usd=sum(attempt.cost_nano_usd for attempt in attempts),
-            saved_cost_nano_usd=generated.cost_nano_usd if joined else 0,
-            findings=(*completed.findings, *generated.findings),
-            attempt_count=len(attempts),
-            format_outcome=generated.format_outcome,
-        )
-
-    def _completion(
-        self,
-        admitted: Admitted,
-        prompt: Prompt,
-        *,
-        finish_reason: FinishReason,
-        source: AnswerSource,
-        provider: str,
-        model: str,
-    ) -> Completed:
-        """Return what the last event of every turn says."""
-        return Completed(
-            request_id=self._trace.request_id,
-            finish_reason=finish_reason,
-            source=source,
-            provider=provider,
-            model=model,
-            template=prompt.template,
-            template_version=prompt.version,
-            arm=prompt.arm,
-            findings=tuple(self._trace.findings),
-            degradations=self._trace.degradations,
-            timings=self._trace.timings,
-            first_delta_seconds=self._trace.first_delta_seconds,
-            budget_action=_BUDGET_ACTIONS.get(admitted.lease.reservation.decision, ""),
-        )
 
     def _report(self, admitted: Admitted, failure: str) -> None:
         """Tell the prompt's version how the turn ended. A turn without a prompt has none."""

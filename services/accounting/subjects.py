@@ -34,25 +34,31 @@ class Subject:
 
     def check(self) -> None:
         """Raise InvalidArgument if the tenant is missing or an id is malformed."""
-        violations = [
-            FieldViolation(
-                field=f"subject.{name}",
-                description=f"must be printable and at most {MAX_ID_CHARACTERS} characters",
-            )
-            for name, value in (
-                ("tenant_id", self.tenant_id),
-                ("team_id", self.team_id),
-                ("user_id", self.user_id),
-                ("key_id", self.key_id),
-            )
-            if len(value) > MAX_ID_CHARACTERS or not value.isprintable() or value == EVERYONE
-        ]
-        if not self.tenant_id:
-            violations.append(
-                FieldViolation(field="subject.tenant_id", description="must not be empty")
-            )
+        violations = _violations_of(self)
         if violations:
             raise InvalidArgument.of(*violations)
+
+
+@lru_cache(maxsize=_KEPT)
+def _violations_of(subject: Subject) -> tuple[FieldViolation, ...]:
+    violations = [
+        FieldViolation(
+            field=f"subject.{name}",
+            description=f"must be printable and at most {MAX_ID_CHARACTERS} characters",
+        )
+        for name, value in (
+            ("tenant_id", subject.tenant_id),
+            ("team_id", subject.team_id),
+            ("user_id", subject.user_id),
+            ("key_id", subject.key_id),
+        )
+        if len(value) > MAX_ID_CHARACTERS or not value.isprintable() or value == EVERYONE
+    ]
+    if not subject.tenant_id:
+        violations.append(
+            FieldViolation(field="subject.tenant_id", description="must not be empty")
+        )
+    return tuple(violations)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

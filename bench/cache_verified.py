@@ -54,9 +54,7 @@ async def simulate(bound: float | None) -> list[str]:
     policy = Policy(similarity_threshold=0.7, max_error_rate=bound, tenant_capacity=100_000)
     shown = []
     with tempfile.TemporaryDirectory() as folder:
-        async with open_edge_store(
-            Path(folder) / "answers", dimension=embedder.dimension, limit_seconds=10.0
-        ) as store:
+        async with open_edge_store(Path(folder) / "answers", dimension=embedder.dimension) as store:
             cache = SemanticCache(
                 store=store,
                 embedder=embedder,

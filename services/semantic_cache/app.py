@@ -128,11 +128,7 @@ async def _open_stores(
 ) -> tuple[AnswerStore, LeaseStore]:
     if settings.store == "edge":
         edge = await stack.enter_async_context(
-            open_edge_store(
-                settings.data_dir / NAME / embedder.name,
-                dimension=embedder.dimension,
-                limit_seconds=settings.store_timeout_seconds,
-            )
+            open_edge_store(settings.data_dir / NAME / embedder.name, dimension=embedder.dimension)
         )
         return edge, MemoryLeases()
     # 50 MiB that an embedded cache does without.

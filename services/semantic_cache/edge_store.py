@@ -1,13 +1,12 @@
 """Answers in Qdrant's engine inside this process: a folder, no server."""
 
 import asyncio
-import fcntl
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
+from time import monotonic
 from typing import TypeVar
+from uuid import UUID
 
 import structlog
 from qdrant_edge import (
@@ -15,6 +14,7 @@ from qdrant_edge import (
     Direction,
     Distance,
     EdgeConfig,
+    EdgeOptimizersConfig,
     EdgeShard,
     EdgeVectorParams,
     FieldCondition,
@@ -35,6 +35,7 @@ from qdrant_edge import (
 )
 
 from services.semantic_cache.curve import Observation
+from services.semantic_cache.edge_folders import EdgeFolders, locked
 from services.semantic_cache.entry import Candidate, Entry
 from services.semantic_cache.payload import (
     FLOAT_FIELDS,
@@ -50,22 +51,21 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
-_INLINE_SECONDS = 0.0003
-"""A call that takes less on average blocks the event loop for less time than handing it to
-a thread and back would cost."""
+PointId = int | UUID | str
 
-_AVERAGE_WEIGHT = 0.05
+_FLUSH_SECONDS = 60.0
+"""Writing all to disk stops this process for about 0.1 s, so it is not done often."""
+
+_LEAST_WASTE = 1_000
+_MOVED_AT_ONCE = 25
+_REST_SECONDS = 0.02
+"""Moving 25 entries takes about 5 ms; this long the process does other work in between."""
 
 _INDEXES: tuple[tuple[str, KeywordIndexParams | IntegerIndexParams | FloatIndexParams], ...] = (
-    # One graph per tenant, none over all: what a search may see is one tenant's. The other
-    # fields filter only, or each of their values would get a graph, too.
     ("tenant_id", KeywordIndexParams(is_tenant=True)),
-    *((name, KeywordIndexParams(enable_hnsw=False)) for name in KEYWORD_FIELDS),
-    *(
-        (name, IntegerIndexParams(lookup=True, range=False, enable_hnsw=False))
-        for name in INTEGER_FIELDS
-    ),
-    *((name, FloatIndexParams(enable_hnsw=False)) for name in FLOAT_FIELDS),
+    *((name, KeywordIndexParams()) for name in KEYWORD_FIELDS),
+    *((name, IntegerIndexParams(lookup=True, range=False)) for name in INTEGER_FIELDS),
+    *((name, FloatIndexParams()) for name in FLOAT_FIELDS),
 )
 
 
@@ -73,23 +73,25 @@ class EdgeStore:
     """
     An AnswerStore in one folder of this machine.
 
-    A write is in the log file when the call returns and so survives `kill -9`; it
-    survives a power cut once `maintain` has run. Calls run on the event loop while
-    they take less than 0.3 ms on average, as they do up to some thousand entries a
-    tenant, else in a thread, where one that takes longer than *limit_seconds* raises
-    StoreUnavailable. Open it with `open_edge_store`.
+    A write is in the log file when the call returns and so survives `kill -9`; it survives
+    a power cut once `maintain` has written all to disk, at most once a minute. A search reads
+    every vector of its partition. Calls run on the event loop: the engine holds Python's
+    lock, so that a thread would free nobody. For the same reason its optimizer is never run,
+    which would stop the process for minutes; once removed entries outnumber the living,
+    `maintain` moves these to a new folder, a few at a time. Open it with `open_edge_store`.
     """
 
-    def __init__(self, shard: EdgeShard, folder: Path, *, limit_seconds: float) -> None:
+    def __init__(self, shard: EdgeShard, folders: EdgeFolders, *, dimension: int) -> None:
         self._shard = shard
-        self._folder = folder
-        self._limit_seconds = limit_seconds
-        self._calls = ThreadPoolExecutor(max_workers=1, thread_name_prefix="edge-call")
-        self._upkeep = ThreadPoolExecutor(max_workers=1, thread_name_prefix="edge-upkeep")
-        self._seconds: dict[str, float] = {}
+        self._folders = folders
+        self._dimension = dimension
+        self._successor: EdgeShard | None = None
+        self._written = shard.info().points_count
+        self._is_dirty = False
+        self._flushed_at = monotonic()
 
     async def get(self, entry_id: str) -> Entry | None:
-        records = await self._run("get", lambda: self._shard.retrieve([entry_id], True, False))
+        records = _called("get", lambda: self._shard.retrieve([entry_id], True, False))
         return entry_of(entry_id, records[0].payload or {}) if records else None
 
     async def nearest(
@@ -98,40 +100,39 @@ class EdgeStore:
         request = QueryRequest(
             limit=limit,
             query=Query.Nearest(list(vector)),
-            filter=_filter(selection, alive_at=now),
+            filter=_search_filter(selection, now),
             with_payload=True,
             score_threshold=floor,
         )
-        points = await self._run("nearest", lambda: self._shard.query(request))
-        return [
+        points = _called("search", lambda: self._shard.query(request))
+        candidates = [
             Candidate(entry=entry_of(str(point.id), point.payload or {}), similarity=point.score)
             for point in points
         ]
+        return [each for each in candidates if each.entry.expire_time > now]
 
     async def put(self, entry: Entry, vector: Vector | None) -> None:
         point = Point(entry.entry_id, {} if vector is None else list(vector), payload_of(entry))
-        await self._run("put", lambda: self._shard.update(UpdateOperation.upsert_points([point])))
+        self._change("put", UpdateOperation.upsert_points([point]))
+        self._written += 1
 
     async def learn(self, entry_id: str, observations: Sequence[Observation]) -> None:
-        change = UpdateOperation.set_payload([entry_id], observations_to(observations))
-        await self._run("learn", lambda: self._shard.update(change))
+        # By a filter, for an id that is gone would be an error.
+        selected = Filter(must=[HasIdCondition({entry_id})])
+        payload = observations_to(observations)
+        self._change("learn", UpdateOperation.set_payload_by_filter(selected, payload))
 
     async def remove(self, selection: Selection) -> int:
-        selected = _filter(selection)
         count = await self.count(selection)
         if count:
-            await self._run(
-                "remove",
-                lambda: self._shard.update(UpdateOperation.delete_points_by_filter(selected)),
-            )
+            selected = _filter(selection)
+            self._change("remove", UpdateOperation.delete_points_by_filter(selected))
         return count
 
     async def remove_expired(self, now: float) -> None:
         expired = Filter(must=[FieldCondition("expire_time", range=RangeFloat(lte=now))])
-        await self._run(
-            "remove_expired",
-            lambda: self._shard.update(UpdateOperation.delete_points_by_filter(expired)),
-        )
+        if _called("count", lambda: self._shard.count(CountRequest(exact=True, filter=expired))):
+            self._change("remove", UpdateOperation.delete_points_by_filter(expired))
 
     async def remove_oldest(self, selection: Selection, count: int) -> int:
         request = ScrollRequest(
@@ -141,77 +142,92 @@ class EdgeStore:
             with_vector=False,
             order_by=OrderBy("create_time", Direction.Asc),
         )
-
-        def remove() -> int:
-            records, _ = self._shard.scroll(request)
-            ids = [record.id for record in records]
-            if ids:
-                self._shard.update(UpdateOperation.delete_points(ids))
-            return len(ids)
-
-        return await self._run("remove_oldest", remove)
+        records, _ = _called("list", lambda: self._shard.scroll(request))
+        ids = [record.id for record in records]
+        if ids:
+            self._change("remove", UpdateOperation.delete_points(ids))
+        return len(ids)
 
     async def count(self, selection: Selection) -> int:
         request = CountRequest(exact=True, filter=_filter(selection))
-        return await self._run("count", lambda: self._shard.count(request))
+        return _called("count", lambda: self._shard.count(request))
 
     async def byte_count(self) -> int:
-        return await self._in_upkeep(
+        folder = self._folders.current
+        return await asyncio.to_thread(
             lambda: sum(
-                # A file may go while the engine merges segments.
                 path.stat(follow_symlinks=False).st_blocks * 512
-                for path in self._folder.rglob("*")
+                for path in folder.rglob("*")
                 if path.is_file()
             )
         )
 
     async def maintain(self) -> None:
-        def flush_and_optimize() -> None:
-            self._shard.flush()
-            self._shard.optimize()
+        if self._is_dirty and monotonic() - self._flushed_at >= _FLUSH_SECONDS:
+            self._flush()
+        living = _called("count", self._shard.info).points_count
+        if self._written - living > max(living, _LEAST_WASTE):
+            await self.move()
 
-        await self._in_upkeep(flush_and_optimize)
+    async def move(self) -> None:
+        """
+        Move what lives to a new folder, leaving what was removed behind.
+
+        Other calls go on meanwhile and change both. Cancelled, it leaves all as it was.
+        """
+        folder = self._folders.successor()
+        successor = _called("move", lambda: _new_shard(folder, self._dimension))
+        self._successor = successor
+        try:
+            offset: PointId | None = None
+            while True:
+                offset = self._move_some(successor, offset)
+                if offset is None:
+                    break
+                await asyncio.sleep(_REST_SECONDS)
+            _called("move", successor.flush)
+        except BaseException:
+            self._successor = None
+            successor.close()
+            raise
+        former, self._shard, self._successor = self._shard, successor, None
+        former.close()
+        self._folders.move_to(folder)
+        self._written = successor.info().points_count
+        self._flushed_at = monotonic()
+        log.info("cache_moved", entries=self._written)
 
     def close(self) -> None:
-        """Wait for what runs, write all to disk and let the folder go."""
-        self._calls.shutdown()
-        self._upkeep.shutdown()
-        self._shard.flush()
+        """Write all to disk and let the folder go."""
+        self._flush()
         self._shard.close()
 
-    async def _run(self, kind: str, call: Callable[[], T]) -> T:
-        def timed() -> T:
-            start = time.perf_counter()
-            try:
-                return call()
-            except Exception as error:
-                # The engine raises plain Exception for whatever goes wrong.
-                raise StoreUnavailable(f"the embedded store failed to {kind}") from error
-            finally:
-                taken = time.perf_counter() - start
-                average = self._seconds.get(kind, 0.0)
-                self._seconds[kind] = average + _AVERAGE_WEIGHT * (taken - average)
+    def _flush(self) -> None:
+        _called("write to disk", self._shard.flush)
+        self._is_dirty = False
+        self._flushed_at = monotonic()
 
-        if self._seconds.get(kind, 0.0) < _INLINE_SECONDS:
-            return timed()
-        future = asyncio.get_running_loop().run_in_executor(self._calls, timed)
-        done, _ = await asyncio.wait({future}, timeout=self._limit_seconds)
-        if not done:
-            future.add_done_callback(_forget)
-            raise StoreUnavailable(f"the embedded store took too long to {kind}")
-        return future.result()
+    def _change(self, what: str, operation: UpdateOperation) -> None:
+        _called(what, lambda: self._shard.update(operation))
+        self._is_dirty = True
+        successor = self._successor
+        if successor is not None:
+            # What was not moved yet comes as it is now; what was changes here as well.
+            _called(what, lambda: successor.update(operation))
 
-    async def _in_upkeep(self, call: Callable[[], T]) -> T:
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._upkeep, call)
-        except Exception as error:
-            raise StoreUnavailable("the embedded store failed its upkeep") from error
+    def _move_some(self, successor: EdgeShard, offset: PointId | None) -> PointId | None:
+        request = ScrollRequest(
+            limit=_MOVED_AT_ONCE, offset=offset, with_payload=True, with_vector=True
+        )
+        records, following = _called("move", lambda: self._shard.scroll(request))
+        points = [Point(each.id, each.vector or {}, each.payload) for each in records]
+        if points:
+            _called("move", lambda: successor.update(UpdateOperation.upsert_points(points)))
+        return following
 
 
 @asynccontextmanager
-async def open_edge_store(
-    folder: Path, *, dimension: int, limit_seconds: float = 0.15
-) -> AsyncIterator[EdgeStore]:
+async def open_edge_store(folder: Path, *, dimension: int) -> AsyncIterator[EdgeStore]:
     """
     Open the store in *folder*, made if it does not exist, for vectors of *dimension*.
 
@@ -219,49 +235,74 @@ async def open_edge_store(
     cannot read is put aside under a new name, for a cache may always start empty.
     """
     with ExitStack() as stack:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = stack.enter_context(folder.with_name(f"{folder.name}.lock").open("w"))
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StoreUnavailable(
-                f"another process has {folder} open; give each its own PARLEY_DATA_DIR"
-            ) from error
-        store = EdgeStore(_open_shard(folder, dimension), folder, limit_seconds=limit_seconds)
+        stack.enter_context(locked(folder))
+        folders = EdgeFolders(folder)
+        folders.prepare()
+        store = EdgeStore(_open_shard(folders, dimension), folders, dimension=dimension)
         try:
             yield store
         finally:
-            await asyncio.to_thread(store.close)
+            store.close()
 
 
-def _open_shard(folder: Path, dimension: int) -> EdgeShard:
-    config = EdgeConfig(
+def _open_shard(folders: EdgeFolders, dimension: int) -> EdgeShard:
+    if not folders.current.exists():
+        return _new_shard(folders.current, dimension)
+    try:
+        shard = EdgeShard.load(str(folders.current), _config(dimension))
+        _make_indexes(shard)
+    except Exception:
+        log.exception("cache_set_aside", path=str(folders.put_aside()))
+        return _new_shard(folders.current, dimension)
+    return shard
+
+
+def _new_shard(folder: Path, dimension: int) -> EdgeShard:
+    folder.mkdir(parents=True)
+    shard = EdgeShard.create(str(folder), _config(dimension))
+    _make_indexes(shard)
+    return shard
+
+
+def _config(dimension: int) -> EdgeConfig:
+    return EdgeConfig(
         vectors=EdgeVectorParams(size=dimension, distance=Distance.Cosine),
-        hnsw_config=HnswIndexConfig(
-            m=0, payload_m=16, ef_construct=100, full_scan_threshold=5_000, max_indexing_threads=1
-        ),
-        # A search of one tenant needs one thread; more would take the event loop's core.
+        # No graph: building one holds Python's lock, 20 ms an entry and more.
+        hnsw_config=HnswIndexConfig(m=0, ef_construct=4, full_scan_threshold=2**30),
+        optimizers=EdgeOptimizersConfig(indexing_threshold=2**30),
+        # A search of one partition needs one thread.
         max_search_threads=1,
     )
-    shard = _load_shard(folder, config) if folder.exists() else None
-    if shard is None:
-        folder.mkdir(parents=True)
-        shard = EdgeShard.create(str(folder), config)
+
+
+def _make_indexes(shard: EdgeShard) -> None:
     present = shard.info().payload_schema
     for field, schema in _INDEXES:
         if field not in present:
             shard.update(UpdateOperation.create_field_index(field, schema))
-    return shard
 
 
-def _load_shard(folder: Path, config: EdgeConfig) -> EdgeShard | None:
+def _called(what: str, call: Callable[[], T]) -> T:
     try:
-        return EdgeShard.load(str(folder), config)
-    except Exception:
-        aside = folder.with_name(f"{folder.name}.unreadable-{time.time_ns()}")
-        folder.rename(aside)
-        log.exception("cache_set_aside", path=str(aside))
-        return None
+        return call()
+    except Exception as error:
+        # The engine raises plain Exception for whatever goes wrong.
+        raise StoreUnavailable(f"the embedded store failed to {what}") from error
+
+
+def _search_filter(selection: Selection, now: float) -> Filter:
+    """
+    Return the conditions of a search; by partition there is one, the hash of all its fields.
+
+    Each further condition is checked entry by entry and takes as long as the search itself.
+    The tenant is among the fields that were hashed, and expiry is looked at in what is found.
+    """
+    if selection == Selection(tenant_id=selection.tenant_id, partition=selection.partition):
+        partition = selection.partition
+        if partition is not None and partition.tenant_id == selection.tenant_id:
+            match = MatchValue(partition.key)
+            return Filter(must=[FieldCondition("partition", match=match)])
+    return _filter(selection, alive_at=now)
 
 
 def _filter(selection: Selection, *, alive_at: float | None = None) -> Filter:
@@ -282,9 +323,3 @@ def _filter(selection: Selection, *, alive_at: float | None = None) -> Filter:
     if alive_at is not None:
         conditions.append(FieldCondition("expire_time", range=RangeFloat(gt=alive_at)))
     return Filter(must=list(conditions))
-
-
-def _forget(future: asyncio.Future[T]) -> None:
-    """Look at the late result, so that its error is not reported as never retrieved."""
-    if not future.cancelled():
-        future.exception()

@@ -81,9 +81,11 @@ class QdrantStore:
 
     async def learn(self, entry_id: str, observations: Sequence[Observation]) -> None:
         await self._prepare()
+        # By a filter, for an id that is gone would be an error.
+        selected = models.Filter(must=[models.HasIdCondition(has_id=[entry_id])])
         payload = observations_to(observations)
         await reached(
-            self._client.set_payload(self._collection, payload, points=[entry_id], wait=True)
+            self._client.set_payload(self._collection, payload, points=selected, wait=True)
         )
 
     async def remove(self, selection: Selection) -> int:

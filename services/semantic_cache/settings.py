@@ -33,8 +33,8 @@ class SemanticCacheSettings(ParleySettings):
     two embedders never mix."""
 
     store_timeout_seconds: float = Field(default=0.15, gt=0)
-    """Seconds that the store may take for a lookup before it counts as a miss. The default
-    is far less than a model takes to answer."""
+    """Seconds that a Qdrant server may take for a lookup before it counts as a miss. The
+    default is far less than a model takes to answer."""
 
     embedder: Literal["wordllama", "openai"] = "wordllama"
     """What turns texts into vectors. `wordllama`, the default, needs no network and about
@@ -117,5 +117,6 @@ class SemanticCacheSettings(ParleySettings):
     default: it may be another user's."""
 
     upkeep_seconds: float = Field(default=5.0, gt=0)
-    """Seconds between rounds that remove expired entries and write what is pending to disk.
-    What was stored since the last round may be lost in a power cut, not in a crash."""
+    """Seconds between rounds that remove expired entries and, once a minute, write what is
+    pending to disk. What was stored in the last minute may be lost in a power cut, not in a
+    crash."""

@@ -64,7 +64,11 @@ class AnswerStore(Protocol):
         ...
 
     async def learn(self, entry_id: str, observations: Sequence[Observation]) -> None:
-        """Keep *observations*, one at least, with the entry of that id, in place of others."""
+        """
+        Keep *observations*, one at least, with the entry of that id, in place of others.
+
+        Does nothing if the entry is gone.
+        """
         ...
 
     async def remove(self, selection: Selection) -> int:

@@ -211,6 +211,13 @@ async def test_what_an_entry_learnt_is_kept_with_it(store):
     assert (await store.get(kept.entry_id)).observations == learnt[1:]
 
 
+async def test_an_entry_that_is_gone_learns_nothing(store):
+    await store.put(entry("other"), NEAR)
+    await store.learn(entry().entry_id, [Observation(score=2.5, correct=True)])
+    assert await store.get(entry().entry_id) is None
+    assert (await store.get(entry("other").entry_id)).observations == ()
+
+
 async def test_upkeep_loses_nothing(store):
     await store.put(entry(), NEAR)
     await store.maintain()

@@ -110,8 +110,9 @@ class ListStore:
 
     async def learn(self, entry_id, observations):
         self._called("learn")
-        kept = self.entries[entry_id]
-        self.entries[entry_id] = replace(kept, observations=tuple(observations))
+        if entry_id in self.entries:
+            kept = self.entries[entry_id]
+            self.entries[entry_id] = replace(kept, observations=tuple(observations))
 
     async def remove(self, selection):
         self._called("remove")

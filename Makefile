@@ -74,8 +74,10 @@ bench-accounting: bench-env  ## Measure a year of spending, and 200 kills under 
 	$(BIN)/python -m bench.accounting_year
 	$(BIN)/python -m bench.accounting_kill
 
-bench-cache: bench-env  ## Measure how well the cache judges; needs PARLEY_BENCH_DATA
+bench-cache: bench-env  ## Measure how well the cache judges and how fast; needs PARLEY_BENCH_DATA
 	$(BIN)/python -m bench.cache_quality
+	$(BIN)/python -m bench.cache_verified
+	$(BIN)/python -m bench.cache_edge
 
 bench-guardrails: bench-env  ## Measure the guardrails; needs PARLEY_BENCH_DATA
 	$(BIN)/python -m bench.guardrails_pii

@@ -32,6 +32,7 @@ from qdrant_edge import (
     RangeFloat,
     ScrollRequest,
     UpdateOperation,
+    VectorStorageDatatype,
 )
 
 from services.semantic_cache.curve import Observation
@@ -266,7 +267,10 @@ def _new_shard(folder: Path, dimension: int) -> EdgeShard:
 
 def _config(dimension: int) -> EdgeConfig:
     return EdgeConfig(
-        vectors=EdgeVectorParams(size=dimension, distance=Distance.Cosine),
+        # Half the bytes are half the time of a search, for a thousandth of the cosine.
+        vectors=EdgeVectorParams(
+            size=dimension, distance=Distance.Cosine, datatype=VectorStorageDatatype.Float16
+        ),
         # No graph: building one holds Python's lock, 20 ms an entry and more.
         hnsw_config=HnswIndexConfig(m=0, ef_construct=4, full_scan_threshold=2**30),
         optimizers=EdgeOptimizersConfig(indexing_threshold=2**30),

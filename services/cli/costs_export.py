@@ -71,6 +71,8 @@ def export(
             count = call_accounting(lambda stub: _copy(stub, request, sink))
     except ServiceError as refusal:
         raise typer.BadParameter(refusal.message) from None
+    except OSError as error:
+        raise typer.BadParameter(f"{path} cannot be written: {error.strerror}.") from None
     console.print(f"{count:,} entries are in {path}.", soft_wrap=True)
 
 
@@ -87,20 +89,26 @@ def writing(path: Path, *, load: Callable[[str], Any] = importlib.import_module)
     """
     Yield what takes rows into *path*, by its suffix `.csv` or `.parquet`.
 
-    A file that is there is replaced. Raises InvalidArgument for another suffix, StateForbids
-    if Parquet is asked for without the extra. *load* imports a module by its name.
+    The file is there, in place of any before, only once all went well. Raises InvalidArgument
+    for another suffix, StateForbids if Parquet is asked for without the extra, OSError if the
+    file cannot be written. *load* imports a module by its name.
     """
-    match path.suffix:
-        case ".csv":
-            with path.open("w", newline="") as file:
-                writer = csv.DictWriter(file, COLUMNS)
-                writer.writeheader()
-                yield _Csv(writer)
-        case ".parquet":
-            with _parquet(path, load) as sink:
-                yield sink
-        case _:
-            raise InvalidArgument.field("path", "must end in .csv or .parquet")
+    unfinished = path.with_name(path.name + ".unfinished")
+    try:
+        match path.suffix:
+            case ".csv":
+                with unfinished.open("w", newline="") as file:
+                    writer = csv.DictWriter(file, COLUMNS)
+                    writer.writeheader()
+                    yield _Csv(writer)
+            case ".parquet":
+                with _parquet(unfinished, load) as sink:
+                    yield sink
+            case _:
+                raise InvalidArgument.field("path", "must end in .csv or .parquet")
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 class _Csv:

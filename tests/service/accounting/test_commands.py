@@ -117,6 +117,9 @@ async def test_the_ledger_is_exported(parley, tmp_path):
     code, out = await parley("costs", "export", tmp_path / "ledger.xlsx")
     assert code == 2
     assert ".parquet" in out
+    code, out = await parley("costs", "export", tmp_path / "nowhere" / "ledger.csv")
+    assert code == 2
+    assert "cannot be written" in out
 
 
 async def test_a_ledger_that_fits_and_one_that_does_not(parley, tmp_path):

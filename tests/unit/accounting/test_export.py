@@ -2,6 +2,7 @@
 
 import csv
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -61,6 +62,7 @@ class FakeWriter:
     """Notes tables in place of a Parquet file."""
 
     def __init__(self, path, schema):
+        Path(path).write_bytes(b"parquet")
         self.schema, self.tables = schema, []
         self.made.append(self)
 
@@ -85,14 +87,26 @@ def test_parquet_has_typed_columns(tmp_path, entry):
         Table=SimpleNamespace(from_pylist=lambda rows, schema: rows),
     )
     modules = {"pyarrow": arrow, "pyarrow.parquet": SimpleNamespace(ParquetWriter=FakeWriter)}
-    with writing(tmp_path / "ledger.parquet", load=modules.__getitem__) as sink:
+    path = tmp_path / "ledger.parquet"
+    with writing(path, load=modules.__getitem__) as sink:
         sink.write([row_of(entry)])
+    assert path.read_bytes() == b"parquet"
     (writer,) = FakeWriter.made
     assert list(writer.schema) == list(COLUMNS)
     assert writer.schema["create_time"] == "timestamp[us, UTC]"
     assert writer.schema["cost_nano_usd"] == "int64"
     assert writer.tables == [[row_of(entry)]]
     assert writer.closed
+
+
+def test_an_export_that_breaks_off_leaves_the_file_before(tmp_path, entry):
+    path = tmp_path / "ledger.csv"
+    path.write_text("the one before")
+    with pytest.raises(ZeroDivisionError), writing(path) as sink:
+        sink.write([row_of(entry)])
+        raise ZeroDivisionError
+    assert path.read_text() == "the one before"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_parquet_without_its_extra_is_refused_with_its_name(tmp_path):

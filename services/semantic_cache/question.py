@@ -63,7 +63,7 @@ class Question:
     has_code: bool
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1_024)
 def question_of(text: str) -> Question:
     """Return *text* taken apart. Deterministic, and linear in its length."""
     tokens: list[str] = []
@@ -100,7 +100,7 @@ def question_of(text: str) -> Question:
     )
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=8_192)
 def stem(word: str) -> str:
     """Return *word* without a common English ending: `resetting`, `resets` → `reset`."""
     if len(word) <= 3 or word.endswith("ss"):

@@ -18,7 +18,7 @@ Array = npt.NDArray[np.float32]
 MAX_WORDS: Final = 32
 """Words of a text that are compared one by one; what comes after counts as a whole only."""
 
-_TEXTS: Final = 2_048
+_TEXTS: Final = 1_024
 _WORDS: Final = 16_384
 _BITS: Final = 1_021
 """A prime, so that sums of products of letters spread evenly."""
@@ -69,11 +69,11 @@ class Words:
     vectors: Array
     """Of the first `MAX_WORDS` words, one a row, each with its own length."""
 
-    units: Array
-    """The same, of length 1."""
+    lengths: Array
+    """The lengths of the vectors: how much each word matters."""
 
     weights: list[float]
-    """The lengths of the vectors."""
+    """The same as numbers."""
 
     topics: list[int]
     """Rows of the words with a topic."""
@@ -101,9 +101,9 @@ class Words:
 
 class WordReader:
     """
-    Takes texts apart and keeps the last 2,048 of them and the last 16,384 words.
+    Takes texts apart and keeps the last 1,024 of them and the last 16,384 words.
 
-    About 25 MiB when full. A lookup compares one text with several, and words come again.
+    About 35 MiB when full. A lookup compares one text with several, and words come again.
     """
 
     def __init__(self, embedder: WordEmbedder) -> None:
@@ -133,7 +133,7 @@ class WordReader:
             text=text,
             question=question,
             vectors=vectors,
-            units=np.divide(vectors, np.maximum(lengths, 1e-6)[:, None], dtype=np.float32),
+            lengths=lengths,
             weights=weights,
             topics=topics,
             content=content,
@@ -152,7 +152,8 @@ class WordReader:
 
 def similarities(one: Words, other: Words) -> Array:
     """Return the cosines of the words, a row for each of *one*, a column for each of *other*."""
-    table: Array = one.units @ other.units.T
+    table: Array = one.vectors @ other.vectors.T
+    table /= np.maximum(one.lengths[:, None] * other.lengths, np.float32(1e-6))
     return table
 
 

@@ -29,7 +29,7 @@ async def every(items):
 
 async def test_unary(connect):
     stub = (await connect()).stub
-    call = stub.Unary(pb.UnaryRequest(text="hi"), timeout=5)
+    call = stub.Unary(pb.UnaryRequest(text="hi"), timeout=60)
 
     assert (await call).text == "hi"
     assert (await call).text == "hi"
@@ -59,7 +59,7 @@ async def test_many_at_once(connect):
 
 
 async def test_download_by_iteration(connect):
-    call = (await connect()).stub.Download(pb.DownloadRequest(count=3), timeout=5)
+    call = (await connect()).stub.Download(pb.DownloadRequest(count=3), timeout=60)
 
     assert [message.index async for message in call] == [0, 1, 2]
     assert await call.code() == grpc.StatusCode.OK
@@ -108,7 +108,7 @@ async def test_styles_of_reading_do_not_mix(connect):
 
 @pytest.mark.parametrize("requests", [every, iter], ids=["async", "plain"])
 async def test_upload_from_an_iterator(connect, requests):
-    call = (await connect()).stub.Upload(requests(uploads("a", "b")), timeout=5)
+    call = (await connect()).stub.Upload(requests(uploads("a", "b")), timeout=60)
 
     assert list((await call).texts) == ["a", "b"]
 
@@ -174,7 +174,7 @@ async def test_client_iterator_that_fails_cancels_the_call(connect):
 
 
 async def test_converse_turn_by_turn(connect):
-    call = (await connect()).stub.Converse(timeout=5)
+    call = (await connect()).stub.Converse(timeout=60)
     heard = []
     for text in ("a", "b"):
         await call.write(pb.ConverseRequest(text=text))
@@ -230,13 +230,13 @@ async def one_call(stub, kind):
         # A status that crosses a request on its way may reach the client of grpc.aio as
         # INTERNAL "Internal error from Core" instead.
         case "Unary":
-            return await stub.Unary(pb.UnaryRequest(text="hi"), timeout=5)
+            return await stub.Unary(pb.UnaryRequest(text="hi"), timeout=60)
         case "Download":
-            return await stub.Download(pb.DownloadRequest(count=1), timeout=5).read()
+            return await stub.Download(pb.DownloadRequest(count=1), timeout=60).read()
         case "Upload":
-            return await stub.Upload(timeout=5)
+            return await stub.Upload(timeout=60)
         case "Converse":
-            return await stub.Converse(timeout=5).read()
+            return await stub.Converse(timeout=60).read()
 
 
 async def test_abort_after_messages_lets_them_arrive(connect):
@@ -344,7 +344,7 @@ async def test_unknown_method_is_unimplemented(connect):
     call = (await connect()).channel.unary_unary("/parley.test.echo.v1.EchoService/Sing")
 
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call(b"", timeout=5)
+        await call(b"", timeout=60)
 
     assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
     assert caught.value.details() == "Method not found!"

@@ -46,7 +46,7 @@ async def call(stub, kind, **options):
     """Make one call of *kind* and return its responses."""
     request = REQUESTS[kind]
     started = getattr(stub, kind)(
-        iter([request]) if kind in ("Upload", "Converse") else request, timeout=5, **options
+        iter([request]) if kind in ("Upload", "Converse") else request, timeout=60, **options
     )
     if kind in ("Unary", "Upload"):
         return [await started]
@@ -61,7 +61,7 @@ async def refused(stub, kind, **options):
     grpc.aio may report INTERNAL "Internal error from Core" instead.
     """
     arguments = [] if kind in ("Upload", "Converse") else [REQUESTS[kind]]
-    started = getattr(stub, kind)(*arguments, timeout=5, **options)
+    started = getattr(stub, kind)(*arguments, timeout=60, **options)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         if kind in ("Unary", "Upload"):
             await started

@@ -325,7 +325,7 @@ async def test_stopped_server_is_unavailable(connect):
     await connection.server.stop(None)
 
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await connection.stub.Unary(pb.UnaryRequest(), timeout=5)
+        await connection.stub.Unary(pb.UnaryRequest(), timeout=60)
     assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
 
 

@@ -129,7 +129,7 @@ async def test_every_turn_is_booked_to_its_user(running, parley):
                     grouping=accounting_pb2.COST_GROUPING_USER,
                     page_size=1000,
                 ),
-                timeout=5,
+                timeout=60,
             )
             mine = [group for group in summary.groups if group.name == user]
             return mine and mine[0].request_count == 3 and mine[0]
@@ -144,7 +144,7 @@ async def test_outcomes_reach_the_prompt_version(running, parley):
 
         async def count():
             answer = await stub.GetOutcomes(
-                prompts_pb2.GetOutcomesRequest(template="code_review"), timeout=5
+                prompts_pb2.GetOutcomesRequest(template="code_review"), timeout=60
             )
             return sum(summary.request_count for summary in answer.summaries)
 
@@ -228,7 +228,7 @@ async def test_health_and_reflection(running, name):
     async with grpc.aio.insecure_channel(running.addresses[name]) as channel:
         health = health_pb2_grpc.HealthStub(channel)
         for service in ("", name):
-            answer = await health.Check(health_pb2.HealthCheckRequest(service=service), timeout=5)
+            answer = await health.Check(health_pb2.HealthCheckRequest(service=service), timeout=60)
             assert answer.status == health_pb2.HealthCheckResponse.SERVING
     with grpc.insecure_channel(running.addresses[name]) as channel:
         listed = ProtoReflectionDescriptorDatabase(channel).get_services()

@@ -26,7 +26,7 @@ PLACEMENTS = ("one_process", "apart")
 KEY = "a-key-for-tests"
 ROOT = Path(__file__).parent.parent.parent
 
-_START_SECONDS = 60.0
+_START_SECONDS = 180.0
 _STOP_SECONDS = 30.0
 
 

@@ -43,7 +43,7 @@ async def store(stub, text, **fields):
         text="An answer.", finish_reason=chat_pb2.FINISH_REASON_STOP, cost_nano_usd=2_000_000_000
     )
     request = {"partition": PARTITION, "text": text, "answer": answer, **fields}
-    return await stub.Store(pb.StoreRequest(request_id="r0", **request), timeout=5)
+    return await stub.Store(pb.StoreRequest(request_id="r0", **request), timeout=60)
 
 
 def row_of(result, first):
@@ -55,9 +55,9 @@ async def test_stats_show_what_happened(served):
     kept = await store(served, "Convert 10 USD to EUR")
     await store(served, "What is the weather today?")
     for text in ("Convert 10 USD to EUR", "Convert 20 USD to EUR"):
-        await served.Lookup(pb.LookupRequest(partition=PARTITION, text=text), timeout=5)
+        await served.Lookup(pb.LookupRequest(partition=PARTITION, text=text), timeout=60)
     report = pb.ReportHitRequest(tenant_id="acme", entry_id=kept.entry_id, correct=True)
-    await served.ReportHit(report, timeout=5)
+    await served.ReportHit(report, timeout=60)
     result = await run("stats")
     assert result.exit_code == 0, result.output
     row = row_of(result, "acme")

@@ -50,18 +50,18 @@ def say(heard):
 async def store(stub, text=STORED):
     answer = pb.Answer(text="An answer.", finish_reason=chat_pb2.FINISH_REASON_STOP)
     request = pb.StoreRequest(request_id="r0", partition=PARTITION, text=text, answer=answer)
-    return await stub.Store(request, timeout=5)
+    return await stub.Store(request, timeout=60)
 
 
 async def look_up(stub, text=ASKED):
-    return await stub.Lookup(pb.LookupRequest(partition=PARTITION, text=text), timeout=5)
+    return await stub.Lookup(pb.LookupRequest(partition=PARTITION, text=text), timeout=60)
 
 
 async def test_replicas_share_what_each_stores(replica):
     one, other = await replica(), await replica()
     kept = await store(one)
     assert (await look_up(other)).hit.entry_id == kept.entry_id
-    purged = await other.PurgeEntries(pb.PurgeEntriesRequest(tenant_id="acme"), timeout=5)
+    purged = await other.PurgeEntries(pb.PurgeEntriesRequest(tenant_id="acme"), timeout=60)
     assert purged.removed_count == 1
     assert (await look_up(one)).HasField("miss")
 
@@ -120,11 +120,11 @@ async def test_of_two_replicas_one_gets_the_lease(replica):
         return message
 
     one, other = await replica(), await replica()
-    leader = (await one.Lookup(request("r1"), timeout=5)).miss
-    waiting = (await other.Lookup(request("r2"), timeout=5)).miss
+    leader = (await one.Lookup(request("r1"), timeout=60)).miss
+    waiting = (await other.Lookup(request("r2"), timeout=60)).miss
     assert leader.lease_id
     assert waiting.HasField("held_until_time")
     await one.ReleaseLease(
-        pb.ReleaseLeaseRequest(tenant_id="acme", lease_id=leader.lease_id), timeout=5
+        pb.ReleaseLeaseRequest(tenant_id="acme", lease_id=leader.lease_id), timeout=60
     )
-    assert (await other.Lookup(request("r2"), timeout=5)).miss.lease_id
+    assert (await other.Lookup(request("r2"), timeout=60)).miss.lease_id

@@ -63,12 +63,12 @@ def answer(text="An answer.", **changes):
 
 async def store(stub, text, **fields):
     request = {"partition": partition(), "answer": answer(), "text": text, **fields}
-    return await stub.Store(pb.StoreRequest(request_id="r0", **request), timeout=5)
+    return await stub.Store(pb.StoreRequest(request_id="r0", **request), timeout=60)
 
 
 async def look_up(stub, text, **fields):
     request = pb.LookupRequest(**{"partition": partition(), "text": text, **fields})
-    return await stub.Lookup(request, timeout=5)
+    return await stub.Lookup(request, timeout=60)
 
 
 @pytest.mark.parametrize(("stored", "asked"), PARAPHRASES)
@@ -116,7 +116,7 @@ async def test_an_explanation_shows_candidates_features_and_why(stub):
     stored, asked, refusal = TRAPS[0]
     await store(stub, stored)
     response = await stub.ExplainLookup(
-        pb.ExplainLookupRequest(partition=partition(), text=asked), timeout=5
+        pb.ExplainLookupRequest(partition=partition(), text=asked), timeout=60
     )
     assert response.outcome.miss.refusal == refusal
     [candidate] = response.candidates
@@ -128,11 +128,13 @@ async def test_purging_and_counting(stub):
     kept = await store(stub, "Hello there", tags=["faq"])
     await look_up(stub, "Hello there")
     await stub.ReportHit(
-        pb.ReportHitRequest(tenant_id="acme", entry_id=kept.entry_id, correct=False), timeout=5
+        pb.ReportHitRequest(tenant_id="acme", entry_id=kept.entry_id, correct=False), timeout=60
     )
-    purged = await stub.PurgeEntries(pb.PurgeEntriesRequest(tenant_id="acme", tag="faq"), timeout=5)
+    purged = await stub.PurgeEntries(
+        pb.PurgeEntriesRequest(tenant_id="acme", tag="faq"), timeout=60
+    )
     assert purged.removed_count == 1
-    stats = await stub.GetStats(pb.GetStatsRequest(tenant_id="acme"), timeout=5)
+    stats = await stub.GetStats(pb.GetStatsRequest(tenant_id="acme"), timeout=60)
     [counts] = stats.partitions
     assert (counts.lookup_count, counts.exact_hit_count, counts.store_count) == (1, 1, 1)
     assert (counts.reported_wrong_count, counts.false_hit_rate) == (1, 1.0)
@@ -150,7 +152,7 @@ async def test_one_turn_holds_the_lease_until_it_gives_it_back(stub):
                 text="Hello there",
                 ttl=Duration(seconds=30),
             ),
-            timeout=5,
+            timeout=60,
         )
 
     first = await acquire("r1")
@@ -158,8 +160,8 @@ async def test_one_turn_holds_the_lease_until_it_gives_it_back(stub):
     waiting = await acquire("r2")
     assert (waiting.lease_id, waiting.expire_time) == ("", first.expire_time)
     release = pb.ReleaseLeaseRequest(tenant_id="acme", lease_id=first.lease_id)
-    await stub.ReleaseLease(release, timeout=5)
-    await stub.ReleaseLease(release, timeout=5)
+    await stub.ReleaseLease(release, timeout=60)
+    await stub.ReleaseLease(release, timeout=60)
     assert (await acquire("r2")).lease_id
 
 
@@ -172,7 +174,7 @@ async def test_a_miss_gives_one_turn_the_lease_and_the_others_wait_for_its_answe
                 text="Hello there",
                 lease_ttl=Duration(seconds=30),
             ),
-            timeout=5,
+            timeout=60,
         )
 
     leader = (await look_up_for("r1")).miss
@@ -185,7 +187,7 @@ async def test_a_miss_gives_one_turn_the_lease_and_the_others_wait_for_its_answe
     assert (await look_up_for("r2")).HasField("hit")
     # Given back with the answer: the entry gone, the next turn leads.
     await stub.PurgeEntries(
-        pb.PurgeEntriesRequest(tenant_id="acme", template="general_chat"), timeout=5
+        pb.PurgeEntriesRequest(tenant_id="acme", template="general_chat"), timeout=60
     )
     assert (await look_up_for("r2")).miss.lease_id
 
@@ -198,7 +200,7 @@ async def test_a_miss_that_no_answer_can_fill_has_no_lease(stub):
             text="What is the weather today?",
             lease_ttl=Duration(seconds=30),
         ),
-        timeout=5,
+        timeout=60,
     )
     assert response.miss.reason == pb.MISS_REASON_NOT_CACHEABLE
     assert not response.miss.lease_id
@@ -217,14 +219,14 @@ async def test_a_miss_that_no_answer_can_fill_has_no_lease(stub):
 )
 async def test_what_is_missing_is_an_invalid_argument(stub, method, request_message):
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await getattr(stub, method)(request_message, timeout=5)
+        await getattr(stub, method)(request_message, timeout=60)
     assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
 async def test_a_report_on_an_unknown_entry_is_not_found(stub):
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await stub.ReportHit(
-            pb.ReportHitRequest(tenant_id="acme", entry_id=str(uuid.uuid4())), timeout=5
+            pb.ReportHitRequest(tenant_id="acme", entry_id=str(uuid.uuid4())), timeout=60
         )
     assert caught.value.code() == grpc.StatusCode.NOT_FOUND
 
@@ -297,7 +299,7 @@ async def test_an_entry_that_learns_is_explored_and_then_given(serve):
                 correct=True,
                 probability=0.9,
             ),
-            timeout=5,
+            timeout=60,
         )
     assert response.hit.tier == pb.TIER_SEMANTIC
 

@@ -60,12 +60,12 @@ def recording():
 async def test_all_kinds_of_calls(start, transport):
     stub = stub_of(await start(transport, Echo()))
 
-    assert (await stub.Unary(pb.UnaryRequest(text="a"), timeout=5)).text == "a"
-    assert len([m async for m in stub.Download(pb.DownloadRequest(count=2), timeout=5)]) == 2
+    assert (await stub.Unary(pb.UnaryRequest(text="a"), timeout=60)).text == "a"
+    assert len([m async for m in stub.Download(pb.DownloadRequest(count=2), timeout=60)]) == 2
     requests = iter([pb.UploadRequest(text="a")])
-    assert list((await stub.Upload(requests, timeout=5)).texts) == ["a"]
+    assert list((await stub.Upload(requests, timeout=60)).texts) == ["a"]
     requests = iter([pb.ConverseRequest(text="a")])
-    assert [m.text async for m in stub.Converse(requests, timeout=5)] == ["a"]
+    assert [m.text async for m in stub.Converse(requests, timeout=60)] == ["a"]
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -73,7 +73,7 @@ async def test_calls_carry_the_request_they_serve(start, transport):
     servicer, seen = recording()
     stub = stub_of(await start(transport, servicer))
     request_context.enter(RequestContext(request_id="r-1", traceparent=TRACE))
-    await stub.Unary(pb.UnaryRequest(), timeout=5, metadata=(("x-own", "kept"),))
+    await stub.Unary(pb.UnaryRequest(), timeout=60, metadata=(("x-own", "kept"),))
 
     assert seen[0]["x-request-id"] == "r-1"
     assert seen[0]["traceparent"] == TRACE
@@ -86,11 +86,11 @@ async def test_request_travels_on_through_a_service(start, transport):
     to_last = stub_of(await start("in_process", last))
 
     async def pass_on(request, context):
-        return await to_last.Unary(request, timeout=5)
+        return await to_last.Unary(request, timeout=60)
 
     first = await start(transport, echo(Unary=pass_on), interceptors=interceptors_for_tcp())
     await stub_of(first).Unary(
-        pb.UnaryRequest(), timeout=5, metadata=(("x-request-id", "from afar"),)
+        pb.UnaryRequest(), timeout=60, metadata=(("x-request-id", "from afar"),)
     )
 
     assert seen[0]["x-request-id"] == "from afar"
@@ -100,13 +100,13 @@ async def test_calls_over_tcp_carry_the_service_token(start):
     token = interceptors_for_tcp(service_token="hush")
     peers = await start("tcp", Echo(), interceptors=token, service_token="hush")
 
-    assert (await stub_of(peers).Unary(pb.UnaryRequest(text="a"), timeout=5)).text == "a"
+    assert (await stub_of(peers).Unary(pb.UnaryRequest(text="a"), timeout=60)).text == "a"
 
 
 async def test_calls_in_process_do_not(start):
     servicer, seen = recording()
     await stub_of(await start("in_process", servicer, service_token="hush")).Unary(
-        pb.UnaryRequest(), timeout=5
+        pb.UnaryRequest(), timeout=60
     )
 
     assert seen == [{}]
@@ -248,10 +248,10 @@ async def test_calls_are_spread_over_all_addresses():
     async with Peers(PeersSettings(accounting=target)) as peers:
         # The first calls may go before the second connection stands.
         while not all(counts.values()):
-            await stub_of(peers).Unary(pb.UnaryRequest(), timeout=5)
+            await stub_of(peers).Unary(pb.UnaryRequest(), timeout=60)
         counts.update({0: 0, 1: 0})
         for _ in range(10):
-            await stub_of(peers).Unary(pb.UnaryRequest(), timeout=5)
+            await stub_of(peers).Unary(pb.UnaryRequest(), timeout=60)
     for server in servers:
         await server.stop(None)
 

@@ -36,7 +36,7 @@ def channel_to(host):
 
 async def status_of(channel, service=""):
     stub = health_pb2_grpc.HealthStub(channel)
-    return (await stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=5)).status
+    return (await stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=60)).status
 
 
 class TestServing:
@@ -44,7 +44,7 @@ class TestServing:
         async with Host([definition()], settings()) as host, channel_to(host) as tcp:
             for channel in (tcp, InProcessChannel(host.in_process)):
                 stub = pb_grpc.EchoServiceStub(channel)
-                assert (await stub.Unary(pb.UnaryRequest(text="hi"), timeout=5)).text == "hi"
+                assert (await stub.Unary(pb.UnaryRequest(text="hi"), timeout=60)).text == "hi"
 
     async def test_services_open_in_order_and_close_in_reverse(self):
         log = []
@@ -79,7 +79,7 @@ class TestServing:
 
         async with Host([definition("accounting", opened=opened)], settings()):
             stub = pb_grpc.EchoServiceStub(seen["peers"].channel("accounting"))
-            assert (await stub.Unary(pb.UnaryRequest(text="hi"), timeout=5)).text == "hi"
+            assert (await stub.Unary(pb.UnaryRequest(text="hi"), timeout=60)).text == "hi"
 
         assert isinstance(seen["clock"], SystemClock)
 
@@ -160,7 +160,7 @@ class TestHealth:
     async def test_watch(self):
         async with Host([definition()], settings()) as host, channel_to(host) as channel:
             request = health_pb2.HealthCheckRequest(service="accounting")
-            watch = health_pb2_grpc.HealthStub(channel).Watch(request, timeout=5)
+            watch = health_pb2_grpc.HealthStub(channel).Watch(request, timeout=60)
             assert (await watch.read()).status == SERVING
             await host.health.set("accounting", False)
             assert (await watch.read()).status == NOT_SERVING
@@ -181,9 +181,9 @@ async def test_token_is_asked_for_over_tcp_only():
     guarded = settings(service_token="hush")
     async with Host([definition()], guarded) as host, channel_to(host) as tcp:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await pb_grpc.EchoServiceStub(tcp).Unary(pb.UnaryRequest(), timeout=5)
+            await pb_grpc.EchoServiceStub(tcp).Unary(pb.UnaryRequest(), timeout=60)
         own = pb_grpc.EchoServiceStub(InProcessChannel(host.in_process))
-        await own.Unary(pb.UnaryRequest(), timeout=5)
+        await own.Unary(pb.UnaryRequest(), timeout=60)
         assert await status_of(tcp) == SERVING
 
     assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED
@@ -230,7 +230,7 @@ class TestStopping:
         await self.drained(running.channel)
         assert await status_of(running.channel, "accounting") == NOT_SERVING
         # Still listening: who has not looked away yet is served.
-        await running.stub.Unary(pb.UnaryRequest(), timeout=5)
+        await running.stub.Unary(pb.UnaryRequest(), timeout=60)
         running.go_on.set()
 
         assert (await call.read()).index == 1
@@ -271,7 +271,7 @@ class TestStopping:
         async def open_above(*, peers, health, clock):
             yield lambda server: None
             stub = pb_grpc.EchoServiceStub(peers.channel("accounting"))
-            booked.append((await stub.Unary(pb.UnaryRequest(text="booked"), timeout=5)).text)
+            booked.append((await stub.Unary(pb.UnaryRequest(text="booked"), timeout=60)).text)
 
         above = replace(definition("orchestrator"), open=open_above)
         async with Host([definition("accounting"), above], settings()):

@@ -112,6 +112,8 @@ async def test_what_changes_during_a_move_is_changed_in_the_end(tmp_path):
         await store.put(entry("new", answer="new"), [1.0, 0.0, 0.0])
         await store.remove(Selection(tenant_id="acme", entry_id=entry("text 7").entry_id))
         await store.put(entry("text 8", answer="again"), [1.0, 0.0, 0.0])
+        await store.put(entry("oldest", create_time=-1.0), [1.0, 0.0, 0.0])
+        assert await store.remove_oldest(ACME, 1) == 1
         assert not moving.done()
         await moving
         assert await store.count(ACME) == 121

@@ -7,17 +7,35 @@ change. They refuse on purpose where they cannot tell: a miss costs a model call
 wrong answer costs trust.
 """
 
-from itertools import combinations, product
+from collections import defaultdict
+from itertools import combinations, permutations, product
 
 from services.semantic_cache import lexicon
 from services.semantic_cache.question import Question, missing, stem
 
-_CLASS_OF = [{word: number for word in words} for number, words in enumerate(lexicon.CLASSES)]
-_ANTONYM_STEMS = (
-    frozenset(frozenset(stem(word) for word in pair) for pair in lexicon.ANTONYMS)
-    | lexicon.ANTONYMS
-)
 
+def _opposites() -> dict[str, frozenset[str]]:
+    """Return for each word, and for its stem, the words that turn a question around."""
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for pair in lexicon.ANTONYMS:
+        for one, other in permutations(pair, 2):
+            found[one].add(other)
+            found[stem(one)].add(stem(other))
+    return {word: frozenset(others) for word, others in found.items()}
+
+
+def _classes() -> dict[str, frozenset[int]]:
+    """Return for each word of a closed class the numbers of its classes."""
+    found: defaultdict[str, set[int]] = defaultdict(set)
+    for number, words in enumerate(lexicon.CLASSES):
+        for word in words:
+            found[word].add(number)
+    return {word: frozenset(numbers) for word, numbers in found.items()}
+
+
+_OPPOSITES = _opposites()
+_CLASSES = _classes()
+_NONE: frozenset[str] = frozenset()
 
 ADDED_REFUSALS = frozenset(("question_added", "name_added", "scope_added"))
 """Reasons that may be a matter of form: one text has a word of the kind, the other none
@@ -83,18 +101,17 @@ def _negates(word: str, other: str) -> bool:
 
 
 def _antonym_changed(only_asked: list[str], only_stored: list[str]) -> bool:
+    others = {*only_stored, *map(stem, only_stored)}
     return any(
-        frozenset((one, other)) in lexicon.ANTONYMS
-        or frozenset((stem(one), stem(other))) in _ANTONYM_STEMS
-        for one, other in product(only_asked, only_stored)
+        not _OPPOSITES.get(form, _NONE).isdisjoint(others)
+        for word in only_asked
+        for form in (word, stem(word))
     )
 
 
 def _class_changed(only_asked: list[str], only_stored: list[str]) -> bool:
-    return any(
-        not of_class.keys().isdisjoint(only_asked) and not of_class.keys().isdisjoint(only_stored)
-        for of_class in _CLASS_OF
-    )
+    asked = {number for word in only_asked for number in _CLASSES.get(word, ())}
+    return bool(asked) and any(not asked.isdisjoint(_CLASSES.get(word, ())) for word in only_stored)
 
 
 def _order_changed(asked: Question, stored: Question) -> bool:

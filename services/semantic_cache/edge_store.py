@@ -271,7 +271,7 @@ def _config(dimension: int) -> EdgeConfig:
         vectors=EdgeVectorParams(
             size=dimension, distance=Distance.Cosine, datatype=VectorStorageDatatype.Float16
         ),
-        # No graph: building one holds Python's lock, 20 ms an entry and more.
+        # No graph: building one holds Python's lock, up to some milliseconds an entry.
         hnsw_config=HnswIndexConfig(m=0, ef_construct=4, full_scan_threshold=2**30),
         optimizers=EdgeOptimizersConfig(indexing_threshold=2**30),
         # A search of one partition needs one thread.

@@ -20,7 +20,7 @@ EXPLORE = "explore"
 """The refusal of a candidate that learns from a fresh answer first."""
 
 SECOND_FROM: Final = 0.2
-"""A probability below this is not worth a second comparison: none was ever raised enough."""
+"""A probability below this is not worth milliseconds: a second look seldom raises it enough."""
 
 
 class SecondComparison(Protocol):

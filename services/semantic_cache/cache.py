@@ -37,6 +37,9 @@ from services.semantic_cache.time_bound import asks_about_now, speaks_of_now
 
 log = structlog.get_logger()
 
+MAX_COUNTED_TEMPLATES = 200
+"""Tenants and templates whose entries are counted for one call of the statistics."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheLimits:
@@ -241,10 +244,10 @@ class SemanticCache:
         except StoreUnavailable as error:
             raise store_away() from error
 
-    async def entry_count(self, tenant_id: str = "", template: str = "") -> int:
+    async def entry_count(self, tenant_id: str = "") -> int:
         """Return the entries of *tenant_id*, or of all. Raises DependencyUnavailable."""
         try:
-            return await self._store.count(Selection(tenant_id=tenant_id, template=template))
+            return await self._store.count(Selection(tenant_id=tenant_id))
         except StoreUnavailable as error:
             raise store_away() from error
 
@@ -258,6 +261,26 @@ class SemanticCache:
     def counts(self, tenant_id: str = "") -> list[tuple[str, str, Counts]]:
         """Return tenant, template and counts, sorted; only of *tenant_id* if given."""
         return self._statistics.all(tenant_id)
+
+    async def entries_by_template(self, tenant_id: str = "") -> dict[tuple[str, str], int]:
+        """
+        Return the entries of each tenant and template that `counts` returns.
+
+        Empty if there are more than `MAX_COUNTED_TEMPLATES`, for each takes a call of the
+        store. Raises DependencyUnavailable.
+        """
+        keys = [(tenant, template) for tenant, template, _ in self.counts(tenant_id)]
+        if len(keys) > MAX_COUNTED_TEMPLATES:
+            return {}
+        try:
+            return {
+                (tenant, template): await self._store.count(
+                    Selection(tenant_id=tenant, template=template)
+                )
+                for tenant, template in keys
+            }
+        except StoreUnavailable as error:
+            raise store_away() from error
 
     def _asked(self, partition: Partition, text: str) -> Asked:
         policy = self._policies.of(partition.tenant_id, partition.template)

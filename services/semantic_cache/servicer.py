@@ -96,13 +96,14 @@ class SemanticCacheServicer(pb_grpc.SemanticCacheServiceServicer):
         return pb.PurgeEntriesResponse(removed_count=removed)
 
     async def GetStats(self, request: pb.GetStatsRequest, context: Context) -> pb.GetStatsResponse:
+        entries = await self._cache.entries_by_template(request.tenant_id)
         return pb.GetStatsResponse(
             partitions=[
                 messages.counts_to(
                     tenant_id,
                     template,
                     counts,
-                    entry_count=await self._cache.entry_count(tenant_id, template),
+                    entry_count=entries.get((tenant_id, template), 0),
                 )
                 for tenant_id, template, counts in self._cache.counts(request.tenant_id)
             ],

@@ -323,6 +323,18 @@ class TestReports:
         assert counts.refusals == {"number_changed": 1}
         assert counts.saved_cost_nano_usd == 10_000
 
+    async def test_entries_are_counted_by_template_unless_there_are_too_many(
+        self, build, monkeypatch
+    ):
+        cache = build()
+        await stored(cache)
+        await stored(cache, "another")
+        await stored(cache, partition=replace(PARTITION, template="b"))
+        counted = await cache.entries_by_template("acme")
+        assert counted == {("acme", "general_chat"): 2, ("acme", "b"): 1}
+        monkeypatch.setattr("services.semantic_cache.cache.MAX_COUNTED_TEMPLATES", 1)
+        assert await cache.entries_by_template("acme") == {}
+
 
 class TestPurge:
     async def test_a_tag_of_one_tenant(self, build):

@@ -811,7 +811,7 @@ class GetStatsResponse(_message.Message):
         false_hit_rate_high: _builtins.float
         """Upper end of its 95 % interval."""
         entry_count: _builtins.int
-        """Entries in the store now."""
+        """Entries in the store now; 0 if more than 200 templates were asked for at once."""
         @_builtins.property
         def refusal_counts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
             """Candidates that the verifier refused, by reason."""

@@ -10,8 +10,9 @@ must hold afterwards, for each turn that reached it:
 * The orchestrator died: the turn's reservation expired and is booked once, at its estimate.
 * Never both, never twice, and nothing else is booked.
 
-One kind of call can be lost: one that a router had just begun when it was killed, before the
-orchestrator heard of it.
+Around a router that is killed two kinds of calls are open, since nobody is left to tell: one
+that it had just begun, of which the orchestrator had not heard, is lost; one that it had
+announced and not yet made is booked by its input, marked estimated.
 """
 
 import os

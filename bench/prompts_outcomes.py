@@ -4,8 +4,9 @@ What it costs to keep how turns ended, on SQLite.
     python -m bench.prompts_outcomes [--turns 4000]
 
 Reports turns as the orchestrator does, so many at once, with ids as random as real ones, and
-prints microseconds of CPU for each turn: of the thread that writes, and of all else. CPU is
-user and system time; compare it within one run.
+prints microseconds of CPU for each turn: of the thread that writes, and of all else. Nothing
+is gathered here, so that a commit has as many turns as the row says. CPU is user and system
+time; compare it within one run.
 """
 
 import argparse
@@ -82,7 +83,10 @@ async def measure(turns: int, at_once: int) -> tuple[float, float]:
         registry = Registry(store=store, catalogue=catalogue, clock=SystemClock())
         await fill_if_empty(registry, catalogue, load_starters())
         reports = Reports(
-            store=store, catalogue=catalogue, text_policy=TextPolicy(tenants=(), redactor=None)
+            store=store,
+            catalogue=catalogue,
+            text_policy=TextPolicy(tenants=(), redactor=None),
+            gather_seconds=0.0,
         )
         await stack.enter_async_context(running(reports.run()))
         made = list(outcomes(turns, random.Random(at_once)))

@@ -10,6 +10,7 @@ from services.cli import (
     chat,
     costs,
     demo,
+    evals,
     experiments,
     guardrails,
     health,
@@ -38,6 +39,7 @@ app.command()(health.health)
 app.command()(settings.settings)
 app.add_typer(cache.app, name="cache")
 app.add_typer(costs.app, name="costs")
+app.add_typer(evals.app, name="evals")
 app.add_typer(experiments.app, name="experiments")
 app.add_typer(guardrails.app, name="guardrails")
 app.add_typer(keys.app, name="keys")

@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from services.cli.connection import open_peers
 from services.cli.console import error_console
-from services.kit.errors import InvalidArgument
+from services.kit.errors import InvalidArgument, ServiceError
 
 T = TypeVar("T")
 
@@ -50,6 +50,9 @@ def refusing() -> Iterator[None]:
             error_console.print(f"[red]{escape(each.field)}[/red] {escape(each.description)}")
         if not error.violations:
             error_console.print(f"[red]INVALID_ARGUMENT[/red] {escape(str(error))}")
+        raise typer.Exit(1) from error
+    except ServiceError as error:
+        error_console.print(f"[red]{escape(str(error))}[/red]", soft_wrap=True)
         raise typer.Exit(1) from error
     except grpc.aio.AioRpcError as error:
         error_console.print(

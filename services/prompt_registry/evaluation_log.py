@@ -13,6 +13,10 @@ from services.prompt_registry.turn_texts import TextPolicy
 FORGET_AT_ONCE = 1_000
 """Turns that one commit forgets, so that reports need not wait for it long."""
 
+PAGE_WITH_TEXTS = 6
+"""Turns of one page with texts: each may have 128,000 characters of 4 bytes, and a message
+over TCP has 4 MiB."""
+
 
 class EvaluationLog:
     """Turns as they ended, kept for a time."""
@@ -35,7 +39,13 @@ class EvaluationLog:
     async def page(
         self, chosen: EvaluationFilter, *, position: int, limit: int
     ) -> Page[Evaluation]:
-        """Return turns in the order in which they were recorded."""
+        """
+        Return turns in the order in which they were recorded.
+
+        A page with texts is short: it must fit into one message, however long they are.
+        """
+        if chosen.include_texts:
+            limit = min(limit, PAGE_WITH_TEXTS)
         return await self._store.evaluations(chosen, position=position, limit=limit)
 
     async def forget_old(self) -> int:

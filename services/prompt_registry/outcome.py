@@ -170,7 +170,7 @@ class Evaluation:
     stars: int = 0
     """0 without a rating."""
     comment: str = ""
-    """The rater's words."""
+    """The rater's words, if they were asked for."""
     texts: TurnTexts | None = None
     """What was said, redacted; None unless the tenant wants it kept."""
 

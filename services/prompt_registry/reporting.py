@@ -1,8 +1,8 @@
 """
 Takes in outcomes and ratings, many in one commit. Imports neither grpc nor protobuf.
 
-Every turn reports, so what arrives while a commit is under way shares the next one. Nothing
-waits on purpose: an idle registry commits an outcome at once.
+Every turn reports, and a commit costs more than what is in it. So what arrives is gathered for
+a moment and shares a commit, as does what arrives while one is under way.
 """
 
 import asyncio
@@ -25,6 +25,11 @@ MAX_WAITING: Final = 10_000
 MAX_BATCH: Final = 500
 """Outcomes of one commit, so that the first of them does not wait for ever."""
 
+GATHER_SECONDS: Final = 0.02
+"""How long outcomes are gathered before they are committed together. Whoever reports waits
+that long for the answer, off the path of any chat: long enough for a burst, and short enough
+that few reporters at once still report hundreds of turns a second."""
+
 MAX_ID_CHARACTERS: Final = 256
 MAX_COMMENT_CHARACTERS: Final = 2_000
 
@@ -39,11 +44,17 @@ class Reports:
     """Outcomes on their way into the store. `run` commits them until it is cancelled."""
 
     def __init__(
-        self, *, store: OutcomeStore, catalogue: Catalogue, text_policy: TextPolicy
+        self,
+        *,
+        store: OutcomeStore,
+        catalogue: Catalogue,
+        text_policy: TextPolicy,
+        gather_seconds: float = GATHER_SECONDS,
     ) -> None:
         self._store = store
         self._catalogue = catalogue
         self._text_policy = text_policy
+        self._gather_seconds = gather_seconds
         self._waiting: list[_Waiting] = []
         self._arrived = asyncio.Event()
         self.templates_with_news: set[str] = set()
@@ -147,6 +158,7 @@ class Reports:
         try:
             while True:
                 await self._arrived.wait()
+                await asyncio.sleep(self._gather_seconds)
                 self._arrived.clear()
                 while self._waiting:
                     batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]

@@ -66,7 +66,7 @@ class EvaluationFilter:
     start_time: datetime | None = None
     end_time: datetime | None = None
     include_texts: bool = False
-    """Whether what was said is read too."""
+    """Whether what was said, and what raters wrote, is read too."""
 
 
 class TemplateStore(Protocol):

@@ -107,7 +107,7 @@ class MemoryStore:
         self, chosen: EvaluationFilter, *, position: int, limit: int
     ) -> Page[Evaluation]:
         found = [
-            each if chosen.include_texts else replace(each, texts=None)
+            each if chosen.include_texts else replace(each, texts=None, comment="")
             for each in self._evaluations.values()
             if _is_chosen(chosen, each)
         ]

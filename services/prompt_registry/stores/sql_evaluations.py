@@ -1,6 +1,7 @@
 """The evaluation log in a relational database: units of work."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -101,6 +102,8 @@ def read_evaluations(
         else {}
     )
     items = [_evaluation(row, compared.get(_key_of(row)), texts.get(_key_of(row))) for row in rows]
+    if not chosen.include_texts:
+        items = [replace(each, comment="") for each in items]
     return Page(items=tuple(items), next_position=last)
 
 

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 
 import grpc
 import pytest
+from parley.prompt_registry.v1 import prompt_registry_service_pb2 as pb
 from parley.prompt_registry.v1 import prompt_registry_service_pb2_grpc as pb_grpc
 
 from services.cli import prompt_folder
@@ -156,6 +157,34 @@ async def test_an_experiment_is_started_held_and_stopped(parley):
     code, out = await parley("experiments", "start", "x", "general_chat", 9)
     assert code == 1
     assert "Version 9 does not exist" in out
+
+
+async def test_turns_are_compared_and_exported(parley, address, tmp_path):
+    async with grpc.aio.insecure_channel(address) as channel:
+        stub = pb_grpc.PromptRegistryServiceStub(channel)
+        for number in range(6):
+            outcome = pb.Outcome(
+                request_id=f"r{number}",
+                tenant_id="acme",
+                template="general_chat",
+                version=1 + number % 2,
+                error_reason="ERROR_REASON_OVERLOADED" if number == 1 else "",
+            )
+            outcome.end_time.GetCurrentTime()
+            await stub.ReportOutcome(pb.ReportOutcomeRequest(outcome=outcome), timeout=10)
+    code, out = await parley("evals", "report", "general_chat", "--since", "1h")
+    assert code == 0, out
+    assert "version 2" in out
+    assert "33.33%" in out
+    code, out = await parley("evals", "report", "rag_answer")
+    assert (code, out) == (0, "No turns.\n")
+    path = tmp_path / "turns.jsonl"
+    code, out = await parley("evals", "export", path, "--tenant", "acme")
+    assert (code, out) == (0, "6 turns\n")
+    assert path.read_text().count("\n") == 6
+    code, out = await parley("evals", "export", tmp_path / "turns.csv")
+    assert code == 1
+    assert ".jsonl or .parquet" in out
 
 
 async def test_prompts_of_others_are_written_as_files(parley, folder, tmp_path):

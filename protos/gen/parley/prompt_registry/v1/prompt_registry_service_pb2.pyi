@@ -2397,7 +2397,9 @@ class ListEvaluationsRequest(_message.Message):
     page_token: _builtins.str
     """`next_page_token` of the page before."""
     include_texts: _builtins.bool
-    """Whether to return the texts of tenants that want theirs kept."""
+    """Whether to return what people wrote: raters' words, and the texts of tenants that want
+    theirs kept. Pages are short then.
+    """
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """Only turns that ended at or after this time. Unset: all."""
@@ -2467,7 +2469,7 @@ class Evaluation(_message.Message):
     stars: _builtins.int
     """Its rating, 1 to 5; 0 without one."""
     comment: _builtins.str
-    """The rater's words."""
+    """The rater's words; empty unless texts were asked for."""
     @_builtins.property
     def outcome(self) -> Global___Outcome:
         """How it ended."""

@@ -1,9 +1,10 @@
 """An answer read as raw bytes from the connection that an SDK opened."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, Protocol
 
 import httpx2
@@ -11,6 +12,7 @@ import httpx2
 from services.kit.prices import TokenUsage
 from services.model_router.failures import FailureKind, ProviderError
 from services.model_router.provider import Finished, ProviderEvent
+from services.model_router.providers.http_transport import READ_EXTENSION
 from services.model_router.providers.refusals import (
     failure_of_body,
     failure_of_status,
@@ -51,7 +53,8 @@ class RawStream:
     def __init__(self, response: httpx2.Response, decoder: Decoder) -> None:
         self._response = response
         self._decoder = decoder
-        self._chunks = _bytes_of(response)
+        self._read_chunk = _reader_of(response)
+        self._comes_whole = response.headers.get("content-type", "").startswith("application/json")
         self._is_whole = False
         self._header_id = response.headers.get("request-id") or response.headers.get("x-request-id")
 
@@ -64,16 +67,16 @@ class RawStream:
         return self._header_id or self._decoder.response_id
 
     async def read(self) -> Sequence[ProviderEvent]:
-        if self._response.headers.get("content-type", "").startswith("application/json"):
+        if self._comes_whole:
             return await self._read_whole()
         while True:
             try:
-                chunk = await anext(self._chunks, None)
+                chunk = await self._read_chunk()
             except httpx2.TimeoutException:
                 raise ProviderError(FailureKind.STALLED) from None
             except (httpx2.TransportError, httpx2.DecodingError, httpx2.StreamError):
                 raise ProviderError(FailureKind.CUT) from None
-            events = self._decoder.finish() if chunk is None else self._decoder.feed(chunk)
+            events = self._decoder.feed(chunk) if chunk else self._decoder.finish()
             if events:
                 self._is_whole = isinstance(events[-1], Finished)
                 return events
@@ -89,14 +92,14 @@ class RawStream:
         """Read the end of the body: only then may the connection be used again."""
         with suppress(TimeoutError, httpx2.TransportError, httpx2.DecodingError):
             async with asyncio.timeout(DRAIN_SECONDS):
-                async for _ in self._chunks:
+                while await self._read_chunk():
                     pass
 
     async def _read_whole(self) -> Sequence[ProviderEvent]:
         # Some compatible servers answer in one piece although a stream was asked for.
         body = bytearray()
         try:
-            async for chunk in self._chunks:
+            while chunk := await self._read_chunk():
                 body += chunk
                 if len(body) > MAX_WHOLE_ANSWER_BYTES:
                     raise ProviderError(FailureKind.MALFORMED)
@@ -105,13 +108,24 @@ class RawStream:
         return self._decoder.whole(bytes(body))
 
 
-def _bytes_of(response: httpx2.Response) -> AsyncIterator[bytes]:
-    if "content-encoding" not in response.headers and isinstance(
-        response.stream, httpx2.AsyncByteStream
-    ):
-        # Nothing to decode: past the response's own layers, which cost more than reading.
-        return aiter(response.stream)
-    return response.aiter_bytes()
+def _reader_of(response: httpx2.Response) -> Callable[[], Awaitable[bytes]]:
+    """Return what reads the next piece of the body; nothing is its end."""
+    if "content-encoding" in response.headers:
+        return partial(_next_of, response.aiter_bytes())
+    # Nothing to decode: past the response's own layers, which cost more than reading.
+    read: Callable[[], Awaitable[bytes]] | None = response.extensions.get(READ_EXTENSION)
+    if read is not None:
+        return read
+    if isinstance(response.stream, httpx2.AsyncByteStream):
+        return partial(_next_of, aiter(response.stream))
+    return partial(_next_of, response.aiter_bytes())
+
+
+async def _next_of(chunks: AsyncIterator[bytes]) -> bytes:
+    async for chunk in chunks:
+        if chunk:
+            return chunk
+    return b""
 
 
 def error_of_response(response: httpx2.Response, body: Any) -> ProviderError:

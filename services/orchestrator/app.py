@@ -18,6 +18,7 @@ from services.orchestrator.coalescing import Coalescing
 from services.orchestrator.flight import Flights
 from services.orchestrator.generation import Generation
 from services.orchestrator.guard import Guard
+from services.orchestrator.hits import GivenHits
 from services.orchestrator.keys import Keyring
 from services.orchestrator.offline import OfflineAllowance
 from services.orchestrator.outbox import Outbox
@@ -115,6 +116,7 @@ async def open_orchestrator(
                 ),
                 lookup_timeout_seconds=settings.semantic_cache_timeout_seconds,
             ),
+            hits=GivenHits(),
             replay=Replay(guard=guard),
             generation=generation,
             flights=Flights(join_slack_seconds=settings.join_slack_seconds),
@@ -128,6 +130,7 @@ async def open_orchestrator(
                 stages=stages,
                 keyring=keyring,
                 prompts=prompts,
+                cache=cache,
                 clock=clock,
                 default_deadline_seconds=settings.default_deadline_seconds,
                 max_deadline_seconds=settings.max_deadline_seconds,

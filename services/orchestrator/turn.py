@@ -24,6 +24,7 @@ from services.orchestrator.deadline import Deadline
 from services.orchestrator.events import Completed, Delta, Event, Intervened, Started, Switched
 from services.orchestrator.flight import Flight, Flights, Generated
 from services.orchestrator.generation import Generation, Plan
+from services.orchestrator.hits import GivenHits
 from services.orchestrator.lease import Lease
 from services.orchestrator.prompting import Prompt, Prompting
 from services.orchestrator.replay import Replay
@@ -54,6 +55,7 @@ class Stages:
     admission: Admission
     prompting: Prompting
     reuse: Reuse
+    hits: GivenHits
     replay: Replay
     generation: Generation
     flights: Flights
@@ -166,6 +168,7 @@ class Turn:
             ):
                 yield delta
         self._text = hit.answer.text
+        self._stages.hits.note(admitted.subject.tenant_id, self._trace.request_id, hit)
         saved = hit.answer.cost_nano_usd
         admitted.lease.settle(
             end_time=self._stages.clock.now(),

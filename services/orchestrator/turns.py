@@ -1,9 +1,12 @@
 """What the orchestrator does for its callers."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from services.kit.clock import Clock
+from services.kit.errors import DependencyUnavailable, NotFound
 from services.orchestrator.deadline import Deadline
+from services.orchestrator.hits import HitReports, verdict
 from services.orchestrator.keys import Keyring
 from services.orchestrator.prompting import Prompts
 from services.orchestrator.rating import Rating
@@ -18,6 +21,7 @@ class Turns:
     stages: Stages
     keyring: Keyring
     prompts: Prompts
+    cache: HitReports
     clock: Clock
     default_deadline_seconds: float
     max_deadline_seconds: float
@@ -30,17 +34,30 @@ class Turns:
         """
         Record a rating of a turn of the key's tenant.
 
+        If the turn got a cached answer from this replica lately, the cache is told whether it
+        was right, as far as the rating says.
+
         Raises InvalidArgument, NotFound, and what Keyring.principal raises.
         """
         deadline = self._deadline(deadline_seconds)
         principal = await self.keyring.principal(secret, deadline)
+        tenant_id, stars = principal.subject.tenant_id, rating.on_scale()
         await self.prompts.rate(
             request_id=rating.request_id,
-            tenant_id=principal.subject.tenant_id,
-            stars=rating.on_scale(),
+            tenant_id=tenant_id,
+            stars=stars,
             comment=rating.comment,
             timeout_seconds=deadline.timeout(),
         )
+        correct = verdict(stars)
+        if correct is None:
+            return
+        hit = self.stages.hits.take(tenant_id, rating.request_id)
+        if hit is not None:
+            with suppress(NotFound, DependencyUnavailable):  # The rating itself is kept.
+                await self.cache.report_hit(
+                    hit, correct=correct, timeout_seconds=deadline.timeout()
+                )
 
     def _deadline(self, seconds: float | None) -> Deadline:
         asked = self.default_deadline_seconds if seconds is None else seconds

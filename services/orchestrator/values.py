@@ -330,6 +330,8 @@ class Hit:
     entry_id: str
     source: AnswerSource
     similarity: float
+    probability: float
+    """That the answer serves the turn too, 0 to 1."""
     answer: CachedAnswer
     create_time: datetime
     age_seconds: float

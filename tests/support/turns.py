@@ -17,6 +17,7 @@ from services.orchestrator.flight import Flights
 from services.orchestrator.generation import Generation
 from services.orchestrator.guard import Guard
 from services.orchestrator.guarding import InputVerdict, Released, ScanEnded
+from services.orchestrator.hits import GivenHits
 from services.orchestrator.keys import Keyring
 from services.orchestrator.offline import OfflineAllowance
 from services.orchestrator.prompting import Prompt, Prompting
@@ -261,6 +262,7 @@ class FakeCache:
     answer: str = ""
     fallback_answer: str = ""
     looked_up: list = field(default_factory=list)
+    reported: list = field(default_factory=list)
     leases: dict = field(default_factory=dict)
     """The holder of each text's lease, as all replicas with this cache see it."""
 
@@ -281,6 +283,7 @@ class FakeCache:
             entry_id="e1",
             source=AnswerSource.CACHE_FALLBACK if is_fallback else AnswerSource.CACHE_EXACT,
             similarity=1.0,
+            probability=0.97,
             answer=CachedAnswer(
                 text=answer,
                 provider="simulated",
@@ -291,6 +294,11 @@ class FakeCache:
             create_time=datetime(2026, 1, 1, tzinfo=UTC),
             age_seconds=3.0,
         )
+
+    async def report_hit(self, hit, *, correct, timeout_seconds):
+        if self.away:
+            raise AWAY
+        self.reported.append((hit.entry_id, hit.probability, correct))
 
     async def release(self, tenant_id, lease_id, timeout_seconds):
         if self.away:
@@ -416,6 +424,7 @@ class Bench:
                 ),
                 lookup_timeout_seconds=1.0,
             ),
+            hits=GivenHits(),
             replay=Replay(guard=guard),
             generation=generation,
             flights=Flights(join_slack_seconds=1.0),

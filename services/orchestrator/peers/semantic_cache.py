@@ -11,6 +11,7 @@ from services.kit.errors import DependencyUnavailable
 from services.kit.messages import duration, seconds_of, usage_from, usage_to
 from services.orchestrator.booking import NewAnswer
 from services.orchestrator.coalescing import Found, Held, Vacant
+from services.orchestrator.hits import GivenHit
 from services.orchestrator.partition import Partition
 from services.orchestrator.peers.calling import calling
 from services.orchestrator.values import AnswerSource, CachedAnswer, Hit
@@ -25,7 +26,7 @@ _SOURCES = {
 
 
 class GrpcCache:
-    """`Cache` by the semantic cache service."""
+    """`Cache` and `HitReports` by the semantic cache service."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub: pb_grpc.SemanticCacheServiceAsyncStub = pb_grpc.SemanticCacheServiceStub(
@@ -66,6 +67,7 @@ class GrpcCache:
             entry_id=hit.entry_id,
             source=AnswerSource.CACHE_FALLBACK if is_fallback else _SOURCES[hit.tier],
             similarity=hit.similarity,
+            probability=hit.probability,
             answer=CachedAnswer(
                 text=hit.answer.text,
                 provider=hit.answer.provider,
@@ -76,6 +78,19 @@ class GrpcCache:
             create_time=hit.create_time.ToDatetime(UTC),
             age_seconds=seconds_of(hit.age),
         )
+
+    async def report_hit(self, hit: GivenHit, *, correct: bool, timeout_seconds: float) -> None:
+        with calling(PEER):
+            await self._stub.ReportHit(
+                pb.ReportHitRequest(
+                    tenant_id=hit.tenant_id,
+                    entry_id=hit.entry_id,
+                    request_id=hit.request_id,
+                    correct=correct,
+                    probability=hit.probability,
+                ),
+                timeout=timeout_seconds,
+            )
 
     async def release(self, tenant_id: str, lease_id: str, timeout_seconds: float) -> None:
         """Give a lease back. Raises DependencyUnavailable."""

@@ -47,6 +47,7 @@ def registering(bench):
             stages=bench.stages,
             keyring=bench.keyring,
             prompts=bench.prompts,
+            cache=bench.cache,
             clock=bench.clock,
             default_deadline_seconds=30.0,
             max_deadline_seconds=600.0,
@@ -132,6 +133,30 @@ async def test_no_key(connect, metadata):
     async with connect(Bench("x")) as stub:
         error = await refused(stub, metadata=metadata)
     assert error.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+@pytest.mark.parametrize(("stars", "reported"), [(5, [True]), (2, [False]), (3, [])])
+async def test_a_rating_of_a_cached_answer_reaches_the_cache_once(connect, stars, reported):
+    bench = Bench("x", cache=FakeCache(answer="Cached."))
+    async with connect(bench) as stub:
+        call = stub.Chat(pb.ChatRequest(text="Why?"), timeout=60, metadata=METADATA)
+        turn = [event async for event in call][-1].completed.request_id
+        request = pb.RateTurnRequest(request_id=turn, stars=stars)
+        for _ in range(2):
+            await stub.RateTurn(request, timeout=60, metadata=METADATA)
+    assert bench.cache.reported == [("e1", 0.97, correct) for correct in reported]
+    assert len(bench.prompts.rated) == 2
+
+
+async def test_a_rating_is_kept_while_the_cache_is_away(connect):
+    bench = Bench("x", cache=FakeCache(answer="Cached."))
+    async with connect(bench) as stub:
+        call = stub.Chat(pb.ChatRequest(text="Why?"), timeout=60, metadata=METADATA)
+        turn = [event async for event in call][-1].completed.request_id
+        bench.cache.away = True
+        request = pb.RateTurnRequest(request_id=turn, thumbs_up=False)
+        await stub.RateTurn(request, timeout=60, metadata=METADATA)
+    assert len(bench.prompts.rated) == 1
 
 
 @pytest.mark.parametrize(

@@ -174,11 +174,13 @@ class Routes:
 
     def health(self, model: Model) -> RouteHealth:
         """Return how *model* does."""
-        breakers = list(self._of_model(model).values())
+        alive = self._keys[model.provider].alive
+        breakers = [each for key, each in self._of_model(model).items() if key in alive]
         times = self._times(model)
         limiter = self._limiter(model)
         return RouteHealth(
-            breaker=_best(each.state for each in breakers),
+            # Without a living key no call passes, whatever the breakers say.
+            breaker=_best(each.state for each in breakers) if alive else BreakerState.OPEN,
             error_rate=min((each.error_rate for each in breakers), default=0.0),
             first_token_p50_seconds=times.quantile(0.5),
             first_token_p99_seconds=times.quantile(0.99),

@@ -193,6 +193,14 @@ async def test_without_a_living_key_the_route_is_not_called(bench):
     assert len(made.providers["a"].calls) == 1
 
 
+async def test_a_route_without_a_living_key_is_listed_as_open(bench):
+    made = bench(a=ScriptedProvider([FailureKind.KEY_REFUSED]), b=ScriptedProvider(["yes"]))
+    await made.answer()
+    models = made.router.catalogue.models
+    assert made.router.health(models["a"]).breaker == "open"
+    assert made.router.health(models["b"]).breaker == "closed"
+
+
 async def test_a_conversation_that_is_too_long_goes_to_a_larger_context(bench):
     providers = {
         "a": ScriptedProvider([FailureKind.CONTEXT_TOO_LONG]),

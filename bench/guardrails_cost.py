@@ -6,6 +6,7 @@ input of 1,000 characters, a scan per chunk, the share of chunks that are releas
 and how the time of each grows as a text doubles up to a million characters.
 """
 
+import asyncio
 import re
 import time
 from collections.abc import Callable
@@ -14,9 +15,12 @@ from rich.console import Console
 from rich.table import Table
 
 from services.guardrails.checks import Checks, InputText
+from services.guardrails.guardrails import Guardrails
+from services.guardrails.offload import Offload, OffloadBounds
 from services.guardrails.output_scanner import OutputContext
-from services.guardrails.policy_file import default_policy
+from services.guardrails.policy_file import default_policy, load_policies
 from services.guardrails.rules import ALL_RULES
+from services.kit.clock import SystemClock
 
 PROSE = (
     "The committee met on Tuesday to discuss three proposals, and after a long debate it chose "
@@ -32,6 +36,7 @@ HOSTILE = {
     "one word": "a",
     "base64": "aGVsbG8gd29ybGQg",
     "e-mail": "a.b@c.",
+    "accounts": "DE89 3704 0044 0532 0130 00 ",
     "injection": "ignore all the previous ",
     "escapes": "%20&#32;",
 }
@@ -92,6 +97,25 @@ def main() -> None:
             cells.append(f"{check * 1e3:.0f}, {scanned * 1e3:.0f}")
         table.add_row(name, *cells)
     console.print(table)
+    lag = asyncio.run(longest_pause())
+    console.print(f"longest pause of the event loop, a million digits judged: {lag * 1e3:.0f} ms")
+
+
+async def longest_pause() -> float:
+    """Return the longest time that the loop did not turn while a thread judged a text."""
+    offload = Offload(OffloadBounds())
+    policies = load_policies(None, ALL_RULES)
+    guardrails = Guardrails(policies, ALL_RULES, SystemClock(), offload)
+    texts = [InputText(text=(HOSTILE["digits"] * (2**20 // 20))[: 2**20])]
+    check = asyncio.ensure_future(guardrails.check_input(texts, tenant_id="", template=""))
+    longest, last = 0.0, time.perf_counter()
+    while not check.done():
+        await asyncio.sleep(0)
+        now = time.perf_counter()
+        longest, last = max(longest, now - last), now
+    await check
+    offload.close()
+    return longest
 
 
 if __name__ == "__main__":

@@ -1,35 +1,60 @@
 """
 Trains the classifiers of the guardrails. `python -m bench.guardrails_train [NAME ...]`
 
-Reads public data sets from PARLEY_BENCH_DATA, measures by five-fold cross-validation, in
-which near-copies of a text stay in one fold, and writes the weights that are learnt from
-all texts to services/guardrails/models. What it prints is about texts that the measured
-model had not seen. Needs the dependency group `bench`.
+Reads public data sets from PARLEY_BENCH_DATA and texts written for training, measures by
+five-fold cross-validation, in which near-copies of a text and texts of one template stay in
+one fold, and writes the weights that are learnt from all texts to services/guardrails/models.
+What it prints is about texts that the measured model had not seen: also one measured without
+all in-the-wild jailbreaks, and texts that were held out from everything. Needs the dependency
+group `bench`.
 """
 
 import sys
 import zlib
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Sequence, Set
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.preprocessing import normalize
 
-from bench.guardrails_texts import LabelledText, injection_texts, moderation_texts
-from services.guardrails.classifier import features
+from bench.guardrails_texts import (
+    LabelledText,
+    held_out_texts,
+    injection_texts,
+    moderation_texts,
+)
+from services.guardrails.classifier import Classifier, Reading, read
 from services.guardrails.rule import BLOCK_FROM, FLAG_FROM
 
 MODELS = Path("services/guardrails/models")
 FOLDS = 5
-MIN_TEXTS_WITH_FEATURE = 3
-MAX_FEATURES = 40_000
+MIN_TEXTS_WITH_FEATURE = 2
+MAX_FEATURES = 80_000
 SMALLEST_WEIGHT = 0.02
+THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+
+ATTACK_SHARE = 0.5
+"""Weight of all attacks together, as a share of that of all others."""
+
+SOURCE_WEIGHTS = {
+    # Prompts that people write for a living are what is most easily mistaken for an attack.
+    "arena hard": 5.0,
+    "mt bench": 5.0,
+    "xstest": 3.0,
+    "bipia wishes": 3.0,
+    "moderation": 2.0,
+    # Harm in the guise of fiction or research: too much of it, and fiction counts as harm.
+    "jailbreakbench PAIR": 0.3,
+    "written: briefs": 0.5,
+    "written: trigger words": 0.6,
+}
 
 TASKS = {
     "injection": injection_texts,
@@ -37,65 +62,160 @@ TASKS = {
     "violence": lambda: moderation_texts(("V", "V2")),
     "self_harm": lambda: moderation_texts(("SH",)),
 }
+READS_PARTS = ("injection",)
+LEFT_OUT = ("in the wild", "dan")
 
 
 def main() -> None:
     console = Console()
     for name in sys.argv[1:] or TASKS:
         texts = TASKS[name]()
+        reads_parts = name in READS_PARTS
         labels = np.array([each.label for each in texts])
-        margins = out_of_fold_margins(texts, labels)
-        slope, shift = calibration(margins, labels)
-        probabilities = 1 / (1 + np.exp(-(slope * margins + shift)))
-        report(console, name, texts, labels, probabilities)
-        vectorizer = new_vectorizer()
-        model = fit(vectorizer.fit_transform([each.text for each in texts]), labels)
-        write(MODELS / f"{name}.txt", vectorizer, model, slope, shift)
+        weights = weights_of(texts, labels) if name == "injection" else np.ones(len(texts))
+        margins = out_of_fold_margins(texts, labels, weights, reads_parts)
+        slope, shift = calibration(margins, labels, weights)
+        report(console, name, texts, labels, probability(margins, slope, shift))
+        model = trained(texts, labels, weights)
+        if name == "injection":
+            thresholds(console, texts, labels, probability(margins, slope, shift))
+            report_unseen(console, texts, labels, weights, model, (slope, shift))
+        write(MODELS / f"{name}.txt", model, slope, shift)
 
 
-def new_vectorizer() -> CountVectorizer:
-    return CountVectorizer(
+def weights_of(texts: list[LabelledText], labels: np.ndarray) -> np.ndarray:
+    """Return what each text counts: near-copies less each, attacks a fixed share in all."""
+    groups = [group_of(each) for each in texts]
+    counts = Counter(groups)
+    weights = np.array(
+        [
+            SOURCE_WEIGHTS.get(each.source, 1.0) * counts[group] ** -0.3
+            for each, group in zip(texts, groups, strict=True)
+        ]
+    )
+    share = ATTACK_SHARE * weights[~labels].sum() / weights[labels].sum()
+    return np.where(labels, weights * share, weights)
+
+
+def group_of(text: LabelledText) -> str:
+    """Return what near-copies of *text* share: its template, or how it begins."""
+    return text.template or " ".join(text.text.lower().split())[:40]
+
+
+def fold_of(text: LabelledText) -> int:
+    """Return the fold of *text* and its near-copies."""
+    return zlib.crc32(group_of(text).encode()) % FOLDS
+
+
+def trained(texts: list[LabelledText], labels: np.ndarray, weights: np.ndarray) -> Classifier:
+    """Return a classifier, not calibrated, that has learnt *texts*."""
+    vectorizer = CountVectorizer(
         analyzer=lambda text: list(features(text)),
         min_df=MIN_TEXTS_WITH_FEATURE,
         max_features=MAX_FEATURES,
         binary=True,
     )
+    counts = normalize(vectorizer.fit_transform([each.text for each in texts]).astype(float))
+    model = LogisticRegression(C=10, solver="liblinear", tol=1e-3, random_state=0)
+    model.fit(counts, labels, sample_weight=weights)
+    return Classifier(
+        weights={
+            feature: float(model.coef_[0, index])
+            for feature, index in vectorizer.vocabulary_.items()
+        },
+        bias=float(model.intercept_[0]),
+    )
 
 
-def fit(counts: csr_matrix, labels: np.ndarray) -> LogisticRegression:
-    model = LogisticRegression(C=30, max_iter=2000, class_weight="balanced")
-    return model.fit(normalized(counts), labels)
+@cache
+def reading_of(text: str) -> Reading:
+    return read(text)
 
 
-def normalized(counts: csr_matrix) -> csr_matrix:
-    return normalize(counts.astype(float))
+def features(text: str) -> Set[bytes]:
+    return frozenset().union(*reading_of(text).parts)
 
 
-def fold_of(text: str) -> int:
-    """Return the fold of *text*: that of its beginning, which near-copies share."""
-    beginning = " ".join(text.lower().split())[:40]
-    return zlib.crc32(beginning.encode()) % FOLDS
+def margins_of(model: Classifier, texts: Sequence[LabelledText], reads_parts: bool) -> np.ndarray:
+    scores = [
+        (model.highest_score if reads_parts else model.score)(reading_of(each.text))
+        for each in texts
+    ]
+    # The classifier gives probabilities; the margin is what calibration works on.
+    clipped = np.clip(scores, 1e-12, 1 - 1e-12)
+    return np.log(clipped / (1 - clipped))
 
 
-def out_of_fold_margins(texts: list[LabelledText], labels: np.ndarray) -> np.ndarray:
-    folds = np.array([fold_of(each.text) for each in texts])
+def out_of_fold_margins(
+    texts: list[LabelledText], labels: np.ndarray, weights: np.ndarray, reads_parts: bool
+) -> np.ndarray:
+    folds = np.array([fold_of(each) for each in texts])
     margins = np.zeros(len(texts))
     for fold in range(FOLDS):
-        vectorizer = new_vectorizer()
-        seen, held_out = folds != fold, np.flatnonzero(folds == fold)
-        counts = vectorizer.fit_transform(
-            [each.text for each, is_in in zip(texts, seen, strict=True) if is_in]
-        )
-        model = fit(counts, labels[seen])
-        held = vectorizer.transform([texts[index].text for index in held_out])
-        margins[held_out] = model.decision_function(normalized(held))
+        seen, held_out = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        model = trained([texts[index] for index in seen], labels[seen], weights[seen])
+        margins[held_out] = margins_of(model, [texts[index] for index in held_out], reads_parts)
     return margins
 
 
-def calibration(margins: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+def calibration(
+    margins: np.ndarray, labels: np.ndarray, weights: np.ndarray
+) -> tuple[float, float]:
     """Return slope and shift of Platt's scaling (Platt 1999)."""
-    model = LogisticRegression(C=1e6).fit(margins.reshape(-1, 1), labels)
+    model = LogisticRegression(C=1e6).fit(margins.reshape(-1, 1), labels, sample_weight=weights)
     return float(model.coef_[0, 0]), float(model.intercept_[0])
+
+
+def probability(margins: np.ndarray, slope: float, shift: float) -> np.ndarray:
+    return 1 / (1 + np.exp(-(slope * margins + shift)))
+
+
+def thresholds(
+    console: Console, texts: list[LabelledText], labels: np.ndarray, probabilities: np.ndarray
+) -> None:
+    """Print what each threshold would do; from this, and no test, the thresholds were chosen."""
+    sources = np.array([each.source for each in texts])
+    written = np.char.startswith(sources, "written")
+    rows = {
+        "in the wild": sources == "in the wild",
+        "extraction": sources == "extraction",
+        "ordinary, all sets alike": ~labels & ~written,
+        "arena hard and mt bench": np.isin(sources, ("arena hard", "mt bench")),
+        "innocent trigger words": sources == "written: trigger words",
+    }
+    table = Table("texts", *(f">= {each}" for each in THRESHOLDS), title="thresholds")
+    for title, chosen in rows.items():
+        shares = [np.mean(probabilities[chosen] >= each) for each in THRESHOLDS]
+        table.add_row(title, *(f"{share:.1%}" for share in shares))
+    console.print(table)
+
+
+def report_unseen(
+    console: Console,
+    texts: list[LabelledText],
+    labels: np.ndarray,
+    weights: np.ndarray,
+    model: Classifier,
+    scale: tuple[float, float],
+) -> None:
+    """Print what happens to sources that no training has seen."""
+    held_out = held_out_texts()
+    margins = margins_of(model, held_out, reads_parts=True)
+    report(
+        console,
+        "held out",
+        held_out,
+        np.array([each.label for each in held_out]),
+        probability(margins, *scale),
+    )
+    is_left_out = np.array([each.source in LEFT_OUT for each in texts])
+    seen, unseen = np.flatnonzero(~is_left_out), np.flatnonzero(is_left_out)
+    without = trained([texts[index] for index in seen], labels[seen], weights[seen])
+    left_out = [texts[index] for index in unseen]
+    found = probability(margins_of(without, left_out, reads_parts=True), *scale)
+    for threshold in (FLAG_FROM, BLOCK_FROM):
+        share = np.mean(found >= threshold)
+        console.print(f"in the wild, all of it unseen: {share:.1%} at {threshold} or more")
 
 
 def report(
@@ -121,15 +241,11 @@ def report(
     console.print(table)
 
 
-def write(
-    path: Path, vectorizer: CountVectorizer, model: LogisticRegression, slope: float, shift: float
-) -> None:
-    bias = slope * float(model.intercept_[0]) + shift
-    lines = [f"{bias:.4f}".encode()]
-    for feature, index in sorted(vectorizer.vocabulary_.items()):
-        weight = slope * float(model.coef_[0, index])
-        if abs(weight) >= SMALLEST_WEIGHT:
-            lines.append(f"{weight:.3f} ".encode() + feature)
+def write(path: Path, model: Classifier, slope: float, shift: float) -> None:
+    lines = [f"{slope * model.bias + shift:.4f}".encode()]
+    for feature, weight in sorted(model.weights.items()):
+        if abs(slope * weight) >= SMALLEST_WEIGHT:
+            lines.append(f"{slope * weight:.3f} ".encode() + feature)
     path.write_bytes(b"\n".join(lines) + b"\n")
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.guardrails.answer_length import LENGTH
-from services.guardrails.classifier import load_classifier
+from services.guardrails.classifier import EMPTY, load_classifier, read
 from services.guardrails.failures import Failures
 from services.guardrails.judge import Judge
 from services.guardrails.leakage import LEAK, LeakWatch
@@ -129,7 +129,10 @@ class Checks:
             stage = each.source.stage
             finds = self._texts[stage].find(each.text, failures)
             digest.update(finds.normalized)
-            judged = [judge.finding(each.text, stage, failures) for judge in self._judges[stage]]
+            judges = self._judges[stage]
+            reading = read(each.text) if judges else EMPTY
+            length = len(each.text)
+            judged = [judge.finding(reading, length, stage, failures) for judge in judges]
             checked.append(_checked(each, finds, numbering, [one for one in judged if one]))
         findings = [finding for each in checked for finding in each.findings]
         blocking = [each for each in findings if each.action is Action.BLOCK]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from services.guardrails.classifier import Classifier
+from services.guardrails.classifier import Classifier, Reading
 from services.guardrails.failures import CLOSED, Failures
 from services.guardrails.rule import ClassifierRule
 from services.guardrails.verdict import Action, Finding, Stage
@@ -18,14 +18,20 @@ class Judge:
 
     classifier: Classifier
 
-    def finding(self, text: str, stage: Stage, failures: Failures) -> Finding | None:
+    def finding(
+        self, reading: Reading, length: int, stage: Stage, failures: Failures
+    ) -> Finding | None:
         """
-        Return what is found in *text*, which spans all of it, or None.
+        Return what is found in a text of *length* characters, all of which it spans, or None.
 
         An error is noted in *failures*; a rule that may block then does.
         """
         try:
-            score = self.classifier.score(text)
+            score = (
+                self.classifier.highest_score(reading)
+                if self.rule.reads_parts
+                else self.classifier.score(reading)
+            )
         except Exception as error:
             failures.note(self.rule.info.rule_id, error)
             if self.action not in CLOSED:
@@ -42,6 +48,6 @@ class Judge:
             severity=info.severity,
             category=info.category,
             start=0,
-            end=len(text),
+            end=length,
             score=score,
         )

@@ -8,6 +8,7 @@ from typing import TypeAlias, assert_never
 from services.guardrails.answer_format import ANY_TEXT, AnswerFormat
 from services.guardrails.answer_length import LENGTH
 from services.guardrails.arbiter import Arbiter
+from services.guardrails.classifier import read
 from services.guardrails.failures import Failures
 from services.guardrails.folded_tail import FoldedTail
 from services.guardrails.judge import Judge
@@ -216,8 +217,11 @@ class OutputScanner:
         return steps
 
     def _judge_all(self, answer: str) -> None:
+        if not self._judges:
+            return
+        reading = read(answer)
         for judge in self._judges:
-            finding = judge.finding(answer, Stage.OUTPUT, self._failures)
+            finding = judge.finding(reading, len(answer), Stage.OUTPUT, self._failures)
             if finding is not None:
                 self._findings.append(finding)
 

@@ -74,7 +74,8 @@ FLAG_FROM: Final = 0.5
 """More likely than not. Reported, nothing else."""
 
 BLOCK_FROM: Final = 0.9
-"""Where at most 1 in 100 ordinary prompts are: see docs/quality/guardrails.md."""
+"""Where 1 in 1,000 ordinary prompts are, and 1 in 100 of those that give a model a role and
+rules: see docs/quality/guardrails.md."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +85,9 @@ class ClassifierRule:
     info: RuleInfo
     model: str
     """Name of the classifier in the package's `models`."""
+
+    reads_parts: bool = False
+    """Whether any forty words of a text count like a text of their own."""
 
     def action_at(self, score: float, strictest: Action) -> Action:
         """Return what is done about a text of this *score*, at most *strictest*."""

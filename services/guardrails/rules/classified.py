@@ -17,6 +17,7 @@ INJECTION = ClassifierRule(
         source="docs/quality/guardrails.md; Shen et al. 2023, https://arxiv.org/abs/2308.03825",
     ),
     model="injection",
+    reads_parts=True,
 )
 
 HATE = ClassifierRule(

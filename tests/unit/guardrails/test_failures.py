@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from services.guardrails.checks import Checks, InputText
+from services.guardrails.classifier import EMPTY
 from services.guardrails.failures import Failures
 from services.guardrails.judge import Judge
 from services.guardrails.output_scanner import OutputContext, OutputScanner
@@ -151,7 +152,7 @@ def test_values_of_a_user_are_found_until_a_rule_fails():
 
 
 class BrokenClassifier:
-    def score(self, text):
+    def highest_score(self, reading):
         raise ZeroDivisionError
 
 
@@ -160,7 +161,7 @@ class BrokenClassifier:
 )
 def test_a_classifier_that_fails(action, finding_action):
     failures = Failures()
-    finding = Judge(INJECTION, action, BrokenClassifier()).finding("text", Stage.INPUT, failures)
+    finding = Judge(INJECTION, action, BrokenClassifier()).finding(EMPTY, 4, Stage.INPUT, failures)
     assert (finding and finding.action) is finding_action
     assert failures.rule_ids == {"injection.classifier"}
 

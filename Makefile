@@ -81,6 +81,7 @@ bench-cache: bench-env  ## Measure how well the cache judges and how fast; needs
 
 bench-guardrails: bench-env  ## Measure the guardrails; needs PARLEY_BENCH_DATA
 	$(BIN)/python -m bench.guardrails_pii
+	$(BIN)/python -m bench.guardrails_stream
 
 bench-prompts: bench-env  ## Measure how well rollback decides; three minutes
 	$(BIN)/python -m bench.prompts_rollback

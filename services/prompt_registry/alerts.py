@@ -76,7 +76,7 @@ class WebhookAlerts:
             async for attempt in AsyncRetrying(
                 stop=stop_after_attempt(ATTEMPTS),
                 wait=wait_exponential_jitter(
-                    initial=min(0.5, self._max_pause_seconds), max=self._max_pause_seconds
+                    multiplier=min(0.5, self._max_pause_seconds), max=self._max_pause_seconds
                 ),
                 retry=retry_if_exception_type(httpx.HTTPError),
             ):

@@ -40,6 +40,7 @@ async def serve(tmp_path, clock):
             channel = await stack.enter_async_context(served(transport, register))
             return pb_grpc.PromptRegistryServiceStub(channel)
 
+        serve.aclose = stack.aclose
         yield serve
 
 

@@ -8,6 +8,7 @@ from parley.prompt_registry.v1 import prompt_registry_service_pb2 as pb
 from services.prompt_registry.assignment import AssignmentKeys
 from services.prompt_registry.messages import updated
 from services.prompt_registry.snapshot import TemplateSnapshot
+from tests.support import postgres
 
 TIMEOUT = 20
 
@@ -105,3 +106,44 @@ async def test_a_move_reaches_every_replica(serve, placement):
     )
     for watcher in watchers:
         watcher.leave()
+
+
+async def test_a_rollback_by_itself_reaches_three_replicas_on_one_postgresql(serve):
+    with postgres.cluster() as cluster:
+        url = cluster.new_database()
+        stubs = [await serve("tcp", database_url=url) for _ in range(3)]
+        watchers = [Watcher(each) for each in stubs]
+
+        def splits(snapshot):
+            state = snapshot.templates.get("general_chat")
+            return bool(state and state.experiments)
+
+        for watcher in watchers:
+            await watcher.until(splits)
+        # Each replica hears of a third of the turns, and they count together.
+        await asyncio.gather(
+            *(
+                stubs[number % 3].ReportOutcome(
+                    pb.ReportOutcomeRequest(
+                        outcome=pb.Outcome(
+                            request_id=str(number),
+                            template="general_chat",
+                            version=2 if number < 30 else 1,
+                            experiment_id="general-chat-v2",
+                            arm="treatment" if number < 30 else "control",
+                            error_reason="ERROR_REASON_INTERNAL" if number < 30 else "",
+                        )
+                    ),
+                    timeout=TIMEOUT,
+                )
+                for number in range(120)
+            )
+        )
+        await asyncio.gather(
+            *(each.until(lambda snapshot: not splits(snapshot)) for each in watchers)
+        )
+        found = await stubs[1].ListRollbacks(pb.ListRollbacksRequest(), timeout=TIMEOUT)
+        assert [each.measure for each in found.rollbacks] == ["error_rate"]
+        for watcher in watchers:
+            watcher.leave()
+        await serve.aclose()

@@ -83,7 +83,7 @@ bench-guardrails: bench-env  ## Measure the guardrails; needs PARLEY_BENCH_DATA
 	$(BIN)/python -m bench.guardrails_pii
 	$(BIN)/python -m bench.guardrails_stream
 
-bench-prompts: bench-env  ## Measure how well rollback decides, and what outcomes cost; ten minutes
+bench-prompts: bench-env  ## Measure how well rollback decides, and what outcomes cost; some minutes
 	$(BIN)/python -m bench.prompts_rollback
 	$(BIN)/python -m bench.prompts_outcomes
 	$(BIN)/python -m bench.prompts_watch

@@ -1,8 +1,9 @@
 """
-Texts that no classifier is trained or tuned on.
+Texts that no classifier is trained on.
 
 They were written apart from the templates, in other words, to see what the classifier does
-with a text that it has seen nothing like.
+with a text that it has seen nothing like. The features were chosen with an eye on them, so
+they are no blind test.
 """
 
 ATTACKS = (

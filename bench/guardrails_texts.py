@@ -49,7 +49,7 @@ def injection_texts() -> list[LabelledText]:
 
 
 def held_out_texts() -> list[LabelledText]:
-    """Return attacks and innocent texts that nothing is trained or tuned on."""
+    """Return attacks and innocent texts that nothing is trained on."""
     attacks, innocent = guardrails_held_out.ATTACKS, guardrails_held_out.INNOCENT
     return [
         *(LabelledText(text=text, label=True, source="held out") for text in attacks),

@@ -5,7 +5,7 @@ Reads public data sets from PARLEY_BENCH_DATA and texts written for training, me
 five-fold cross-validation, in which near-copies of a text and texts of one template stay in
 one fold, and writes the weights that are learnt from all texts to services/guardrails/models.
 What it prints is about texts that the measured model had not seen: also one measured without
-all in-the-wild jailbreaks, and texts that were held out from everything. Needs the dependency
+all in-the-wild jailbreaks, and texts that were held out. Needs the dependency
 group `bench`.
 """
 
@@ -173,7 +173,7 @@ def probability(margins: np.ndarray, slope: float, shift: float) -> np.ndarray:
 def thresholds(
     console: Console, texts: list[LabelledText], labels: np.ndarray, probabilities: np.ndarray
 ) -> None:
-    """Print what each threshold would do; from this, and no test, the thresholds were chosen."""
+    """Print what each threshold would do; the thresholds were chosen from this."""
     sources = np.array([each.source for each in texts])
     written = np.char.startswith(sources, "written")
     rows = {

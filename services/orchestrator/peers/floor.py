@@ -23,6 +23,9 @@ from services.orchestrator.guarding import (
 )
 from services.orchestrator.values import Action, Finding, Placeholder, Severity, Stage
 
+THREAD_FROM_CHARACTERS = 16 * 1024
+"""Length from which texts are judged beside the event loop, as the service does it."""
+
 
 class FloorGuardrails:
     """`Guardrails` by the floor rules, which always answer and check no JSON."""
@@ -41,9 +44,11 @@ class FloorGuardrails:
         template: str,
         timeout_seconds: float,
     ) -> InputVerdict:
-        report = floor.check_input(
-            [FloorInput(text=each.text, source=FloorSource(each.source)) for each in texts]
-        )
+        inputs = [FloorInput(text=each.text, source=FloorSource(each.source)) for each in texts]
+        if sum(len(each.text) for each in texts) < THREAD_FROM_CHARACTERS:
+            report = floor.check_input(inputs)
+        else:
+            report = await asyncio.to_thread(floor.check_input, inputs)
         blocking = report.blocking_finding
         return InputVerdict(
             texts=tuple(each.text for each in report.texts),

@@ -1,8 +1,20 @@
 """The terminal. Colours go off by themselves where there is none, or with NO_COLOR."""
 
+import os
+import sys
+
 from rich.console import Console
 
-console = Console(highlight=False)
+PIPED_WIDTH = 200
+"""Columns of what goes into a file or another program, where no window is too narrow."""
+
+
+def _width() -> int | None:
+    """Return the width to write in, or None for that of the terminal or of COLUMNS."""
+    return None if sys.stdout.isatty() or os.environ.get("COLUMNS") else PIPED_WIDTH
+
+
+console = Console(highlight=False, width=_width())
 """What a command answers."""
 
 error_console = Console(stderr=True, highlight=False)

@@ -130,11 +130,11 @@ def wilson(count: int, total: int) -> Estimate:
 
 
 def mean(total: float, squares: float, count: int) -> Estimate:
-    """Return a mean, of *count* values above 0, with its normal interval."""
+    """Return the mean of *count* values of 0 or more, with its normal interval, cut off at 0."""
     value = total / count
     variance = max(0.0, squares / count - value * value) * count / max(1, count - 1)
     spread = Z * math.sqrt(variance / count)
-    return Estimate(value=value, low=value - spread, high=value + spread)
+    return Estimate(value=value, low=max(0.0, value - spread), high=value + spread)
 
 
 def quantile(sketch: LatencySketch, share: float) -> Estimate | None:

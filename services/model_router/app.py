@@ -154,7 +154,7 @@ def _catalogue(
     config: RouterConfig, settings: ModelRouterSettings, providers: Mapping[str, Provider]
 ) -> Catalogue:
     catalogue = config.catalogue()
-    real = [name for name in providers if config.providers[name].kind != SIMULATED]
+    real = [name for name in providers if name != SIMULATED]
     match settings.simulate:
         case "always":
             return catalogue.simulated()
@@ -214,7 +214,9 @@ def _provider(
 
 
 def _keys(name: str, config: RouterConfig, settings: ModelRouterSettings) -> list[str]:
-    each = config.providers[name]
+    each = config.providers.get(name)
+    if each is None:
+        return []  # The simulated one is there, named or not.
     if each.api_key_env:
         given = os.environ.get(each.api_key_env, "")
     elif each.kind == "openai":

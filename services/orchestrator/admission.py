@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from services.kit.clock import Clock
-from services.kit.errors import DependencyUnavailable, GuardrailBlocked
+from services.kit.errors import DeadlineExceeded, DependencyUnavailable, GuardrailBlocked
 from services.orchestrator.accounts import Accounts, Principal, Reservation, ReservationRequest
 from services.orchestrator.booking import Books
 from services.orchestrator.deadline import Deadline
@@ -141,9 +141,13 @@ class Admission:
         reserving: asyncio.Task[Reservation],
         deadline: Deadline,
     ) -> None:
-        """End the reservation of a turn that is not admitted, even if its call is still out."""
-        refused = reserving.done() and not reserving.cancelled() and reserving.exception()
-        if refused:
+        """
+        End the reservation of a turn that is not admitted, even if its call is still out.
+
+        Where accounting did not answer it may hold one, so that is ended, too.
+        """
+        error = reserving.exception() if reserving.done() and not reserving.cancelled() else None
+        if error is not None and not isinstance(error, DependencyUnavailable | DeadlineExceeded):
             return
         reserving.cancel()
         await asyncio.wait([reserving])

@@ -355,3 +355,23 @@ class TestWithoutAnyKey:
         events = await events_of(stub.Generate(request, timeout=10))
         assert kinds(events) == ["route", "attempt", "switched", "text", "attempt", "completed"]
         assert events[2].switched.to_model == "gpt-4o"
+
+
+async def test_a_config_need_not_name_the_simulated_provider(tmp_path):
+    config = tmp_path / "router.yaml"
+    config.write_text(
+        "default_group: default\n"
+        'providers: {mine: {kind: openai_compatible, base_url: "http://127.0.0.1:1/v1"}}\n'
+        "models: {m: {provider: mine, context: 1000, max_output: 100}}\n"
+        "groups: {default: [m]}\n"
+    )
+    prices = tmp_path / "prices.yaml"
+    prices.write_text("prices: [{provider: mine, model: m, input: 1, output: 2}]\n")
+    settings = ModelRouterSettings(config_path=config, prices_path=prices)
+    async with (
+        open_model_router(settings) as register,
+        served("in_process", register) as channel,
+    ):
+        stub = pb_grpc.ModelRouterServiceStub(channel)
+        listed = await stub.ListModels(pb.ListModelsRequest(), timeout=60)
+    assert [(model.name, model.provider) for model in listed.models] == [("m", "mine")]

@@ -502,6 +502,9 @@ class TestAPeerIsAway:
         bench.accounts.away = True
         _, error = await bench.run_until_error()
         assert error is AWAY
+        # It may hold a reservation all the same.
+        ended = bench.books.of(Settlement)[1]
+        assert (ended.attempts, ended.source) == ((), AnswerSource.UNSPECIFIED)
 
     async def test_accounting_away_and_the_key_unknown(self):
         _, error = await Bench("x", accounts=FakeAccounts(away=True)).run_until_error()

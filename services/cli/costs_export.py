@@ -16,7 +16,8 @@ from parley.model_router.v1 import model_router_service_pb2 as router_pb
 
 from services.cli.console import console
 from services.cli.keys import call_accounting
-from services.kit.errors import InvalidArgument, ServiceError, StateForbids
+from services.kit.errors import InvalidArgument, ServiceError
+from services.kit.parquet import Load, parquet_writer
 
 Row = Mapping[str, Any]
 
@@ -85,7 +86,7 @@ class Sink(Protocol):
 
 
 @contextmanager
-def writing(path: Path, *, load: Callable[[str], Any] = importlib.import_module) -> Iterator[Sink]:
+def writing(path: Path, *, load: Load = importlib.import_module) -> Iterator[Sink]:
     """
     Yield what takes rows into *path*, by its suffix `.csv` or `.parquet`.
 
@@ -102,8 +103,8 @@ def writing(path: Path, *, load: Callable[[str], Any] = importlib.import_module)
                     writer.writeheader()
                     yield _Csv(writer)
             case ".parquet":
-                with _parquet(unfinished, load) as sink:
-                    yield sink
+                with parquet_writer(unfinished, COLUMNS, instead="name a .csv", load=load) as write:
+                    yield _Parquet(write)
             case _:
                 raise InvalidArgument.field("path", "must end in .csv or .parquet")
         unfinished.replace(path)
@@ -121,32 +122,11 @@ class _Csv:
 
 
 class _Parquet:
-    def __init__(self, write: Callable[[Sequence[Row]], object]) -> None:
+    def __init__(self, write: Callable[[Sequence[Row]], None]) -> None:
         self._write = write
 
     def write(self, rows: Sequence[Row]) -> None:
         self._write(rows)
-
-
-@contextmanager
-def _parquet(path: Path, load: Callable[[str], Any]) -> Iterator[_Parquet]:
-    try:
-        arrow, parquet = load("pyarrow"), load("pyarrow.parquet")
-    except ImportError:
-        raise StateForbids(
-            "Parquet needs the extra `parquet`: pip install 'parley[parquet]', or name a .csv."
-        ) from None
-    types = {
-        "text": arrow.string(),
-        "integer": arrow.int64(),
-        "boolean": arrow.bool_(),
-        "time": arrow.timestamp("us", tz="UTC"),
-    }
-    schema = arrow.schema([(name, types[kind]) for name, kind in COLUMNS.items()])
-    with parquet.ParquetWriter(str(path), schema) as writer:
-        yield _Parquet(
-            lambda rows: writer.write_table(arrow.Table.from_pylist(rows, schema=schema))
-        )
 
 
 async def _copy(

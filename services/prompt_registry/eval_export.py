@@ -12,7 +12,8 @@ from typing import Any, Final, Protocol
 
 import orjson
 
-from services.kit.errors import InvalidArgument, StateForbids
+from services.kit.errors import InvalidArgument
+from services.kit.parquet import Load, parquet_writer
 from services.prompt_registry.outcome import Evaluation, TurnTexts
 
 COLUMNS: Final[Mapping[str, str]] = {
@@ -105,9 +106,7 @@ def row_of(evaluation: Evaluation, *, texts: bool) -> dict[str, Any]:
 
 
 @contextmanager
-def writing(
-    path: Path, *, texts: bool, load: Callable[[str], Any] = importlib.import_module
-) -> Iterator[Sink]:
+def writing(path: Path, *, texts: bool, load: Load = importlib.import_module) -> Iterator[Sink]:
     """
     Yield what takes evaluations into *path*, by its suffix `.jsonl` or `.parquet`.
 
@@ -119,8 +118,11 @@ def writing(
             with path.open("wb") as file:
                 yield _Jsonl(file.write, texts=texts)
         case ".parquet":
-            with _parquet(path, texts, load) as sink:
+            columns = {**COLUMNS, **(TEXT_COLUMNS if texts else {})}
+            with parquet_writer(path, columns, instead="use .jsonl", load=load) as write:
+                sink = _Parquet(write, texts=texts)
                 yield sink
+                sink.flush()
         case _:
             raise InvalidArgument.field(str(path), "Name a file that ends in .jsonl or .parquet.")
 
@@ -136,7 +138,7 @@ class _Jsonl:
 
 
 class _Parquet:
-    def __init__(self, flush: Callable[[list[dict[str, Any]]], object], *, texts: bool) -> None:
+    def __init__(self, flush: Callable[[list[dict[str, Any]]], None], *, texts: bool) -> None:
         self._flush = flush
         self._texts = texts
         self._rows: list[dict[str, Any]] = []
@@ -150,29 +152,3 @@ class _Parquet:
         if self._rows:
             self._flush(self._rows)
             self._rows = []
-
-
-@contextmanager
-def _parquet(path: Path, texts: bool, load: Callable[[str], Any]) -> Iterator[_Parquet]:
-    try:
-        arrow, parquet = load("pyarrow"), load("pyarrow.parquet")
-    except ImportError:
-        raise StateForbids(
-            "Parquet needs the extra `parquet`: pip install 'parley[parquet]', or use .jsonl."
-        ) from None
-    types = {
-        "text": arrow.string(),
-        "integer": arrow.int64(),
-        "real": arrow.float64(),
-        "boolean": arrow.bool_(),
-        "time": arrow.timestamp("us", tz="UTC"),
-    }
-    columns = {**COLUMNS, **(TEXT_COLUMNS if texts else {})}
-    schema = arrow.schema([(name, types[kind]) for name, kind in columns.items()])
-    with parquet.ParquetWriter(str(path), schema) as writer:
-        sink = _Parquet(
-            lambda rows: writer.write_table(arrow.Table.from_pylist(rows, schema=schema)),
-            texts=texts,
-        )
-        yield sink
-        sink.flush()

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from services.kit.prices import TokenUsage
+from tests.support.loopback import listening
 
 WORD = " tide"
 """What answers are made of; one token in every vocabulary."""
@@ -121,26 +122,5 @@ def _send(writer, chunk):
 async def counting_provider(**behaviour):
     """Serve a `CountingProvider` on a free port of loopback."""
     provider = CountingProvider(**behaviour)
-    serving: set[asyncio.Task[None]] = set()
-
-    async def serve(reader, writer):
-        task = asyncio.current_task()
-        serving.add(task)
-        try:
-            await provider.serve(reader, writer)
-        except asyncio.CancelledError:
-            # asyncio logs a handler that was cancelled as an error.
-            return
-        finally:
-            serving.discard(task)
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    provider.port = server.sockets[0].getsockname()[1]
-    try:
+    async with listening(provider.serve) as provider.port:
         yield provider
-    finally:
-        server.close()
-        for task in tuple(serving):
-            task.cancel()
-        await asyncio.gather(*serving, return_exceptions=True)
-        await server.wait_closed()

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from tests.support.loopback import listening
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
@@ -86,29 +88,8 @@ class ProviderServer:
 async def provider_server(*replies: Reply):
     """Serve *replies* on a free port of loopback."""
     played = ProviderServer(*replies)
-    serving: set[asyncio.Task[None]] = set()
-
-    async def serve(reader, writer):
-        task = asyncio.current_task()
-        serving.add(task)
-        try:
-            await played.serve(reader, writer)
-        except asyncio.CancelledError:
-            # asyncio logs a handler that was cancelled as an error.
-            return
-        finally:
-            serving.discard(task)
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    played.port = server.sockets[0].getsockname()[1]
-    try:
+    async with listening(played.serve) as played.port:
         yield played
-    finally:
-        server.close()
-        for task in tuple(serving):
-            task.cancel()
-        await asyncio.gather(*serving, return_exceptions=True)
-        await server.wait_closed()
 
 
 def sse(*events: dict | str) -> bytes:

@@ -1,12 +1,9 @@
 """`parley costs`, `parley keys` and `parley ledger` against a real server, as processes."""
 
-import asyncio
 import csv
 import gzip
 import io
-import os
 import sqlite3
-import sys
 from contextlib import AsyncExitStack, closing
 
 import grpc
@@ -20,6 +17,7 @@ from services.accounting.archive_files import ArchiveFolder
 from services.accounting.costs import EntryQuery
 from services.accounting.settings import AccountingSettings
 from tests.service.accounting.calls import settle
+from tests.support import commands
 from tests.support.clock import ManualClock
 from tests.support.ledger import open_replica
 from tests.support.ledger import settle as settlement
@@ -57,23 +55,7 @@ def parley(address, booked):
     """Runs a command: `code, out = await parley("costs", "summary")`."""
 
     async def run(*arguments):
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "services.cli.main",
-            *map(str, arguments),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env={
-                **os.environ,
-                "PARLEY_CLI_ADDRESS": "127.0.0.1:1",
-                "PARLEY_PEERS_ACCOUNTING": address,
-                "NO_COLOR": "1",
-                "COLUMNS": "200",
-            },
-        )
-        out, _ = await process.communicate()
-        return process.returncode, out.decode()
+        return await commands.parley(*arguments, PARLEY_PEERS_ACCOUNTING=address)
 
     return run
 

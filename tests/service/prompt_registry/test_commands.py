@@ -14,6 +14,7 @@ from services.cli import prompt_folder
 from services.prompt_registry.app import open_prompt_registry
 from services.prompt_registry.prompt_file import GoldenCase, PromptFile, as_yaml, read_folder
 from services.prompt_registry.settings import PromptRegistrySettings
+from tests.support import commands
 from tests.support.prompts import content
 from tests.support.serving import our_interceptors
 
@@ -47,23 +48,11 @@ def parley(address):
     """Runs a command: `code, out = await parley("prompts", "list")`."""
 
     async def run(*arguments):
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "services.cli.main",
-            *map(str, arguments),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env={
-                **os.environ,
-                "PARLEY_CLI_ADDRESS": "127.0.0.1:1",
-                "PARLEY_PEERS_PROMPT_REGISTRY": address,
-                "PARLEY_PROMPT_REGISTRY_ADMIN_TOKEN": "s3cret",
-                "COLUMNS": "200",
-            },
+        return await commands.parley(
+            *arguments,
+            PARLEY_PEERS_PROMPT_REGISTRY=address,
+            PARLEY_PROMPT_REGISTRY_ADMIN_TOKEN="s3cret",
         )
-        out, _ = await process.communicate()
-        return process.returncode, out.decode()
 
     return run
 

@@ -2,8 +2,6 @@
 
 import csv
 from datetime import UTC, datetime
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from parley.accounting.v1 import accounting_service_pb2 as pb
@@ -12,6 +10,7 @@ from parley.model_router.v1 import model_router_service_pb2 as router_pb
 
 from services.cli.costs_export import COLUMNS, row_of, writing
 from services.kit.errors import InvalidArgument, StateForbids
+from tests.support.parquet import FakeParquet
 
 
 @pytest.fixture
@@ -58,45 +57,18 @@ def test_csv_has_a_row_an_entry(tmp_path, entry):
     )
 
 
-class FakeWriter:
-    """Notes tables in place of a Parquet file."""
-
-    def __init__(self, path, schema):
-        Path(path).write_bytes(b"parquet")
-        self.schema, self.tables = schema, []
-        self.made.append(self)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        self.closed = True
-
-    def write_table(self, table):
-        self.tables.append(table)
-
-
 def test_parquet_has_typed_columns(tmp_path, entry):
-    FakeWriter.made = []
-    arrow = SimpleNamespace(
-        string=lambda: "string",
-        int64=lambda: "int64",
-        bool_=lambda: "bool",
-        timestamp=lambda unit, tz: f"timestamp[{unit}, {tz}]",
-        schema=dict,
-        Table=SimpleNamespace(from_pylist=lambda rows, schema: rows),
-    )
-    modules = {"pyarrow": arrow, "pyarrow.parquet": SimpleNamespace(ParquetWriter=FakeWriter)}
+    parquet = FakeParquet()
     path = tmp_path / "ledger.parquet"
-    with writing(path, load=modules.__getitem__) as sink:
+    with writing(path, load=parquet.load) as sink:
         sink.write([row_of(entry)])
     assert path.read_bytes() == b"parquet"
-    (writer,) = FakeWriter.made
-    assert list(writer.schema) == list(COLUMNS)
-    assert writer.schema["create_time"] == "timestamp[us, UTC]"
-    assert writer.schema["cost_nano_usd"] == "int64"
-    assert writer.tables == [[row_of(entry)]]
-    assert writer.closed
+    (file,) = parquet.files
+    assert list(file.schema) == list(COLUMNS)
+    assert file.schema["create_time"] == "timestamp[us, UTC]"
+    assert file.schema["cost_nano_usd"] == "int64"
+    assert file.tables == [[row_of(entry)]]
+    assert file.closed
 
 
 def test_an_export_that_breaks_off_leaves_the_file_before(tmp_path, entry):

@@ -1,5 +1,4 @@
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 
 import orjson
 import pytest
@@ -9,6 +8,7 @@ from services.kit.errors import InvalidArgument, StateForbids
 from services.prompt_registry.eval_export import COLUMNS, TEXT_COLUMNS, row_of, writing
 from services.prompt_registry.outcome import Evaluation, TurnTexts
 from services.prompt_registry.shadow import ShadowComparison
+from tests.support.parquet import FakeParquet
 from tests.support.prompts import START, outcome
 
 COMPARED = ShadowComparison(
@@ -49,50 +49,18 @@ def test_jsonl_has_a_line_a_turn(tmp_path):
     assert b"call" not in path.read_bytes()
 
 
-class FakeWriter:
-    """Notes tables in place of a Parquet file."""
-
-    def __init__(self, path, schema):
-        self.path, self.schema, self.tables = path, schema, []
-        self.made.append(self)
-
-    made: "list[FakeWriter]"
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        self.closed = True
-
-    def write_table(self, table):
-        self.tables.append(table)
-
-
-def fake_modules():
-    FakeWriter.made = []
-    arrow = SimpleNamespace(
-        string=lambda: "string",
-        int64=lambda: "int64",
-        float64=lambda: "float64",
-        bool_=lambda: "bool",
-        timestamp=lambda unit, tz: f"timestamp[{unit}, {tz}]",
-        schema=list,
-        Table=SimpleNamespace(from_pylist=lambda rows, schema: rows),
-    )
-    return {"pyarrow": arrow, "pyarrow.parquet": SimpleNamespace(ParquetWriter=FakeWriter)}
-
-
 def test_parquet_has_typed_columns_and_is_written_in_groups(tmp_path):
+    parquet = FakeParquet()
     path = tmp_path / "turns.parquet"
-    with writing(path, texts=True, load=fake_modules().__getitem__) as sink:
+    with writing(path, texts=True, load=parquet.load) as sink:
         for _ in range(10_001):
             sink.write(PLAIN)
-    (writer,) = FakeWriter.made
-    assert writer.path == str(path)
-    assert [name for name, _ in writer.schema] == [*COLUMNS, *TEXT_COLUMNS]
-    assert dict(writer.schema)["end_time"] == "timestamp[us, UTC]"
-    assert [len(table) for table in writer.tables] == [10_000, 1]
-    assert writer.closed
+    (file,) = parquet.files
+    assert file.path == str(path)
+    assert list(file.schema) == [*COLUMNS, *TEXT_COLUMNS]
+    assert file.schema["end_time"] == "timestamp[us, UTC]"
+    assert [len(table) for table in file.tables] == [10_000, 1]
+    assert file.closed
 
 
 def test_parquet_without_its_extra_is_refused_with_its_name(tmp_path):

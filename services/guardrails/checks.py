@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from services.guardrails.answer_length import LENGTH
 from services.guardrails.classifier import EMPTY, load_classifier, read
@@ -19,7 +20,7 @@ from services.guardrails.limits import (
 from services.guardrails.output_scanner import OutputContext, OutputScanner
 from services.guardrails.placeholders import Numbering
 from services.guardrails.policy import Policy
-from services.guardrails.rule import ClassifierRule, PatternRule, Rule, RuleInfo
+from services.guardrails.rule import ClassifierRule, EntityRule, PatternRule, Rule, RuleInfo
 from services.guardrails.stream_plan import StreamPlan
 from services.guardrails.text_plan import Finds, Found, TextPlan
 from services.guardrails.verdict import (
@@ -31,6 +32,8 @@ from services.guardrails.verdict import (
     Verdict,
     strictest,
 )
+
+_PlacingRule = TypeVar("_PlacingRule", PatternRule, EntityRule)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +85,7 @@ class Checks:
         self._limits = limits
         patterns = [rule for rule in rules if isinstance(rule, PatternRule)]
         classifiers = [rule for rule in rules if isinstance(rule, ClassifierRule)]
+        entities = [rule for rule in rules if isinstance(rule, EntityRule)]
         self._judges = {
             stage: [
                 Judge(rule, action, load_classifier(rule.model))
@@ -91,7 +95,7 @@ class Checks:
             for stage in Stage
         }
         self._texts = {
-            stage: TextPlan(_chosen(policy, patterns, stage))
+            stage: TextPlan(_chosen(policy, patterns, stage), _chosen(policy, entities, stage))
             for stage in (Stage.INPUT, Stage.CONTEXT)
         }
         restoring = _chosen(policy, patterns, Stage.OUTPUT)
@@ -111,6 +115,10 @@ class Checks:
             *((LEAK,) if self._stops_leaks else ()),
             *((LENGTH,) if self._length_rule else ()),
         )
+
+    def asks_model(self, texts: Sequence[InputText]) -> bool:
+        """Whether to judge *texts* takes a model's milliseconds, however short they are."""
+        return any(self._texts[each.source.stage].asks_model for each in texts)
 
     def check_input(self, texts: Sequence[InputText]) -> InputReport:
         """
@@ -178,8 +186,8 @@ class Checks:
 
 
 def _chosen(
-    policy: Policy, rules: Sequence[PatternRule], stage: Stage
-) -> list[tuple[PatternRule, Action]]:
+    policy: Policy, rules: Sequence[_PlacingRule], stage: Stage
+) -> list[tuple[_PlacingRule, Action]]:
     chosen = [(rule, policy.action(rule.info, stage)) for rule in rules]
     return [(rule, action) for rule, action in chosen if action is not Action.OFF]
 
@@ -210,4 +218,5 @@ def _finding(found: Found, stage: Stage) -> Finding:
         category=info.category,
         start=found.start,
         end=found.end,
+        score=found.hit.score,
     )

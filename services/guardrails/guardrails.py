@@ -91,7 +91,11 @@ class Guardrails:
         """
         started = self._clock.monotonic()
         checks = self._for(tenant_id, template)
-        report = await self._offload.run(input_size_bytes(texts), lambda: checks.check_input(texts))
+        report = await self._offload.run(
+            input_size_bytes(texts),
+            lambda: checks.check_input(texts),
+            is_slow=checks.asks_model(texts),
+        )
         self._stats.record(
             rule_ids=report.rule_ids,
             findings=[finding for each in report.texts for finding in each.findings],

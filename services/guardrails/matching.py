@@ -9,7 +9,7 @@ from services.guardrails.failures import CLOSED, Failures
 from services.guardrails.patterns.parse import parse
 from services.guardrails.patterns.regex import compile_regex
 from services.guardrails.patterns.tree import Node, has_group, render
-from services.guardrails.rule import PatternRule
+from services.guardrails.rule import EntityRule, PatternRule
 from services.guardrails.verdict import Action
 
 RUN_NODES = (parse(BASE64_RUN, ignore_case=False), parse(HEX_RUN, ignore_case=False))
@@ -20,7 +20,7 @@ RUN_NODES = (parse(BASE64_RUN, ignore_case=False), parse(HEX_RUN, ignore_case=Fa
 class Hit:
     """A place in folded text where a rule found something."""
 
-    rule: PatternRule
+    rule: PatternRule | EntityRule
     action: Action
     start: int
     """First byte."""
@@ -33,6 +33,9 @@ class Hit:
 
     key: str = ""
     """What all spellings of the value have in common."""
+
+    score: float = 1.0
+    """How sure the rule is, 0 to 1; 1 for patterns."""
 
 
 class Finder(Protocol):

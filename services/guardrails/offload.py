@@ -1,4 +1,4 @@
-"""Judges long texts beside the event loop, so that other calls go on."""
+"""Judges what takes long beside the event loop, so that other calls go on."""
 
 import asyncio
 from collections.abc import Callable
@@ -30,7 +30,7 @@ class OffloadBounds:
 
 class Offload:
     """
-    A few threads for long texts.
+    A few threads for long texts, and for texts that a model has to read.
 
     RE2 releases the interpreter's lock while it searches, and Python between its own steps,
     so the event loop waits milliseconds at most while a text is judged.
@@ -46,18 +46,22 @@ class Offload:
         """Size from which a text is judged by a thread."""
         return self._bounds.from_bytes
 
-    async def run(self, size_bytes: int, work: Callable[[], _Result]) -> _Result:
+    async def run(
+        self, size_bytes: int, work: Callable[[], _Result], *, is_slow: bool = False
+    ) -> _Result:
         """
         Return the result of *work*, which judges *size_bytes*; raise what it raises.
 
-        Raises Overloaded if too many long texts wait. On cancel the caller goes on at once;
+        With *is_slow* a thread does it whatever the size.
+
+        Raises Overloaded if too many texts wait. On cancel the caller goes on at once;
         what a thread has begun it ends, and its result is dropped.
         """
-        if size_bytes < self._bounds.from_bytes:
+        if size_bytes < self._bounds.from_bytes and not is_slow:
             return work()
         if not self._places.acquire(blocking=False):
             raise Overloaded(
-                "Too many long texts are being judged: try again or send shorter ones.",
+                "Too many texts wait for a thread to judge them: try again or send shorter ones.",
                 retry_after_seconds=RETRY_AFTER_SECONDS,
             )
         future = self._threads.submit(work)

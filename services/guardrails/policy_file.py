@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from services.guardrails.answer_length import LENGTH
 from services.guardrails.policy import Policies, Policy
-from services.guardrails.rule import ClassifierRule, PatternRule, Rule, RuleInfo
+from services.guardrails.rule import ClassifierRule, EntityRule, PatternRule, Rule, RuleInfo
 from services.guardrails.rules import ALL_RULES, SCAN_RULES
 from services.guardrails.verdict import Action, Stage
 
@@ -153,7 +153,7 @@ def _problem(info: RuleInfo, rule: Rule | None, stage: Stage, action: Action) ->
         return "it is set by `restore`"
     if info.is_floor and action < info.action:
         return f"it is a floor rule and does at least {info.action.name.lower()}"
-    if action is Action.REDACT and not (isinstance(rule, PatternRule) and rule.label):
+    if action is Action.REDACT and not (isinstance(rule, PatternRule | EntityRule) and rule.label):
         return "it has nothing to put in the place of what it finds"
     if action is Action.BLOCK and stage is Stage.OUTPUT and isinstance(rule, ClassifierRule):
         return "it judges whole answers, which have been shown by then"

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
+from services.guardrails.entity import EntityFinder, EntityKind
 from services.guardrails.verdict import Action, Severity, Stage
 
 Span: TypeAlias = tuple[int, int]
@@ -96,4 +97,18 @@ class ClassifierRule:
         return Action.FLAG if score >= FLAG_FROM else Action.OFF
 
 
-Rule: TypeAlias = PatternRule | ClassifierRule
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntityRule:
+    """A rule that looks for what is named in a text as a whole, never in a stream."""
+
+    info: RuleInfo
+    kind: EntityKind
+    finder: EntityFinder
+    label: str
+    """What a placeholder calls it, as `PERSON`."""
+
+    same_value: Callable[[str], str] = field(default=only_letters_and_digits)
+    """Maps the spellings of one name to one text."""
+
+
+Rule: TypeAlias = PatternRule | ClassifierRule | EntityRule

@@ -24,6 +24,12 @@ class GuardrailsSettings(ParleySettings):
     everybody has the policy in which each rule does what it says itself. A file that
     cannot take effect as it is stops the start."""
 
+    presidio_model: str = ""
+    """Name or folder of the spaCy model by which `pii.person_name` and `pii.address` find
+    names and places in inputs. Needs the extra `presidio`. Each input is then judged by a
+    thread and counts as a long text, since a model takes milliseconds. Empty, the default:
+    these two rules do not exist, since Parley comes with no such model."""
+
     max_input_bytes: int = Field(default=1024 * 1024, ge=1)
     """Bytes of UTF-8 of all input texts of one request together; more is refused before any
     rule looks at it. The default is longer than the context of most models."""

@@ -6,13 +6,14 @@ from typing import Final
 
 from services.guardrails.arbiter import REPLACING, Arbiter
 from services.guardrails.encodings import unescaped
+from services.guardrails.entity_plan import EntityPlan
 from services.guardrails.failures import Failures
 from services.guardrails.matching import RUN_NODES, Finder, Hit, Matcher, RunMatcher
 from services.guardrails.normalization import skeleton, view, visible
 from services.guardrails.patterns.parse import parse
 from services.guardrails.patterns.regex import NOTHING, compile_regex
 from services.guardrails.patterns.tree import Node, render
-from services.guardrails.rule import PatternRule
+from services.guardrails.rule import EntityRule, PatternRule
 from services.guardrails.verdict import Action
 
 _ROT13: Final = bytes.maketrans(
@@ -32,18 +33,28 @@ class Found:
 
 class TextPlan:
     """
-    The pattern rules of one stage, for texts that are there as a whole.
+    The rules of one stage that find places, for texts that are there as a whole.
 
     Rules that see through disguises also read the text in ROT13, backwards, with its
     escapes replaced, and what is inside runs of base64 and hexadecimal digits. What is
     found in such a reading spans the part of the original that it was read from.
     """
 
-    def __init__(self, rules: Iterable[tuple[PatternRule, Action]]) -> None:
+    def __init__(
+        self,
+        rules: Iterable[tuple[PatternRule, Action]],
+        entity_rules: Iterable[tuple[EntityRule, Action]] = (),
+    ) -> None:
         chosen = list(rules)
         self._visible = _FoldPlan([each for each in chosen if not each[0].ignore_lookalikes])
         self._skeleton = _FoldPlan([each for each in chosen if each[0].ignore_lookalikes])
-        self.rules = tuple(rule.info for rule, _ in chosen)
+        self._entities = EntityPlan(entity_rules)
+        self.rules = (*(rule.info for rule, _ in chosen), *self._entities.rules)
+
+    @property
+    def asks_model(self) -> bool:
+        """Whether a finder of entities is asked, which takes milliseconds."""
+        return bool(self._entities.rules)
 
     def find(self, text: str, failures: Failures) -> "Finds":
         """
@@ -55,8 +66,13 @@ class TextPlan:
         found: list[Found] = []
         visible_view = view(text, visible())
         skeleton_view = view(text, skeleton())
-        for plan, seen in ((self._visible, visible_view), (self._skeleton, skeleton_view)):
-            for hit in plan.find(seen.data, failures):
+        hits = list(self._visible.find(visible_view.data, failures))
+        hits = [*hits, *self._entities.find(visible_view.data, hits, failures)]
+        for seen, found_there in (
+            (visible_view, hits),
+            (skeleton_view, self._skeleton.find(skeleton_view.data, failures)),
+        ):
+            for hit in found_there:
                 start, end = seen.span(hit.start, hit.end)
                 found.append(Found(hit=hit, start=start, end=end))
         found.sort(key=lambda each: (each.start, -each.hit.action, -each.end))

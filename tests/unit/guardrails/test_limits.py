@@ -72,6 +72,8 @@ async def test_a_short_text_is_judged_here_and_a_long_one_by_a_thread():
     offload = Offload(OffloadBounds(from_bytes=10))
     assert await offload.run(9, threading.current_thread) is threading.current_thread()
     assert await offload.run(10, threading.current_thread) is not threading.current_thread()
+    slow = await offload.run(1, threading.current_thread, is_slow=True)
+    assert slow is not threading.current_thread()
     offload.close()
 
 

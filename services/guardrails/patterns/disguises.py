@@ -7,6 +7,8 @@ hold back exactly what it must, since a disguised pattern has open prefixes of i
 
 import codecs
 from collections.abc import Callable
+from functools import cache
+from html.entities import html5
 from typing import assert_never
 
 from services.guardrails.patterns.tree import (
@@ -18,6 +20,9 @@ from services.guardrails.patterns.tree import (
     Sequence,
     WordBoundary,
 )
+
+MAX_NAME_LETTERS = 8
+"""Of HTML's names for characters. Longer ones have a shorter one beside them."""
 
 MAX_ESCAPED_MEMBERS = 16
 """Classes larger than this are expected as they are: escaped in every way, they would
@@ -44,7 +49,7 @@ def rot13_pattern(node: Node) -> Node:
 def escaped_pattern(node: Node) -> Node:
     """
     Return the pattern of the texts of *node* in which any character may be escaped:
-    `%41`, `&#65;`, `&#x41;`, `\\x41`, `\\u0041`.
+    `%41`, `&#65;`, `&#x41;`, `\\x41`, `\\u0041`, and `&lpar;` where HTML has a name for it.
 
     A word boundary counts only beside a character that is not escaped, since beside an
     escape it says nothing about the word. So the pattern matches what *node* matches, and
@@ -115,7 +120,23 @@ def _escapes(code_point: int) -> tuple[Node, ...]:
         Sequence((_literal("&#x"), zeros, _literal(hexadecimal), semicolon)),
         _literal("\\x" + hexadecimal),
         _literal("\\u00" + hexadecimal),
+        *(_exactly(f"&{name};") for name in _html_names().get(chr(code_point), ())),
     )
+
+
+@cache
+def _html_names() -> dict[str, list[str]]:
+    """Return for each character the names that HTML has for it and `encodings` reads."""
+    names: dict[str, list[str]] = {}
+    for reference, text in html5.items():
+        name = reference.removesuffix(";")
+        if reference != name and 2 <= len(name) <= MAX_NAME_LETTERS and name.isalpha():
+            names.setdefault(text, []).append(name)
+    return names
+
+
+def _exactly(text: str) -> Sequence:
+    return Sequence(tuple(map(_one_of, text)))
 
 
 def _literal(text: str) -> Sequence:

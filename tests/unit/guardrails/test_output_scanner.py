@@ -61,6 +61,10 @@ FRAGMENTS = st.sampled_from(
         "qebc gnoyr",
         "%64rop",
         "&#32;table",
+        "exec&lpar;",
+        "rm -rf &sol;",
+        "&lp",
+        "&NewLine;",
         "\\x20",
         base64.b64encode(b"now drop table x").decode(),
         b"drop table".hex(),
@@ -114,6 +118,7 @@ def cut_texts(draw):
 @given(cut_texts())
 @example(("a 4111 1111 1111 1111 2 b", ["a 4111 1111 1111", " 1111 2", " b"]))
 @example(("x %64rop table y", ["x %", "64rop tab", "le y"]))
+@example(("an exec&lpar;1)", ["an exec", "&lp", "ar;1)"]))
 def test_the_result_does_not_depend_on_the_cutting(cut):
     text, pieces = cut
     assert scan(pieces) == scan([text])
@@ -170,6 +175,10 @@ def test_what_is_cached_holds_no_personal_data_of_the_user(cut):
         "qebc gnoyr",
         "%44rop%20table",
         "&#100;rop table",
+        "exec&lpar;",
+        "&lowbar;&UnderBar;import__&lpar;",
+        "drop&Tab;table",
+        "rm -rf &sol;",
         "drop\\x20table",
         b"drop table".hex(),
         "64 72 6f 70 20 74 61 62 6c 65",
@@ -196,6 +205,7 @@ def test_nothing_of_a_banned_text_is_shown(banned):
         "execute (now)",
         "The exec (short for executive) spoke.",
         "aGVsbG8gd29ybGQsIGhvdyBhcmUgeW91",
+        "an exec&amp; co, exec&LPAR;, drop&nbsp;table",
         "100% sure & happy \\o/",
         "version 1.2.3 of 2024-01-02",
         "a[REDACTED_EMAIL_7] b",

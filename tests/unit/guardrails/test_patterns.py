@@ -83,6 +83,7 @@ def test_only_what_could_become_a_match_is_held():
         (reversed_pattern, "elbat pord"),
         (rot13_pattern, "qebc gnoyr"),
         (escaped_pattern, "%64ro&#112;&#x20;t\\x61bl\\u0065"),
+        (escaped_pattern, "drop&NewLine;&Tab;table"),
     ],
 )
 def test_a_disguised_pattern_matches_the_disguised_text(change, text):

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 import uvloop
+from rich.markup import escape
 
 from services.cli.catalogue import NAMES, load
 from services.cli.console import error_console
@@ -25,7 +26,7 @@ def serve(names: Names = None) -> None:
         services = load(names or NAMES)
         uvloop.run(_serve(Host(services, settings)))
     except (ValueError, StartRefused) as error:
-        error_console.print(f"[red]{error}[/red]")
+        error_console.print(f"[red]{escape(str(error))}[/red]")
         raise typer.Exit(2) from None
 
 

@@ -27,7 +27,7 @@ def demo() -> None:
         try:
             failed = uvloop.run(_play())
         except StartRefused as error:
-            error_console.print(f"[red]{error}[/red]")
+            error_console.print(f"[red]{escape(str(error))}[/red]")
             raise typer.Exit(2) from None
     if failed:
         raise typer.Exit(1)

@@ -5,7 +5,7 @@ ENV := .venv/.installed
 PROTOS := $(shell find protos/parley -name '*.proto')
 
 .PHONY: help env demo test check proto proto-check proto-release lint types imports lock docs apart clean \
-  bench bench-env bench-accounting bench-cache bench-guardrails bench-prompts bench-router
+  bench bench-load bench-env bench-accounting bench-cache bench-guardrails bench-prompts bench-router
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -66,6 +66,11 @@ bench: $(ENV)  ## Measure what calls, chats, guardrails, streams and bookings co
 	$(BIN)/python -m bench.guardrails_cost
 	$(BIN)/python -m bench.router_stream
 	$(BIN)/python -m bench.accounting_store
+
+bench-load: $(ENV)  ## Measure many streams at once, memory over many chats, and where time goes
+	$(BIN)/python -m bench.streams
+	$(BIN)/python -m bench.soak --chats 8000
+	$(BIN)/python -m bench.profile
 
 bench-env: $(ENV)
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-bench.lock

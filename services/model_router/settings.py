@@ -131,7 +131,8 @@ class ModelRouterSettings(ParleySettings):
 
     first_concurrency_limit: int = Field(default=64, ge=4)
     """Calls to one model at once, to begin with. The limit then follows what the provider
-    takes: up while answers end well, down by 30 % when it says that it is too much."""
+    takes: up by one with each answer that ends well, until the provider first says that it is
+    too much; then down by 30 % each time it says so, and up by one in as many answers."""
 
     max_concurrency_limit: int = Field(default=1000, ge=4)
     """The most that this limit grows to."""

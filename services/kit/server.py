@@ -54,7 +54,7 @@ class ServerSettings(ParleySettings):
 
     max_concurrent_rpcs: int = Field(default=4096, ge=1)
     """Calls that run at once over TCP; those above it get RESOURCE_EXHAUSTED. The default
-    is four times the streams that two cores hold without a pause."""
+    is ten times the streams that one process was measured to hold without a pause."""
 
     keepalive_seconds: float = Field(default=60.0, ge=1)
     """Seconds without traffic after which the server asks whether a client still lives."""

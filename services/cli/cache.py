@@ -1,18 +1,16 @@
 """`parley cache`: what the semantic cache did, would do, and should forget."""
 
-import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Annotated, Any
 
-import grpc
 import typer
 from parley.semantic_cache.v1 import semantic_cache_service_pb2 as pb
 from parley.semantic_cache.v1 import semantic_cache_service_pb2_grpc as pb_grpc
 from rich.markup import escape
 from rich.table import Table
 
-from services.cli.connection import open_peers
-from services.cli.console import console, dollars, error_console
+from services.cli.connection import open_peers, run
+from services.cli.console import console, dollars
 
 _TIMEOUT_SECONDS = 10.0
 
@@ -135,15 +133,7 @@ def _ask(
             )
             return await call(stub)
 
-    return _run(ask())
-
-
-def _run(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    try:
-        return asyncio.run(coroutine)
-    except grpc.aio.AioRpcError as error:
-        error_console.print(f"[red]{error.code().name}[/red] {escape(error.details() or '')}")
-        raise typer.Exit(1) from error
+    return run(ask())
 
 
 def _with_share(count: int, total: int) -> str:

@@ -1,17 +1,22 @@
 """How commands reach the services: all at one address, or each at its own."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
 import grpc
+import typer
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
+from services.cli.console import print_refusal
 from services.kit.peers import SERVICES, Peers, PeersSettings
 from services.kit.settings import ParleySettings
+
+T = TypeVar("T")
 
 _PROBE_SECONDS = 1.0
 _BOOTSTRAP_KEY = "bootstrap.key"
@@ -37,6 +42,15 @@ class CliSettings(ParleySettings):
         if given or not path.is_file():
             return given
         return path.read_text().strip()
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run *work* and return its result. A call that is refused is one line, and exit code 1."""
+    try:
+        return asyncio.run(work)
+    except grpc.aio.AioRpcError as error:
+        print_refusal(error)
+        raise typer.Exit(1) from error
 
 
 @asynccontextmanager

@@ -3,7 +3,9 @@
 import os
 import sys
 
+import grpc
 from rich.console import Console
+from rich.markup import escape
 
 PIPED_WIDTH = 200
 """Columns of what goes into a file or another program, where no window is too narrow."""
@@ -19,6 +21,13 @@ console = Console(highlight=False, width=_width())
 
 error_console = Console(stderr=True, highlight=False)
 """What went wrong, and progress."""
+
+
+def print_refusal(error: grpc.aio.AioRpcError) -> None:
+    """Say in one line what a service refused."""
+    error_console.print(
+        f"[red]{error.code().name}[/red] {escape(error.details() or '')}", soft_wrap=True
+    )
 
 
 def dollars(nano_usd: int) -> str:

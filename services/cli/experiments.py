@@ -8,7 +8,7 @@ from parley.prompt_registry.v1 import prompt_registry_service_pb2 as pb
 from rich.markup import escape
 
 from services.cli.console import console
-from services.cli.prompt_tables import enum_name, experiment_table, outcome_table, shadow_table
+from services.cli.prompt_tables import enum_name, experiment_table, print_outcomes
 from services.cli.registry import TIMEOUT_SECONDS, Stub, ask
 
 app = typer.Typer(help="Experiments, ramps and shadow arms of prompts.", no_args_is_help=True)
@@ -49,10 +49,7 @@ def show(experiment: Id) -> None:
             pb.GetExperimentRequest(experiment_id=experiment), timeout=TIMEOUT_SECONDS
         )
         console.print(experiment_table([response.experiment]))
-        console.print(outcome_table(response.summaries))
-        shadows = [each for each in response.summaries if each.HasField("shadow")]
-        if shadows:
-            console.print(shadow_table(shadows))
+        print_outcomes(response.summaries)
 
     ask(work)
 

@@ -1,11 +1,10 @@
 """`parley guardrails`: what the guardrails would say."""
 
-import asyncio
 import sys
 from collections import Counter
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import grpc
 import orjson
@@ -17,12 +16,10 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from services.cli.connection import open_peers
+from services.cli.connection import open_peers, run
 from services.cli.console import console, error_console
 
 app = typer.Typer(help="What the guardrails say about a text, and said.", no_args_is_help=True)
-
-_Answer = TypeVar("_Answer")
 
 _TIMEOUT_SECONDS = 30.0
 _STYLES = {
@@ -42,7 +39,7 @@ def try_text(
 ) -> None:
     """Show in colour what is found in a text, and what would become of it."""
     given = sys.stdin.read() if text == "-" else text
-    verdict, findings, changed = _run(_judge(given, output, tenant, template))
+    verdict, findings, changed = run(_judge(given, output, tenant, template))
     marked = Text(given)
     for finding in findings:
         marked.stylize(_STYLES.get(finding.action, ""), finding.start, finding.end)
@@ -78,9 +75,11 @@ def report(
         rows = [orjson.loads(line) for line in file.read_bytes().splitlines() if line.strip()]
         labelled = [(str(row["text"]), bool(row["blocked"])) for row in rows]
     except (OSError, orjson.JSONDecodeError, KeyError, TypeError) as error:
-        error_console.print(f'[red]{file}[/red] is no JSON Lines file of "text" and "blocked".')
+        error_console.print(
+            f'[red]{escape(str(file))}[/red] is no JSON Lines file of "text" and "blocked".'
+        )
         raise typer.Exit(2) from error
-    blocked = _run(_judge_all([text for text, _ in labelled], output))
+    blocked = run(_judge_all([text for text, _ in labelled], output))
     counts = Counter(zip((wanted for _, wanted in labelled), blocked, strict=True))
     table = Table("", "blocked", "passed", "share blocked")
     for wanted, title in ((True, "should be blocked"), (False, "should pass")):
@@ -96,7 +95,7 @@ def rules(
     template: Annotated[str, typer.Option(help="Under the policy of this template.")] = "",
 ) -> None:
     """List the rules of a policy: what each does, where, and how much of a stream it may hold."""
-    answer = _run(_ask_rules(tenant, template))
+    answer = run(_ask_rules(tenant, template))
     table = Table("rule", "stages", "action", "severity", "floor", "may hold")
     for rule in answer.rules:
         action = _short(chat_pb2.Action.Name(rule.action)) if rule.action else "off"
@@ -115,7 +114,7 @@ def rules(
 @app.command()
 def stats() -> None:
     """Show what each rule did since the service started, and the share of texts it blocked."""
-    answer = _run(_ask_stats())
+    answer = run(_ask_stats())
     table = Table("rule", "runs", "hits", "flagged", "redacted", "blocked", "rate", "failed")
     for each in answer.rules:
         rate = f"{each.block_count / each.run_count:.2%}" if each.run_count else ""
@@ -180,14 +179,6 @@ async def _ask(
 def _stub(channel: grpc.aio.Channel) -> "pb_grpc.GuardrailsServiceAsyncStub":
     stub: pb_grpc.GuardrailsServiceAsyncStub = pb_grpc.GuardrailsServiceStub(channel)
     return stub
-
-
-def _run(work: Coroutine[Any, Any, _Answer]) -> _Answer:
-    try:
-        return asyncio.run(work)
-    except grpc.aio.AioRpcError as error:
-        error_console.print(f"[red]{error.code().name}[/red] {escape(error.details() or '')}")
-        raise typer.Exit(1) from error
 
 
 def _short(name: str) -> str:

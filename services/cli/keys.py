@@ -1,20 +1,17 @@
 """`parley keys`: makes, lists, rotates and ends API keys."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
 
-import grpc
 import typer
 from google.protobuf.duration_pb2 import Duration
 from parley.accounting.v1 import accounting_service_pb2 as pb
 from parley.accounting.v1 import accounting_service_pb2_grpc as pb_grpc
 from parley.chat.v1 import chat_pb2
-from rich.markup import escape
 from rich.table import Table
 
-from services.cli.connection import open_peers
-from services.cli.console import console, error_console
+from services.cli.connection import open_peers, run
+from services.cli.console import console
 
 app = typer.Typer(name="keys", help="Manages API keys.", no_args_is_help=True)
 
@@ -100,8 +97,4 @@ def call_accounting(
             )
             return await method(stub)
 
-    try:
-        return asyncio.run(call())
-    except grpc.aio.AioRpcError as error:
-        error_console.print(f"[red]{error.code().name}[/red] {escape(error.details() or '')}")
-        raise typer.Exit(1) from error
+    return run(call())

@@ -22,7 +22,7 @@ from services.cli import (
     settings,
     up,
 )
-from services.cli.console import error_console
+from services.cli.console import print_refusal
 
 app = typer.Typer(
     name="parley",
@@ -53,7 +53,7 @@ def run() -> None:
     try:
         app()
     except grpc.aio.AioRpcError as error:
-        error_console.print(f"[red]{error.code().name}[/red] {error.details()}", soft_wrap=True)
+        print_refusal(error)
         sys.exit(1)
 
 

@@ -1,17 +1,13 @@
 """`parley models`: what can be asked for, what it costs, and how it does."""
 
-import asyncio
-
-import grpc
 import typer
 from google.protobuf.duration_pb2 import Duration
 from parley.model_router.v1 import model_router_service_pb2 as pb
 from parley.model_router.v1 import model_router_service_pb2_grpc as pb_grpc
-from rich.markup import escape
 from rich.table import Table
 
-from services.cli.connection import open_peers
-from services.cli.console import console, error_console
+from services.cli.connection import open_peers, run
+from services.cli.console import console
 
 app = typer.Typer(help="The models that can be asked for.")
 
@@ -21,11 +17,7 @@ _TIMEOUT_SECONDS = 10.0
 @app.callback(invoke_without_command=True)
 def models() -> None:
     """List the models with prices, limits, features and health, and their chains."""
-    try:
-        asyncio.run(_show())
-    except grpc.aio.AioRpcError as error:
-        error_console.print(f"[red]{error.code().name}[/red] {escape(error.details() or '')}")
-        raise typer.Exit(1) from error
+    run(_show())
 
 
 async def _show() -> None:

@@ -1,6 +1,6 @@
 """Tables of what the prompt registry keeps."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -8,7 +8,7 @@ from parley.prompt_registry.v1 import prompt_registry_service_pb2 as pb
 from rich.markup import escape
 from rich.table import Table
 
-from services.cli.console import dollars
+from services.cli.console import console, dollars
 
 
 def version_table(versions: Iterable[pb.TemplateVersion]) -> Table:
@@ -100,6 +100,14 @@ def shadow_table(summaries: Iterable[pb.OutcomeSummary]) -> Table:
             dollars(pairs.answer_cost_nano_usd),
         )
     return table
+
+
+def print_outcomes(summaries: Collection[pb.OutcomeSummary]) -> None:
+    """Show how versions and arms do, and below it how those that ran beside compare."""
+    console.print(outcome_table(summaries))
+    shadows = [each for each in summaries if each.HasField("shadow")]
+    if shadows:
+        console.print(shadow_table(shadows))
 
 
 def experiment_table(experiments: Iterable[pb.Experiment]) -> Table:

@@ -12,9 +12,8 @@ from rich.table import Table
 from services.cli.console import console, error_console
 from services.cli.prompt_tables import (
     move_table,
-    outcome_table,
+    print_outcomes,
     rollback_table,
-    shadow_table,
     version_table,
 )
 from services.cli.registry import (
@@ -174,10 +173,7 @@ def outcomes(name: Name) -> None:
         response = await stub.GetOutcomes(
             pb.GetOutcomesRequest(template=name), timeout=TIMEOUT_SECONDS
         )
-        console.print(outcome_table(response.summaries))
-        shadows = [each for each in response.summaries if each.HasField("shadow")]
-        if shadows:
-            console.print(shadow_table(shadows))
+        print_outcomes(response.summaries)
 
     ask(work)
 

@@ -1,17 +1,15 @@
 """How commands reach the prompt registry."""
 
-import asyncio
 import getpass
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeAlias, TypeVar
 
-import grpc
 import typer
 from parley.prompt_registry.v1 import prompt_registry_service_pb2_grpc as pb_grpc
 from rich.markup import escape
 
-from services.cli.connection import open_peers
+from services.cli.connection import open_peers, run
 from services.cli.console import error_console
 from services.kit.errors import InvalidArgument, ServiceError
 
@@ -37,7 +35,7 @@ def ask(work: Callable[[Stub], Awaitable[T]]) -> T:
             return await work(stub)
 
     with refusing():
-        return asyncio.run(asking())
+        return run(asking())
 
 
 @contextmanager
@@ -53,11 +51,6 @@ def refusing() -> Iterator[None]:
         raise typer.Exit(1) from error
     except ServiceError as error:
         error_console.print(f"[red]{escape(str(error))}[/red]", soft_wrap=True)
-        raise typer.Exit(1) from error
-    except grpc.aio.AioRpcError as error:
-        error_console.print(
-            f"[red]{error.code().name}[/red] {escape(error.details() or '')}", soft_wrap=True
-        )
         raise typer.Exit(1) from error
 
 

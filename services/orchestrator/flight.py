@@ -59,6 +59,11 @@ class Flight:
         """Start the generation."""
         self._task = asyncio.create_task(self._fly(generate))
 
+    @property
+    def called_tools(self) -> bool:
+        """Whether the answer so far calls a tool."""
+        return any(isinstance(event, ToolCalled) for event in self._log)
+
     def publish(self, event: FlightEvent) -> None:
         """Append *event* to the log and wake the readers."""
         self._log.append(event)

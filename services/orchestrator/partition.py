@@ -6,7 +6,13 @@ from dataclasses import asdict, dataclass
 
 import orjson
 
-from services.orchestrator.values import Message, ResponseFormat, SamplingParameters, Tool
+from services.orchestrator.values import (
+    Message,
+    ResponseFormat,
+    SamplingParameters,
+    Tool,
+    ToolChoice,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +42,7 @@ class Circumstances:
     documents: tuple[str, ...]
     parameters: SamplingParameters
     tools: tuple[Tool, ...]
+    tool_choice: ToolChoice
     response_format: ResponseFormat
 
     def fingerprint(self) -> bytes:
@@ -47,7 +54,8 @@ class Circumstances:
                 "variables": dict(self.variables),
                 "documents": self.documents,
                 "parameters": self.parameters,
-                "tools": self.tools,
+                # How to choose among no tools shapes no answer.
+                "tools": (self.tools, self.tool_choice) if self.tools else (),
                 "format": self.response_format,
             },
             option=orjson.OPT_SORT_KEYS,

@@ -9,7 +9,12 @@ from services.orchestrator.admission import Admitted
 from services.orchestrator.deadline import Deadline
 from services.orchestrator.request import CONTEXT_VARIABLE, TEXT_VARIABLE, TemplateSelector
 from services.orchestrator.trace import Trace
-from services.orchestrator.values import CacheScope, ResponseFormat, SamplingParameters
+from services.orchestrator.values import (
+    CacheAlso,
+    CacheScope,
+    ResponseFormat,
+    SamplingParameters,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +65,8 @@ class Prompt:
     shadow_arms: tuple[ShadowArm, ...] = ()
     keeps_texts: bool = False
     """Whether the tenant wants its texts in the evaluation log."""
+    cache_also: frozenset[CacheAlso] = frozenset()
+    """Answers that are cached though they are not cached by default."""
 
 
 class Prompts(Protocol):

@@ -15,10 +15,20 @@ from services.orchestrator.coalescing import (
     Vacant,
 )
 from services.orchestrator.deadline import Deadline
+from services.orchestrator.flight import Flight, Generated
 from services.orchestrator.partition import Circumstances, Partition
 from services.orchestrator.prompting import Prompt
 from services.orchestrator.trace import Trace
-from services.orchestrator.values import BudgetDecision, CacheMode, CacheScope, Hit
+from services.orchestrator.values import (
+    AttemptKind,
+    AttemptOutcome,
+    BudgetDecision,
+    CacheAlso,
+    CacheMode,
+    CacheScope,
+    FinishReason,
+    Hit,
+)
 
 
 class Cache(Protocol):
@@ -50,6 +60,8 @@ class Slot:
     text: str
     may_read: bool
     may_write: bool
+    cache_also: frozenset[CacheAlso]
+    """Answers that its template keeps though they are not kept by default."""
     flight_key: bytes | None
     """What an identical turn in flight has too; None where none may be joined."""
 
@@ -66,8 +78,10 @@ class Reuse:
         """
         Return the turn's place in the cache.
 
-        An answer is kept only where the turn ran as its template says: not with tools, whose
-        answers depend on the world, and not under a budget policy, which lowers their quality.
+        Unless its template says otherwise, an answer is kept only where the turn ran as asked:
+        not with tools, whose answers depend on the world, and not under a budget policy, which
+        lowers their quality. What the template says is part of its version, and so of the
+        partition: no turn gets such an answer whose own version does not keep them.
         """
         turn, subject = admitted.request, admitted.subject
         partition = Partition(
@@ -83,13 +97,14 @@ class Reuse:
                 documents=turn.context_documents,
                 parameters=prompt.parameters,
                 tools=turn.tools,
+                tool_choice=turn.tool_choice,
                 response_format=prompt.response_format,
             ).fingerprint(),
         )
         shareable = (
             prompt.cache_scope is not CacheScope.NONE
             and turn.cache_mode is not CacheMode.BYPASS
-            and not turn.tools
+            and (not turn.tools or CacheAlso.TOOLS in prompt.cache_also)
         )
         as_asked = admitted.lease.reservation.decision is BudgetDecision.ALLOW
         alone = (
@@ -103,7 +118,8 @@ class Reuse:
             partition=partition,
             text=turn.text,
             may_read=shareable and turn.cache_mode is not CacheMode.REFRESH,
-            may_write=shareable and as_asked,
+            may_write=shareable and (as_asked or CacheAlso.DOWNGRADED in prompt.cache_also),
+            cache_also=prompt.cache_also,
             flight_key=None if alone else partition.key(f"{turn.failover_mode:d} {turn.text}"),
         )
 
@@ -163,6 +179,32 @@ class Reuse:
             lease_seconds=lease_seconds,
             timeout_seconds=deadline.timeout(self.lookup_timeout_seconds),
         )
+
+
+def may_be_given_again(generated: Generated, flight: Flight, slot: Slot, trace: Trace) -> bool:
+    """
+    Say whether an answer may be kept in *slot*.
+
+    It may if it ended as the model wanted, after the output guard passed, and is what its
+    template and model would always give, or is of a kind that the template keeps all the
+    same. Never one that called tools, since a call is not given again, and none that was
+    written while the guardrails were away.
+    """
+    fell_back = any(
+        attempt.outcome is AttemptOutcome.SUCCEEDED
+        and attempt.kind in (AttemptKind.FALLBACK, AttemptKind.CONTINUATION, AttemptKind.HEDGE)
+        for attempt in generated.attempts
+    )
+    away = {each.component for each in trace.degradations}
+    return (
+        slot.may_write
+        and generated.finish_reason is FinishReason.STOP
+        and bool(generated.cacheable_text)
+        and (not fell_back or CacheAlso.DOWNGRADED in slot.cache_also)
+        and "guardrails" not in away
+        and (not away or CacheAlso.DEGRADED in slot.cache_also)
+        and not flight.called_tools
+    )
 
 
 @contextmanager

@@ -29,17 +29,14 @@ from services.orchestrator.lease import Lease
 from services.orchestrator.prompting import Prompt, Prompting
 from services.orchestrator.replay import Replay
 from services.orchestrator.request import TurnRequest
-from services.orchestrator.reuse import Reuse, Slot
+from services.orchestrator.reuse import Reuse, Slot, may_be_given_again
 from services.orchestrator.shadow import AnsweredTurn, Shadows
 from services.orchestrator.trace import Trace
 from services.orchestrator.values import (
     Action,
     AnswerSource,
-    AttemptKind,
-    AttemptOutcome,
     BudgetDecision,
     CachedAnswer,
-    FinishReason,
     Hit,
     total_usage,
 )
@@ -227,7 +224,7 @@ class Turn:
             source, model = AnswerSource.MODEL, generated.model
         finally:
             lease.settle(end_time=stages.clock.now(), source=source, model=model)
-        if slot.may_write and _may_be_given_again(generated, plan):
+        if may_be_given_again(generated, flight, slot, plan.trace):
             stages.books.put(
                 NewAnswer(
                     request_id=plan.call.request_id,
@@ -323,18 +320,3 @@ def _affordable_model(admitted: Admitted, prompt: Prompt) -> tuple[str, Switched
             return reservation.downgrade_model, switched
         case _:
             return wanted, None
-
-
-def _may_be_given_again(generated: Generated, plan: Plan) -> bool:
-    """Say whether an answer is what its template and model would always give."""
-    fell_back = any(
-        attempt.outcome is AttemptOutcome.SUCCEEDED
-        and attempt.kind in (AttemptKind.FALLBACK, AttemptKind.CONTINUATION, AttemptKind.HEDGE)
-        for attempt in generated.attempts
-    )
-    return (
-        generated.finish_reason is FinishReason.STOP
-        and bool(generated.cacheable_text)
-        and not fell_back
-        and not plan.trace.degradations
-    )

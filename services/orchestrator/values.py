@@ -120,6 +120,19 @@ class CacheScope(WireEnum):
     NONE = 3
 
 
+class CacheAlso(WireEnum):
+    """Answers that are not cached unless the template says so."""
+
+    UNSPECIFIED = 0
+    DOWNGRADED = 1
+    """Written by another model than the one asked for: a budget policy's cheaper one, or one
+    that the router fell back on, hedged with, or went on with."""
+    DEGRADED = 2
+    """Written while a service was away, but not the guardrails."""
+    TOOLS = 3
+    """Written by a model that was offered tools and called none."""
+
+
 class FailoverMode(WireEnum):
     """What happens when a provider fails after text was sent."""
 

@@ -22,6 +22,7 @@ from services.prompt_registry.snapshot import (
     TemplateState,
 )
 from services.prompt_registry.template import (
+    CacheAlso,
     CacheScope,
     Label,
     LabelMove,
@@ -33,6 +34,10 @@ from services.prompt_registry.template import (
     TemplateVersion,
     Variable,
 )
+
+_CACHE_ALSO: dict[int, CacheAlso] = {
+    enum_to(pb.CacheAlso, "CACHE_ALSO", each): each for each in CacheAlso
+}
 
 
 def keys_from(message: pb.AssignmentKeys) -> AssignmentKeys:
@@ -82,6 +87,7 @@ def content_from(message: pb.TemplateContent) -> TemplateContent:
         guardrail_policy=message.guardrail_policy,
         tools=tuple(message.tools),
         retrieval_collection=message.retrieval_collection,
+        cache_also=_cache_also_from(message.cache_also),
     )
 
 
@@ -108,6 +114,7 @@ def content_to(content: TemplateContent) -> pb.TemplateContent:
         guardrail_policy=content.guardrail_policy,
         tools=content.tools,
         retrieval_collection=content.retrieval_collection,
+        cache_also=_cache_also_to(content.cache_also),
     )
 
 
@@ -185,6 +192,7 @@ def prompt_to(prompt: Prompt, *, keeps_texts: bool = False) -> pb.RenderResponse
         retrieval_collection=content.retrieval_collection,
         shadow_arms=[_shadow_to(each) for each in prompt.shadows],
         keeps_texts=keeps_texts,
+        cache_also=_cache_also_to(content.cache_also),
     )
 
 
@@ -277,6 +285,14 @@ def _shadow_to(shadow: ShadowPrompt) -> pb.RenderResponse.ShadowArm:
         tools=content.tools,
         retrieval_collection=content.retrieval_collection,
     )
+
+
+def _cache_also_from(numbers: Iterable[int]) -> tuple[CacheAlso, ...]:
+    return tuple(_CACHE_ALSO[number] for number in numbers if number in _CACHE_ALSO)
+
+
+def _cache_also_to(kinds: Iterable[CacheAlso]) -> list[pb.CacheAlso.ValueType]:
+    return [enum_to(pb.CacheAlso, "CACHE_ALSO", each) for each in kinds]
 
 
 def _parameters_from(message: chat_pb2.SamplingParameters) -> SamplingParameters:

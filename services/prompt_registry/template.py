@@ -32,6 +32,20 @@ class CacheScope(Enum):
     NONE = "none"
 
 
+class CacheAlso(Enum):
+    """Answers that are not cached unless the template says so."""
+
+    DOWNGRADED = "downgraded"
+    """Written by another model than the one asked for: a budget policy's cheaper one, or one
+    that the router fell back on, hedged with, or went on with."""
+
+    DEGRADED = "degraded"
+    """Written while a service was away, but not the guardrails."""
+
+    TOOLS = "tools"
+    """Written by a model that was offered tools and called none."""
+
+
 class ResponseFormatType(Enum):
     """The form of an answer."""
 
@@ -90,11 +104,20 @@ class TemplateContent:
     guardrail_policy: str = ""
     tools: tuple[str, ...] = ()
     retrieval_collection: str = ""
+    cache_also: tuple[CacheAlso, ...] = ()
+    """Answers that are cached though they are not cached by default."""
 
     def sha256(self) -> str:
-        """Return the SHA-256 of the content as canonical JSON, in hexadecimal."""
-        canonical = orjson.dumps(asdict(self), option=orjson.OPT_SORT_KEYS)
-        return hashlib.sha256(canonical).hexdigest()
+        """
+        Return the SHA-256 of the content as canonical JSON, in hexadecimal.
+
+        A field that a later release added is left out while it says nothing, so that what is
+        stored already keeps its hash, and pushing it again makes no new version.
+        """
+        form = asdict(self)
+        if not self.cache_also:
+            del form["cache_also"]
+        return hashlib.sha256(orjson.dumps(form, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

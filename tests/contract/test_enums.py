@@ -21,6 +21,7 @@ PAIRS = [
     (values.AnswerSource, chat_pb2.AnswerSource, "ANSWER_SOURCE_"),
     (values.CacheMode, orchestrator_pb2.CacheMode, "CACHE_MODE_"),
     (values.CacheScope, prompts_pb2.CacheScope, "CACHE_SCOPE_"),
+    (values.CacheAlso, prompts_pb2.CacheAlso, "CACHE_ALSO_"),
     (values.FailoverMode, orchestrator_pb2.FailoverMode, "FAILOVER_MODE_"),
     (values.FailoverMode, router_pb2.MidStreamPolicy, "MID_STREAM_POLICY_"),
     (values.FormatOutcome, orchestrator_pb2.FormatOutcome, "FORMAT_OUTCOME_"),

@@ -218,6 +218,7 @@ class FakePrompts:
     response_format: ResponseFormat = field(default_factory=ResponseFormat)
     shadow_arms: tuple = ()
     keeps_texts: bool = False
+    cache_also: frozenset = frozenset()
     rendered: list = field(default_factory=list)
     rated: list = field(default_factory=list)
 
@@ -238,6 +239,7 @@ class FakePrompts:
             cache_scope=self.scope,
             shadow_arms=self.shadow_arms,
             keeps_texts=self.keeps_texts,
+            cache_also=self.cache_also,
         )
 
     async def rate(self, **arguments):

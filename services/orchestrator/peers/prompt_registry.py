@@ -11,7 +11,7 @@ from services.orchestrator.peers.calling import calling
 from services.orchestrator.peers.messages import format_message, format_of, parameters_of
 from services.orchestrator.prompting import Prompt, PromptRequest, ShadowArm
 from services.orchestrator.request import ByArm, ByLabel, ByVersion
-from services.orchestrator.values import CacheScope, ResponseFormatType
+from services.orchestrator.values import CacheAlso, CacheScope, ResponseFormatType
 
 PEER = "prompt_registry"
 
@@ -62,6 +62,7 @@ def prompt_of(response: pb.RenderResponse) -> Prompt:
         cache_scope=CacheScope(response.cache_scope),
         shadow_arms=tuple(_shadow_arm_of(arm) for arm in response.shadow_arms),
         keeps_texts=response.keeps_texts,
+        cache_also=frozenset(map(CacheAlso, response.cache_also)),
     )
 
 

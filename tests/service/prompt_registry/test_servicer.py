@@ -58,6 +58,18 @@ async def test_the_starter_templates_are_there(stub):
     assert "Ada" not in response.system_text
 
 
+async def test_what_is_cached_also_comes_with_the_prompt(stub):
+    content = made("{{ text }}!")
+    content.cache_also.extend([pb.CACHE_ALSO_TOOLS, pb.CACHE_ALSO_DEGRADED])
+    await stub.CreateTemplateVersion(
+        pb.CreateTemplateVersionRequest(template="lenient", content=content), timeout=TIMEOUT
+    )
+    response = await stub.Render(render("lenient"), timeout=TIMEOUT)
+    assert list(response.cache_also) == [pb.CACHE_ALSO_TOOLS, pb.CACHE_ALSO_DEGRADED]
+    response = await stub.Render(render(), timeout=TIMEOUT)
+    assert list(response.cache_also) == []
+
+
 async def test_one_user_in_ten_gets_the_second_version(stub):
     versions = [
         (await stub.Render(render(user=f"user-{n}"), timeout=TIMEOUT)).version for n in range(1_000)

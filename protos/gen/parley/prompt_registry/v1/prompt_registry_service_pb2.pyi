@@ -50,6 +50,38 @@ CACHE_SCOPE_NONE: CacheScope.ValueType  # 3
 """Nobody: answers are not cached."""
 Global___CacheScope: _TypeAlias = CacheScope  # noqa: Y015
 
+class _CacheAlso:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CacheAlsoEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CacheAlso.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CACHE_ALSO_UNSPECIFIED: _CacheAlso.ValueType  # 0
+    """Ignored."""
+    CACHE_ALSO_DOWNGRADED: _CacheAlso.ValueType  # 1
+    """Written by another model than the one asked for: a budget policy's cheaper one, or one that
+    the router fell back on, hedged with, or went on with.
+    """
+    CACHE_ALSO_DEGRADED: _CacheAlso.ValueType  # 2
+    """Written while a service was away, but not the guardrails."""
+    CACHE_ALSO_TOOLS: _CacheAlso.ValueType  # 3
+    """Written by a model that was offered tools and called none."""
+
+class CacheAlso(_CacheAlso, metaclass=_CacheAlsoEnumTypeWrapper):
+    """Answers that are not cached unless the template says so."""
+
+CACHE_ALSO_UNSPECIFIED: CacheAlso.ValueType  # 0
+"""Ignored."""
+CACHE_ALSO_DOWNGRADED: CacheAlso.ValueType  # 1
+"""Written by another model than the one asked for: a budget policy's cheaper one, or one that
+the router fell back on, hedged with, or went on with.
+"""
+CACHE_ALSO_DEGRADED: CacheAlso.ValueType  # 2
+"""Written while a service was away, but not the guardrails."""
+CACHE_ALSO_TOOLS: CacheAlso.ValueType  # 3
+"""Written by a model that was offered tools and called none."""
+Global___CacheAlso: _TypeAlias = CacheAlso  # noqa: Y015
+
 class _AssignmentUnit:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -200,6 +232,7 @@ class TemplateContent(_message.Message):
     GUARDRAIL_POLICY_FIELD_NUMBER: _builtins.int
     TOOLS_FIELD_NUMBER: _builtins.int
     RETRIEVAL_COLLECTION_FIELD_NUMBER: _builtins.int
+    CACHE_ALSO_FIELD_NUMBER: _builtins.int
     system_text: _builtins.str
     """The system text, in Jinja2. May be empty."""
     user_text: _builtins.str
@@ -228,6 +261,10 @@ class TemplateContent(_message.Message):
     def tools(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of server-side tools it may use."""
 
+    @_builtins.property
+    def cache_also(self) -> _containers.RepeatedScalarFieldContainer[Global___CacheAlso.ValueType]:
+        """Answers that are cached though they are not cached by default."""
+
     def __init__(
         self,
         *,
@@ -241,10 +278,11 @@ class TemplateContent(_message.Message):
         guardrail_policy: _builtins.str = ...,
         tools: _abc.Iterable[_builtins.str] | None = ...,
         retrieval_collection: _builtins.str = ...,
+        cache_also: _abc.Iterable[Global___CacheAlso.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["parameters", b"parameters", "response_format", b"response_format"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache_scope", b"cache_scope", "guardrail_policy", b"guardrail_policy", "model", b"model", "parameters", b"parameters", "response_format", b"response_format", "retrieval_collection", b"retrieval_collection", "system_text", b"system_text", "tools", b"tools", "user_text", b"user_text", "variables", b"variables"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache_also", b"cache_also", "cache_scope", b"cache_scope", "guardrail_policy", b"guardrail_policy", "model", b"model", "parameters", b"parameters", "response_format", b"response_format", "retrieval_collection", b"retrieval_collection", "system_text", b"system_text", "tools", b"tools", "user_text", b"user_text", "variables", b"variables"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -792,6 +830,7 @@ class RenderResponse(_message.Message):
     RETRIEVAL_COLLECTION_FIELD_NUMBER: _builtins.int
     SHADOW_ARMS_FIELD_NUMBER: _builtins.int
     KEEPS_TEXTS_FIELD_NUMBER: _builtins.int
+    CACHE_ALSO_FIELD_NUMBER: _builtins.int
     template: _builtins.str
     """The template's name."""
     version: _builtins.int
@@ -832,6 +871,10 @@ class RenderResponse(_message.Message):
     def shadow_arms(self) -> _containers.RepeatedCompositeFieldContainer[Global___RenderResponse.ShadowArm]:
         """Arms to run beside the answer, unseen by the user."""
 
+    @_builtins.property
+    def cache_also(self) -> _containers.RepeatedScalarFieldContainer[Global___CacheAlso.ValueType]:
+        """Answers that are cached though they are not cached by default."""
+
     def __init__(
         self,
         *,
@@ -851,10 +894,11 @@ class RenderResponse(_message.Message):
         retrieval_collection: _builtins.str = ...,
         shadow_arms: _abc.Iterable[Global___RenderResponse.ShadowArm] | None = ...,
         keeps_texts: _builtins.bool = ...,
+        cache_also: _abc.Iterable[Global___CacheAlso.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["parameters", b"parameters", "response_format", b"response_format"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "cache_scope", b"cache_scope", "content_sha256", b"content_sha256", "experiment_id", b"experiment_id", "guardrail_policy", b"guardrail_policy", "keeps_texts", b"keeps_texts", "model", b"model", "parameters", b"parameters", "response_format", b"response_format", "retrieval_collection", b"retrieval_collection", "shadow_arms", b"shadow_arms", "system_text", b"system_text", "template", b"template", "tools", b"tools", "user_text", b"user_text", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "cache_also", b"cache_also", "cache_scope", b"cache_scope", "content_sha256", b"content_sha256", "experiment_id", b"experiment_id", "guardrail_policy", b"guardrail_policy", "keeps_texts", b"keeps_texts", "model", b"model", "parameters", b"parameters", "response_format", b"response_format", "retrieval_collection", b"retrieval_collection", "shadow_arms", b"shadow_arms", "system_text", b"system_text", "template", b"template", "tools", b"tools", "user_text", b"user_text", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,175 @@
+"""Which answers are kept, by what their template says."""
+
+from itertools import combinations, product
+
+import pytest
+
+from services.orchestrator.booking import NewAnswer
+from services.orchestrator.routing import AttemptEnded, ToolCallMade
+from services.orchestrator.values import (
+    AttemptKind,
+    AttemptOutcome,
+    BudgetDecision,
+    CacheAlso,
+    CacheMode,
+    CacheScope,
+    SamplingParameters,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    ToolChoiceMode,
+)
+from tests.support.turns import (
+    Bench,
+    FakeAccounts,
+    FakeCache,
+    FakeGuardrails,
+    FakePrompts,
+    Snapshot,
+    attempt,
+    kinds_of,
+    request,
+)
+
+CLOCK = Tool(name="clock")
+EVERYTHING = frozenset(CacheAlso) - {CacheAlso.UNSPECIFIED}
+ALLOWED = [
+    frozenset(some) for count in range(4) for some in combinations(sorted(EVERYTHING), count)
+]
+
+
+@pytest.mark.parametrize(
+    "allowed", ALLOWED, ids=lambda kinds: "+".join(each.name for each in sorted(kinds)) or "none"
+)
+@pytest.mark.parametrize(
+    ("lowered", "fell_back", "degraded", "has_tools"), list(product((False, True), repeat=4))
+)
+async def test_an_answer_is_kept_if_all_that_is_unusual_about_it_is_allowed(
+    allowed, lowered, fell_back, degraded, has_tools
+):
+    unusual = {
+        kind
+        for kind, is_so in (
+            (CacheAlso.DOWNGRADED, lowered or fell_back),
+            (CacheAlso.DEGRADED, degraded),
+            (CacheAlso.TOOLS, has_tools),
+        )
+        if is_so
+    }
+    decision = BudgetDecision.DOWNGRADE if lowered else BudgetDecision.ALLOW
+    bench = Bench(
+        "x",
+        AttemptEnded(attempt(kind=AttemptKind.FALLBACK if fell_back else AttemptKind.PRIMARY)),
+        accounts=FakeAccounts(decision=decision, downgrade_model="small"),
+        cache=FakeCache(away=degraded),
+        prompts=FakePrompts(cache_also=allowed),
+    )
+    await bench.run(request(tools=(CLOCK,) if has_tools else ()))
+    assert bool(bench.books.of(NewAnswer)) == (unusual <= allowed)
+
+
+@pytest.mark.parametrize(
+    "kind", [AttemptKind.FALLBACK, AttemptKind.CONTINUATION, AttemptKind.HEDGE]
+)
+@pytest.mark.parametrize("allowed", [False, True])
+async def test_what_another_than_the_first_model_wrote_is_downgraded(kind, allowed):
+    also = frozenset({CacheAlso.DOWNGRADED}) if allowed else frozenset()
+    failed = attempt(number=1, outcome=AttemptOutcome.FAILED)
+    bench = Bench(
+        "x",
+        AttemptEnded(failed),
+        AttemptEnded(attempt(number=2, kind=kind)),
+        prompts=FakePrompts(cache_also=also),
+    )
+    await bench.run()
+    assert bool(bench.books.of(NewAnswer)) is allowed
+
+
+async def test_a_downgraded_answer_is_kept_where_turns_of_its_version_look():
+    accounts = FakeAccounts()
+    prompts = FakePrompts(cache_also=frozenset({CacheAlso.DOWNGRADED}))
+    bench = Bench("x", accounts=accounts, prompts=prompts)
+    await bench.run()
+    accounts.decision, accounts.downgrade_model = BudgetDecision.CACHE_FIRST, "small"
+    await bench.run()
+    as_asked, downgraded = bench.books.of(NewAnswer)
+    assert as_asked.partition == downgraded.partition
+    # Who reads it sees who wrote it.
+    assert downgraded.answer.model == "small"
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"accounts": "away"},
+        {"cache": FakeCache(away=True)},
+        {"prompts": "away"},
+    ],
+    ids=["accounting", "semantic_cache", "prompt_registry"],
+)
+async def test_an_answer_given_while_a_service_was_away_may_be_kept(parts):
+    prompts = FakePrompts(cache_also=frozenset({CacheAlso.DEGRADED}))
+    rendered = Bench("x", prompts=prompts)
+    await rendered.run()
+    prompt = await prompts.render(prompts.rendered[0])
+    accounts = FakeAccounts()
+    bench = Bench(
+        "x",
+        accounts=accounts,
+        cache=parts.get("cache"),
+        prompts=FakePrompts(away="prompts" in parts, cache_also=prompts.cache_also),
+        snapshot=Snapshot(prompt),
+    )
+    if "accounts" in parts:
+        # Its key is known from an earlier turn.
+        await bench.run(request(cache_mode=CacheMode.BYPASS))
+        accounts.away = True
+    events = await bench.run()
+    assert events[-1].degradations
+    assert len(bench.books.of(NewAnswer)) == 1
+
+
+@pytest.mark.parametrize(
+    "guardrails",
+    [FakeGuardrails(away=True), FakeGuardrails(leaves_at="y")],
+    ids=["at the input", "at the output"],
+)
+async def test_nothing_is_kept_that_the_guardrails_service_did_not_pass(guardrails):
+    bench = Bench("x", guardrails=guardrails, prompts=FakePrompts(cache_also=EVERYTHING))
+    if guardrails.leaves_at:
+        bench = Bench("y", guardrails=guardrails, prompts=FakePrompts(cache_also=EVERYTHING))
+    events = await bench.run()
+    assert [each.component for each in events[-1].degradations] == ["guardrails"]
+    assert bench.books.of(NewAnswer) == []
+
+
+async def test_an_answer_that_calls_a_tool_is_not_kept_however_it_ends():
+    call = ToolCall(id="1", name="clock", arguments_json="{}")
+    bench = Bench("Let me see.", ToolCallMade(call), prompts=FakePrompts(cache_also=EVERYTHING))
+    events = await bench.run(request(tools=(CLOCK,)))
+    assert "ToolCalled" in kinds_of(events)
+    assert bench.books.of(NewAnswer) == []
+
+
+async def test_tools_and_their_choice_are_part_of_the_partition():
+    bench = Bench("x", prompts=FakePrompts(cache_also=EVERYTHING))
+    never = ToolChoice(mode=ToolChoiceMode.NONE)
+    for fields in (
+        {},
+        {"tools": (CLOCK,)},
+        {"tools": (CLOCK, Tool(name="calendar"))},
+        {"tools": (CLOCK,), "tool_choice": never},
+    ):
+        await bench.run(request(**fields))
+    assert len({partition.fingerprint for partition, _, _ in bench.cache.looked_up}) == 4
+
+
+@pytest.mark.parametrize(
+    ("scope", "mode"),
+    [(CacheScope.NONE, CacheMode.DEFAULT), (CacheScope.TENANT, CacheMode.BYPASS)],
+)
+async def test_it_never_widens_the_scope(scope, mode):
+    prompts = FakePrompts(scope=scope, cache_also=EVERYTHING)
+    bench = Bench("x", prompts=prompts)
+    await bench.run(request(cache_mode=mode, parameters=SamplingParameters(temperature=0.1)))
+    assert (bench.cache.looked_up, bench.books.of(NewAnswer)) == ([], [])

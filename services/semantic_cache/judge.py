@@ -20,7 +20,8 @@ EXPLORE = "explore"
 """The refusal of a candidate that learns from a fresh answer first."""
 
 SECOND_FROM: Final = 0.2
-"""A probability below this is not worth milliseconds: a second look seldom raises it enough."""
+"""A probability below this is not worth milliseconds: a second look seldom raises it enough.
+Nor is one of 1, for then nothing differs."""
 
 
 class SecondComparison(Protocol):
@@ -86,7 +87,7 @@ class Judge:
         texts = (asked.text, candidate.entry.text)
         rate = asked.policy.max_false_hit_rate
         verdict = self._verifier.verify(*texts, candidate.similarity, max_false_hit_rate=rate)
-        if self._second is None or verdict.probability < SECOND_FROM:
+        if self._second is None or not SECOND_FROM <= verdict.probability < 1.0:
             return verdict
         try:
             cosine = await self._second.cosine(*texts)
@@ -115,12 +116,15 @@ class Judge:
         Return the verdicts on all *candidates*, the one that could be given first.
 
         The most probable one that no rule refuses for good is given or explored as its own
-        curve says; a policy's `max_false_hit_rate` is not asked.
+        curve says, or given at once if nothing differs; a policy's `max_false_hit_rate` is not
+        asked.
         """
         considered = [await self.judge(asked, candidate) for candidate in candidates]
         best = best_of(considered, asked)
         if best is None or asked.policy.max_error_rate is None:
             return considered
+        if best.probability == 1.0:
+            return [best, *(each for each in considered if each is not best)]
         chance = explore_probability(
             best.entry.observations,
             score_of(best.probability),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from services.semantic_cache import lexicon
+from services.semantic_cache.partition import normalise
 
 # Not re2, which is ten times slower here: no part can match the same text in two ways, so
 # the time is linear all the same.
@@ -38,6 +39,13 @@ _SUFFIXES = ("ingly", "edly", "ings", "ing", "ies", "ied", "ed", "es", "ly", "s"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """The words of one text and what the comparison needs of them."""
+
+    normal: str
+    """The text in the form whose equality makes an exact hit."""
+
+    plain: str
+    """The same without what changes no question: the capital of a first word such as `How`,
+    and the sign at the end."""
 
     tokens: tuple[str, ...]
     """Lower-case words, numbers and signs; contractions in full, number words in digits."""
@@ -88,7 +96,10 @@ def question_of(text: str) -> Question:
         and not token[0].isdigit()
         and token not in _SIGNS
     )
+    normal = normalise(text)
     return Question(
+        normal=normal,
+        plain=_plain(normal),
         tokens=tuple(tokens),
         content=tuple(stem(tokens[at]) for at in topics),
         topics=topics,
@@ -98,6 +109,14 @@ def question_of(text: str) -> Question:
         asks=_asks(tokens),
         has_code="```" in text or "\n    " in text or "\n\t" in text,
     )
+
+
+def _plain(normal: str) -> str:
+    # Other words mean something by their capitals: `Polish`, `polish`.
+    first = normal.split(" ", 1)[0]
+    if first == first.capitalize() and first.lower() in lexicon.FUNCTION_WORDS:
+        normal = first.lower() + normal[len(first) :]
+    return normal.rstrip(" .?!")
 
 
 @lru_cache(maxsize=8_192)

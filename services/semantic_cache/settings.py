@@ -72,7 +72,8 @@ class SemanticCacheSettings(ParleySettings):
     max_false_hit_rate: float = Field(default=0.02, ge=0, le=0.1)
     """Share of near questions needing another answer that `trained` may give this one, 0 to
     0.1, as measured on Quora Question Pairs. The default serves more than a plain cosine
-    of 0.92 does, with 2 % false hits against 4.6 %. Below 0.001 nothing near is served."""
+    of 0.92 does, with 2 % false hits against 4.6 %. Below 0.001 nothing that differs by a
+    word is served."""
 
     max_error_rate: float = Field(default=0.0, ge=0, le=0.5)
     """Share of all lookups that may get a wrong answer, above 0 up to 0.5, where entries

@@ -13,7 +13,14 @@ import numpy.typing as npt
 from services.semantic_cache.alignment_net import LAYERS, AlignmentNet
 from services.semantic_cache.features import FEATURES, features_of
 from services.semantic_cache.trees import Trees
-from services.semantic_cache.verifier import SOFT_REFUSALS, Verdict, is_english, rule_refusal
+from services.semantic_cache.verifier import (
+    SOFT_REFUSALS,
+    Verdict,
+    is_english,
+    nothing_differs,
+    rule_refusal,
+    same_question,
+)
 from services.semantic_cache.words import WordReader, similarities
 
 
@@ -33,7 +40,7 @@ class Bars:
 
         The rate is the share of near questions needing another answer that would be given
         this one, measured on pairs that were not learnt from. A rate below the least that
-        was measured gives 1, which serves nothing near.
+        was measured gives 1, which serves nothing that differs.
         """
         at = bisect_left(self.rates, max_false_hit_rate)
         if at < len(self.rates) and self.rates[at] == max_false_hit_rate:
@@ -106,7 +113,8 @@ def _bars(arrays: Mapping[str, npt.NDArray[Any]]) -> Bars:
 
 class TrainedVerifier:
     """
-    Serves a candidate that no rule refuses for good and whose probability is high enough.
+    Serves a candidate in which nothing differs, and one that no rule refuses for good and whose
+    probability is high enough.
 
     What the rules cannot judge, a word in place of another or one more, is left to boosted
     trees over what the two texts share and to a net over their words' vectors. In texts that
@@ -137,6 +145,9 @@ class TrainedVerifier:
         second_cosine: float | None = None,
     ) -> Verdict:
         one, other = self._reader.read(asked), self._reader.read(stored)
+        if nothing_differs(one.question, other.question):
+            # The pairs that were learnt from differ, all of them.
+            return same_question(similarity)
         refusal = rule_refusal(one.question, other.question)
         if refusal and not (
             refusal in SOFT_REFUSALS and is_english(one.question) and is_english(other.question)

@@ -13,7 +13,8 @@ class Verdict:
     """What a verifier thinks of one candidate."""
 
     probability: float
-    """That one answer serves both texts, 0 to 1; 0 where a rule refuses."""
+    """That one answer serves both texts, 0 to 1; 0 where a rule refuses, 1 where nothing
+    differs."""
 
     refusal: str
     """Why it is refused, as `number_changed`; empty if it is not. With a probability above 0
@@ -45,6 +46,18 @@ class Verifier(Protocol):
         ...
 
 
+def nothing_differs(one: Question, other: Question) -> bool:
+    """Return whether the texts are the same, but at most for `Question.plain`."""
+    if one.normal == other.normal:
+        return True
+    return one.plain == other.plain and bool(one.tokens) and not one.has_code
+
+
+def same_question(similarity: float) -> Verdict:
+    """Return the verdict on texts in which nothing differs: one answer serves both."""
+    return Verdict(probability=1.0, refusal="", features={"similarity": similarity})
+
+
 SOFT_REFUSALS = rules.ADDED_REFUSALS | {"word_changed", "word_added"}
 """Refusals for want of knowledge rather than for a known change of meaning."""
 
@@ -67,6 +80,8 @@ class RuleVerifier:
         second_cosine: float | None = None,
     ) -> Verdict:
         one, other = question_of(asked), question_of(stored)
+        if nothing_differs(one, other):
+            return same_question(similarity)
         refusal = rule_refusal(one, other)
         return Verdict(
             probability=0.0 if refusal else similarity,

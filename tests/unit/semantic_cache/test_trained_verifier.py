@@ -2,6 +2,7 @@ import pytest
 
 from services.semantic_cache.features import FEATURES
 from services.semantic_cache.trained_verifier import TrainedVerifier, Weights
+from services.semantic_cache.verifier import RuleVerifier
 from services.semantic_cache.wordllama_embedder import WordLlamaEmbedder
 from services.semantic_cache.words import WordReader
 
@@ -55,6 +56,39 @@ def test_what_the_trees_did_not_learn_is_left_to_the_rules(verifier):
     assert (verdict.probability, verdict.refusal) == (0.0, "word_changed")
 
 
-@pytest.mark.parametrize("text", ["?", "\U0001f600", "x"])
-def test_texts_of_next_to_nothing_are_judged(verifier, text):
-    assert 0.0 <= verifier.verify(text, text, 1.0, **RATE).probability <= 1.0
+@pytest.mark.parametrize(("one", "other"), [("?", "!"), ("\U0001f600", "?"), ("x", "y")])
+def test_texts_of_next_to_nothing_are_judged(verifier, one, other):
+    assert 0.0 <= verifier.verify(one, other, 1.0, **RATE).probability < 1.0
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("How do I reset my password?", "How do I reset my password?"),
+        ("What is 3 + 4?", " What is  3 + 4? "),
+        ("???", "???"),
+        ("```x```", "```x```\r\n"),
+        ("How do I reset my password?", "how do I reset my password"),
+        ("Explain HTTP caching", "Explain HTTP caching."),
+    ],
+)
+@pytest.mark.parametrize("rate", [0.0, 0.02])
+def test_where_nothing_differs_one_answer_serves_both(verifier, one, other, rate):
+    for each in (verifier, RuleVerifier()):
+        verdict = each.verify(one, other, 0.99, max_false_hit_rate=rate)
+        assert (verdict.probability, verdict.refusal) == (1.0, "")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Polish verbs", "polish verbs"),
+        ("What is IT?", "What is it?"),
+        ("IT costs?", "It costs?"),
+        ("???", "!!!"),
+        ("```x!```", "```x```"),
+        ("What does a|b do?", "What does a;b do?"),
+    ],
+)
+def test_a_capital_or_a_sign_may_make_a_difference(verifier, one, other):
+    assert verifier.verify(one, other, 0.99, **RATE).probability < 1.0

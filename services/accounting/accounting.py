@@ -1,6 +1,10 @@
 """The service's own face: takes requests, checks them, and has steps committed."""
 
+import asyncio
 import uuid
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from services.accounting.books import LedgerStore
@@ -10,7 +14,7 @@ from services.accounting.reserving import Reserve, ReserveRequest
 from services.accounting.settling import Settle, Settled, SettleRequest
 from services.accounting.subjects import Subject
 from services.accounting.terms import Terms
-from services.accounting.turns import Turn
+from services.accounting.turns import Turn, TurnKey
 from services.kit.errors import FieldViolation, InvalidArgument
 
 MAX_REQUEST_ID_CHARACTERS = 128
@@ -19,6 +23,9 @@ MAX_TURN_TIMEOUT_SECONDS = 3600.0
 MAX_TAGS = 32
 MAX_TAG_CHARACTERS = 128
 MAX_ATTEMPTS = 100
+MAX_TOLD_ATTEMPTS = 500
+"""In one call of `BookAttempts`."""
+
 MAX_NAME_CHARACTERS = 512
 """Of a model, a provider, a template, or the version of a price table."""
 
@@ -74,6 +81,34 @@ class Accounting:
         _check_settle(request)
         moment = self._timekeeper.moment()
         return await self._store.commit(Settle(request, terms=self._terms, moment=moment))
+
+    async def book(self, told: Sequence[SettleRequest]) -> int:
+        """
+        Book the attempts of *told*, a part of one turn each, that are not booked yet.
+
+        Returns how many were, after the commit. Raises InvalidArgument, DependencyUnavailable
+        if the store is away or full.
+        """
+        if not 1 <= len(told) <= MAX_TOLD_ATTEMPTS:
+            raise InvalidArgument.field("attempts", f"must be 1 to {MAX_TOLD_ATTEMPTS}")
+        for request in told:
+            _check_settle(request)
+        by_turn: dict[TurnKey, list[SettleRequest]] = defaultdict(list)
+        for request in told:
+            by_turn[request.turn_key].append(request)
+        booked = await self._store.booked_attempts(by_turn.keys())
+        moment = self._timekeeper.moment()
+        steps, count = [], 0
+        for key, parts in by_turn.items():
+            known = booked.get(key, ())
+            missing = [part for part in parts if part.attempts[0].number not in known]
+            if missing:
+                attempts = {part.attempts[0].number: part.attempts[0] for part in missing}
+                count += len(attempts)
+                request = replace(missing[-1], attempts=tuple(attempts.values()))
+                steps.append(Settle(request, terms=self._terms, moment=moment))
+        await asyncio.gather(*map(self._store.commit, steps))
+        return count
 
     async def release(self, request_id: str, subject: Subject) -> None:
         """

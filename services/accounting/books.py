@@ -9,7 +9,7 @@ whatever replica, and the price of the lock and of the disk is shared.
 TigerBeetle argues for the same: https://docs.tigerbeetle.com/concepts/oltp/.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -154,4 +154,8 @@ class LedgerStore(Protocol):
         Raises what the step raises, DependencyUnavailable if the store is away or full,
         Overloaded if too many steps wait. On cancel the step may still be committed.
         """
+        ...
+
+    async def booked_attempts(self, keys: Collection[TurnKey]) -> Mapping[TurnKey, tuple[int, ...]]:
+        """Return the numbers of the attempts that are booked, of the turns that are known."""
         ...

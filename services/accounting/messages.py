@@ -117,6 +117,16 @@ def settle_from(message: pb.SettleRequest) -> SettleRequest:
     )
 
 
+def told_from(message: pb.TurnAttempt) -> SettleRequest:
+    """Return one attempt of a turn that its router tells of."""
+    return SettleRequest(
+        request_id=message.request_id,
+        subject=subject_from(message.subject),
+        attempts=(_attempt_from(message.attempt),),
+        end_time=optional_time(message, "end_time"),
+    )
+
+
 def _attempt_from(message: router_pb.Attempt) -> Attempt:
     kind = AttemptKind.PRIMARY
     if message.kind != router_pb.ATTEMPT_KIND_UNSPECIFIED:

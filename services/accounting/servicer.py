@@ -103,6 +103,12 @@ class AccountingServicer(pb_grpc.AccountingServiceServicer):
         await self._accounting.release(request.request_id, messages.subject_from(request.subject))
         return pb.ReleaseResponse()
 
+    async def BookAttempts(
+        self, request: pb.BookAttemptsRequest, context: Context
+    ) -> pb.BookAttemptsResponse:
+        told = [messages.told_from(each) for each in request.attempts]
+        return pb.BookAttemptsResponse(booked_count=await self._accounting.book(told))
+
     async def CreateKey(
         self, request: pb.CreateKeyRequest, context: Context
     ) -> pb.CreateKeyResponse:

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import orjson
 from sqlalchemy import Connection, bindparam, select
 
 from services.accounting import schema
@@ -36,6 +37,12 @@ _DUE = (
     .order_by(schema.turns.c.deadline_ns)
     .limit(_EXPIRE_AT_ONCE)
 )
+
+_BOOKED = select(
+    schema.turns.c.tenant_id,
+    schema.turns.c.request_id,
+    schema.turns.c.booked_attempts_json,
+).where(schema.turns.c.turn_key.in_(bindparam("turn_keys", expanding=True)))
 
 
 @dataclass(slots=True)
@@ -89,6 +96,18 @@ class SqlLedgerStore:
         if self._running is None:
             self._running = asyncio.create_task(self._run())
         return await future
+
+    async def booked_attempts(self, keys: Collection[TurnKey]) -> Mapping[TurnKey, tuple[int, ...]]:
+        """Return the numbers of the attempts that are booked, of the turns that are known."""
+
+        def unit(connection: Connection) -> dict[TurnKey, tuple[int, ...]]:
+            found = connection.execute(_BOOKED, {"turn_keys": [key.text for key in keys]})
+            return {
+                TurnKey(tenant_id=each[0], request_id=each[1]): tuple(orjson.loads(each[2]))
+                for each in found
+            }
+
+        return await self._database.read(unit)
 
     async def due_turns(self, moment: Moment) -> list[TurnKey]:
         """Return running turns whose lease is over, the longest over first, at most 500."""

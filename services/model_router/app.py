@@ -13,10 +13,12 @@ from parley.model_router.v1 import model_router_service_pb2_grpc as pb_grpc
 
 from services.kit.clock import Clock, SystemClock
 from services.kit.health import Health
+from services.kit.journal import Journal
 from services.kit.peers import Peers
 from services.kit.prices import SIMULATED, Price, PriceTable, Rates
 from services.kit.service import Register, ServiceDefinition
 from services.kit.tokens import load_vocabulary
+from services.model_router.attempt_log import AttemptLog, NoAttemptLog
 from services.model_router.auto import AutoScore
 from services.model_router.budget import ShareBudget
 from services.model_router.catalogue import Catalogue
@@ -26,6 +28,7 @@ from services.model_router.keys import KeyRing
 from services.model_router.limiter import LimiterPolicy
 from services.model_router.live_attempt import Limits
 from services.model_router.means import Means
+from services.model_router.peers.accounting import JournalledAttempts
 from services.model_router.policy import RouterPolicy
 from services.model_router.provider import Provider
 from services.model_router.providers.http_transport import StreamingTransport
@@ -43,6 +46,7 @@ from services.model_router.shadow import ShadowPool
 async def open_model_router(
     settings: ModelRouterSettings,
     *,
+    attempt_log: AttemptLog | None = None,
     clock: Clock | None = None,
     providers: Mapping[str, Provider] | None = None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -51,8 +55,9 @@ async def open_model_router(
     """
     Open what the router needs and yield the function that registers it.
 
-    A test passes its own *providers*, by their names in the router's file; then no other
-    is made. Raises ConfigInvalid for a file that is wrong.
+    Attempts are written to *attempt_log*, or nowhere. A test passes its own *providers*, by
+    their names in the router's file; then no other is made. Raises ConfigInvalid for a file
+    that is wrong.
     """
     clock = clock or SystemClock()
     config = load_config(settings.config_path)
@@ -89,6 +94,7 @@ async def open_model_router(
                 clock=clock,
                 sleep=sleep,
                 draw=draw or random.Random(),
+                log=attempt_log or NoAttemptLog(),
             ),
             prices,
             auto_score=AutoScore.load(),
@@ -122,7 +128,19 @@ async def open_model_router(
 
 @asynccontextmanager
 async def _open(*, peers: Peers, health: Health, clock: Clock) -> AsyncIterator[Register]:
-    async with open_model_router(ModelRouterSettings(), clock=clock) as register:
+    settings = ModelRouterSettings()
+    attempts = JournalledAttempts(
+        Journal(settings.data_dir / "model_router" / "attempts.db"),
+        peers.channel("accounting"),
+        clock=clock,
+        tell_after_seconds=settings.tell_after_seconds,
+        interval_seconds=settings.tell_interval_seconds,
+        record_limit=settings.journal_record_limit,
+    )
+    async with (
+        attempts.telling(),
+        open_model_router(settings, attempt_log=attempts, clock=clock) as register,
+    ):
         yield register
 
 

@@ -85,12 +85,22 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """Who a call is for. All may be empty."""
+
+    tenant_id: str = ""
+    team_id: str = ""
+    user_id: str = ""
+    key_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationRequest:
     """One call of `Generate`."""
 
     request_id: str
     messages: tuple[Message, ...]
-    tenant_id: str = ""
+    subject: Subject = field(default_factory=Subject)
     model: str = ""
     """A model, a group or `auto`; empty is the default group."""
     system_text: str = ""

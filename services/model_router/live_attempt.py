@@ -73,6 +73,10 @@ class LiveAttempt:
         self.first: Sequence[ProviderEvent] = ()
         """The first output, once opened."""
         self.first_token_seconds: float | None = None
+        self.note = 0
+        """The number under which it is written down."""
+        self.noted_at = clock.monotonic()
+        """When it was written down last."""
         self._provider = provider
         self._call = call
         self._price = price
@@ -84,6 +88,7 @@ class LiveAttempt:
         self._stream: ProviderStream | None = None
         self._sent_at = clock.monotonic()
         self._texts: list[str] = []
+        self._input_token_count: int | None = None
 
     @property
     def waited_seconds(self) -> float:
@@ -186,8 +191,10 @@ class LiveAttempt:
 
     def _own_count(self) -> TokenUsage:
         model = self._call.model.name
+        if self._input_token_count is None:
+            self._input_token_count = input_token_count(self._call.request, model)
         return TokenUsage(
-            input_token_count=input_token_count(self._call.request, model),
+            input_token_count=self._input_token_count,
             output_token_count=count_tokens("".join(self._texts), model),
             estimated=True,
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from services.kit.clock import Clock
 from services.kit.pacing import Pacer
+from services.model_router.attempt_log import AttemptLog, NoAttemptLog
 from services.model_router.budget import ShareBudget
 from services.model_router.hedging import Hedging
 from services.model_router.policy import RouterPolicy
@@ -27,5 +28,7 @@ class Means:
     clock: Clock
     sleep: Callable[[float], Awaitable[None]]
     draw: random.Random
+    log: AttemptLog = field(default_factory=NoAttemptLog)
+    """Where attempts are written down before they are made."""
     pacer: Pacer = field(default_factory=Pacer)
     """Of many streams each is read less often: what came meanwhile is read at once."""

@@ -24,6 +24,7 @@ from services.model_router.generation import (
     MidStreamPolicy,
     Role,
     Sampling,
+    Subject,
     Tool,
     ToolCall,
     ToolChoiceMode,
@@ -104,7 +105,12 @@ def request_of(message: pb.GenerateRequest) -> GenerationRequest:
         raise InvalidArgument.of(*wrong)
     return GenerationRequest(
         request_id=message.request_id,
-        tenant_id=message.subject.tenant_id,
+        subject=Subject(
+            tenant_id=message.subject.tenant_id,
+            team_id=message.subject.team_id,
+            user_id=message.subject.user_id,
+            key_id=message.subject.key_id,
+        ),
         model=message.model,
         system_text=message.system_text,
         messages=tuple(map(_message_of, message.messages)),

@@ -1,5 +1,9 @@
 """The calls to providers that one answer has open, and those that wait to be reported."""
 
+from datetime import timedelta
+from typing import Final
+
+from services.kit.errors import ServiceError
 from services.model_router.attempt import Attempt, AttemptKind, AttemptOutcome
 from services.model_router.chain import Step
 from services.model_router.events import AttemptEnded, Emit
@@ -10,26 +14,36 @@ from services.model_router.means import Means
 from services.model_router.provider import ProviderCall
 from services.model_router.routes import Permit
 
+PROGRESS_SECONDS: Final = 0.1
+"""How often it is written down what an attempt has used so far: of a stream whose router dies,
+and whose caller died, too, so much is not booked at most."""
+
 
 class OpenAttempts:
     """Begins and ends the attempts of one call, and books each of them once."""
 
-    def __init__(self, *, first_number: int, deadline: float, means: Means) -> None:
-        """Number from *first_number*; all must end by *deadline*, on the monotonic clock."""
+    def __init__(self, request: GenerationRequest, *, deadline: float, means: Means) -> None:
+        """Number as *request* says; all must end by *deadline*, on the monotonic clock."""
         self.unreported: list[Attempt] = []
         """Attempts that ended and that no event has reported yet."""
-        self.next_number = first_number
+        self.next_number = request.first_attempt_number
         """The number of the attempt that begins next."""
         self.cost_nano_usd = 0
         """What the attempts that ended cost together."""
+        self._request = request
         self._deadline = deadline
         self._means = means
         self._open: dict[LiveAttempt, Permit] = {}
+        self._last_time = means.clock.now() + timedelta(seconds=deadline - means.clock.monotonic())
 
     def begin(
         self, step: Step, permit: Permit, kind: AttemptKind, request: GenerationRequest
     ) -> LiveAttempt:
-        """Return the attempt to answer *request* by *step*, which is still to be opened."""
+        """
+        Return the attempt to answer *request* by *step*, which is still to be opened.
+
+        Raises Overloaded if it cannot be written down; *permit* is given back then.
+        """
         means, model = self._means, step.model
         number = self.next_number
         self.next_number += 1
@@ -48,8 +62,23 @@ class OpenAttempts:
             deadline=self._deadline,
             clock=means.clock,
         )
+        try:
+            live.note = means.log.begin(
+                self._request, live.book(AttemptOutcome.CANCELLED), last_time=self._last_time
+            )
+        except ServiceError:
+            means.routes.leave(permit, None)
+            raise
         self._open[live] = permit
         return live
+
+    def note_progress(self, live: LiveAttempt) -> None:
+        """Write down what *live* has used so far, unless that was done a moment ago."""
+        now = self._means.clock.monotonic()
+        if now - live.noted_at < PROGRESS_SECONDS:
+            return
+        live.noted_at = now
+        self._means.log.update(live.note, self._request, live.book(AttemptOutcome.CANCELLED))
 
     async def end(
         self, live: LiveAttempt, outcome: AttemptOutcome, error: ProviderError | None = None
@@ -57,6 +86,7 @@ class OpenAttempts:
         """Book *live* and close its connection."""
         # Booked before the connection is closed: a cancel in between loses no booking.
         attempt = live.book(outcome, error)
+        self._means.log.update(live.note, self._request, attempt)
         permit = self._open.pop(live)
         self.unreported.append(attempt)
         self.cost_nano_usd += attempt.cost_nano_usd

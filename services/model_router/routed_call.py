@@ -48,9 +48,7 @@ class RoutedCall:
         self._deadline = deadline
         self._means = means
         self._steps = deque(plan.steps)
-        self._attempts = OpenAttempts(
-            first_number=request.first_attempt_number, deadline=deadline, means=means
-        )
+        self._attempts = OpenAttempts(request, deadline=deadline, means=means)
         self._failures: list[tuple[Step, ProviderError]] = []
         self._sent: list[str] = []
         self._sent_tool_call = False
@@ -124,6 +122,7 @@ class RoutedCall:
                 self._broke = True
                 await self._attempts.end(live, AttemptOutcome.CUT, error)
                 raise
+            self._attempts.note_progress(live)
 
     def _passed(self, batch: Iterable[ProviderEvent], seam: Seam) -> Iterator[RouterEvent]:
         """Yield what of *batch* goes to the caller."""
@@ -172,7 +171,7 @@ class RoutedCall:
             if self.is_shadow:
                 permit = means.routes.enter_shadow(step.model)
             else:
-                permit = await means.routes.enter(step.model, self._request.tenant_id)
+                permit = await means.routes.enter(step.model, self._request.subject.tenant_id)
             live = self._attempts.begin(
                 step, permit, self._kind(is_retry=tries > 1), self._request_now()
             )

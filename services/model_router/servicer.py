@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from parley.model_router.v1 import model_router_service_pb2_grpc as pb_grpc
 from services.kit.errors import InvalidArgument, ServiceError, SlowReader
 from services.kit.status import status_of
 from services.model_router.attempt import Attempt
+from services.model_router.generation import GenerationRequest
 from services.model_router.listing import list_models
 from services.model_router.messages import attempt_message, request_of, response_of
 from services.model_router.outbox import Outbox
@@ -28,6 +30,13 @@ ATTEMPTS_KEY: Final = "x-parley-attempts-bin"
 
 MAX_ATTEMPTS_BYTES: Final = 3000
 """Trailers of over 8 KiB are dropped at random; the status details have the rest."""
+
+PREVIOUS_RPC_ATTEMPTS_KEY: Final = "grpc-previous-rpc-attempts"
+"""How often gRPC has sent a call before, set by its client when it retries
+(https://github.com/grpc/proposal/blob/master/A6-client-retries.md)."""
+
+NUMBERS_OF_A_CALL: Final = 10_000
+"""More than the attempts of one call, and of what runs beside its turn, can reach."""
 
 MAX_COUNTED_BYTES: Final = 1024 * 1024
 
@@ -57,7 +66,8 @@ class ModelRouterServicer(pb_grpc.ModelRouterServiceServicer):
         context: grpc.aio.ServicerContext[pb.GenerateRequest, pb.GenerateResponse],
     ) -> None:
         call = self._router.start(
-            request_of(request), timeout_seconds=self._timeout_seconds(context)
+            _numbered(request_of(request), context),
+            timeout_seconds=self._timeout_seconds(context),
         )
         try:
             await self._send(call, context)
@@ -131,10 +141,27 @@ async def pump(call: RoutedCall, outbox: Outbox) -> None:
     finally:
         outbox.close()
         if outbox.is_abandoned:
-            # Nobody is left to book it.
+            # Accounting hears of it from the attempt log only.
             log.warning(
                 "shadow_call_unheard", request_id=call.request_id, cost_nano_usd=call.cost_nano_usd
             )
+
+
+def _numbered(
+    request: GenerationRequest, context: grpc.aio.ServicerContext[Any, Any]
+) -> GenerationRequest:
+    """
+    Number the attempts apart if gRPC sends a call again.
+
+    A router may have died after it had called a provider and before it could say so. Were the
+    numbers the same, that attempt would be taken for one of these.
+    """
+    metadata = dict(context.invocation_metadata() or ())
+    times = int(metadata.get(PREVIOUS_RPC_ATTEMPTS_KEY, 0))
+    if not times:
+        return request
+    first = request.first_attempt_number + times * NUMBERS_OF_A_CALL
+    return replace(request, first_attempt_number=first)
 
 
 def _trailers(attempts: Sequence[Attempt]) -> tuple[tuple[str, bytes], ...]:

@@ -41,6 +41,18 @@ class ModelRouterSettings(ParleySettings):
     """US dollars for 1,000,000 tokens, input or output, of a model without a known price.
     Unset, the default: such a model is refused, since nothing may be free by accident."""
 
+    tell_after_seconds: float = Field(default=5.0, ge=0)
+    """How long after a call's time limit accounting is told of its attempts, from the
+    router's journal. By then whoever asked has booked them, unless it died; what is booked
+    is left as it is. Less than `PARLEY_ORCHESTRATOR_ABANDONED_AFTER_SECONDS`."""
+
+    tell_interval_seconds: float = Field(default=2.0, gt=0)
+    """How often the journal is looked through for what is to be told."""
+
+    journal_record_limit: int = Field(default=100_000, ge=1)
+    """Attempts that may wait to be told, some 300 bytes each. Beyond it, as after a long
+    absence of accounting, no model is called, so that no cost is lost."""
+
     simulate: Literal["auto", "always", "never"] = "auto"
     """Whether the simulated provider serves all models: `auto` does if no provider can be
     used, which is the case without keys."""

@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from services.kit.clock import Clock
 from services.kit.errors import DeadlineExceeded, DependencyUnavailable, GuardrailBlocked
 from services.orchestrator.accounts import Accounts, Principal, Reservation, ReservationRequest
-from services.orchestrator.booking import Books
+from services.orchestrator.booking import BegunTurn, Books
 from services.orchestrator.deadline import Deadline
 from services.orchestrator.guard import Guard
 from services.orchestrator.guarding import InputText, InputVerdict
@@ -74,12 +75,18 @@ class Admission:
         Raises what Keyring.principal, validate and Accounts.reserve raise, NotFound for an unknown
         model, GuardrailBlocked, and Overloaded if too much is still to be booked.
         """
-        self._books.check_room()
         principal = await self._keyring.principal(secret, deadline)
         subject = acting_for(principal, request.user_id)
         token_count = validate(request, max_input_tokens=self._max_input_tokens)
         model = self._models.price_name(request.model)
         texts = list(_texts(request))
+        turn_number = self._books.begin(
+            BegunTurn(
+                request_id=request.request_id,
+                subject=subject,
+                last_time=self._clock.now() + timedelta(seconds=deadline.remaining()),
+            )
+        )
         reserving = asyncio.create_task(
             self._reserve(request, subject, principal, model, token_count, deadline, trace)
         )
@@ -89,11 +96,11 @@ class Admission:
                 texts, request=request, subject=subject, deadline=deadline, trace=trace
             )
             _refuse_blocked(verdict)
-            lease = self._lease(request, subject, await reserving, deadline)
+            lease = self._lease(request, subject, await reserving, deadline, turn_number)
             admitted = True
         finally:
             if not admitted:
-                await self._give_back(request, subject, reserving, deadline)
+                await self._give_back(request, subject, reserving, deadline, turn_number)
         trace.findings.extend(verdict.findings)
         return Admitted(
             request=_with_texts(request, verdict.texts),
@@ -140,6 +147,7 @@ class Admission:
         subject: Subject,
         reserving: asyncio.Task[Reservation],
         deadline: Deadline,
+        turn_number: int,
     ) -> None:
         """
         End the reservation of a turn that is not admitted, even if its call is still out.
@@ -148,16 +156,23 @@ class Admission:
         """
         error = reserving.exception() if reserving.done() and not reserving.cancelled() else None
         if error is not None and not isinstance(error, DependencyUnavailable | DeadlineExceeded):
+            self._books.forget(turn_number)
             return
         reserving.cancel()
         await asyncio.wait([reserving])
         reservation = Reservation.unknown()
         if not reserving.cancelled() and reserving.exception() is None:
             reservation = reserving.result()
-        self._lease(request, subject, reservation, deadline).settle(end_time=self._clock.now())
+        lease = self._lease(request, subject, reservation, deadline, turn_number)
+        lease.settle(end_time=self._clock.now())
 
     def _lease(
-        self, request: TurnRequest, subject: Subject, reservation: Reservation, deadline: Deadline
+        self,
+        request: TurnRequest,
+        subject: Subject,
+        reservation: Reservation,
+        deadline: Deadline,
+        turn_number: int,
     ) -> Lease:
         return Lease(
             request_id=request.request_id,
@@ -167,6 +182,7 @@ class Admission:
             books=self._books,
             deadline=deadline,
             tags=dict(request.tags),
+            turn_number=turn_number,
         )
 
 

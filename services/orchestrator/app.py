@@ -2,14 +2,13 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import grpc
 from parley.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 
 from services.kit.clock import Clock
-from services.kit.database import open_database
 from services.kit.health import Health
+from services.kit.journal import Journal
 from services.kit.pacing import Pacer
 from services.kit.peers import Peers
 from services.kit.service import Register, ServiceDefinition
@@ -41,8 +40,6 @@ from services.orchestrator.shadow import Shadows
 from services.orchestrator.turn import Stages
 from services.orchestrator.turns import Turns
 
-MIGRATIONS = Path(__file__).parent / "migrations"
-
 
 @asynccontextmanager
 async def open_orchestrator(
@@ -54,101 +51,100 @@ async def open_orchestrator(
     models = ListedModels(peers.channel("model_router"))
     cache = GrpcCache(peers.channel("semantic_cache"))
     snapshot = WatchedTemplates(peers.channel("prompt_registry"))
-    outbox_url = f"sqlite:///{settings.data_dir / 'orchestrator' / 'outbox.db'}"
-    async with open_database(outbox_url, service="orchestrator", migrations=MIGRATIONS) as database:
-        outbox = Outbox(
-            database,
-            deliveries(
-                accounting_channel=peers.channel("accounting"),
-                semantic_cache_channel=peers.channel("semantic_cache"),
-                prompt_registry_channel=peers.channel("prompt_registry"),
-                timeout_seconds=settings.outbox_timeout_seconds,
-            ),
-            record_limit=settings.outbox_record_limit,
-        )
-        keyring = Keyring(
-            accounts,
-            clock,
-            timeout_seconds=settings.accounting_timeout_seconds,
-            stale_seconds=settings.stale_key_seconds,
-            capacity=settings.key_capacity,
-        )
-        guard = Guard(
-            service=GrpcGuardrails(peers.channel("guardrails")),
-            # In one process the service's own rules are compiled already when it fails.
-            floor=FloorGuardrails(prepare=not peers.is_here("guardrails")),
-            fail_closed=settings.fail_closed,
-            check_timeout_seconds=settings.guardrails_timeout_seconds,
-        )
-        books = OutboxBooks(outbox)
-        pacer = Pacer()
-        generation = Generation(GrpcRouter(peers.channel("model_router")), guard, pacer)
-        shadows = Shadows(
-            generation,
-            books,
-            clock,
-            concurrency=settings.shadow_concurrency,
-            timeout_seconds=settings.shadow_timeout_seconds,
-        )
-        stages = Stages(
-            admission=Admission(
-                keyring=keyring,
-                accounts=accounts,
-                models=models,
-                guard=guard,
-                books=books,
-                offline=OfflineAllowance(turn_limit=settings.offline_turn_limit),
-                clock=clock,
-                max_input_tokens=settings.max_input_tokens,
-                reserve_timeout_seconds=settings.accounting_timeout_seconds,
-            ),
-            prompting=Prompting(
-                registry=prompts,
-                snapshot=snapshot,
-                render_timeout_seconds=settings.prompt_registry_timeout_seconds,
-            ),
-            reuse=Reuse(
-                cache=cache,
-                coalescing=Coalescing(
-                    release=cache.release,
-                    clock=clock,
-                    wait_seconds=settings.coalesce_wait_seconds,
-                ),
-                lookup_timeout_seconds=settings.semantic_cache_timeout_seconds,
-            ),
-            hits=GivenHits(),
-            replay=Replay(guard=guard),
-            generation=generation,
-            flights=Flights(join_slack_seconds=settings.join_slack_seconds),
+    outbox = Outbox(
+        Journal(settings.data_dir / "orchestrator" / "outbox.db"),
+        deliveries(
+            accounting_channel=peers.channel("accounting"),
+            semantic_cache_channel=peers.channel("semantic_cache"),
+            prompt_registry_channel=peers.channel("prompt_registry"),
+            timeout_seconds=settings.outbox_timeout_seconds,
+        ),
+        clock=clock,
+        record_limit=settings.outbox_record_limit,
+    )
+    keyring = Keyring(
+        accounts,
+        clock,
+        timeout_seconds=settings.accounting_timeout_seconds,
+        stale_seconds=settings.stale_key_seconds,
+        capacity=settings.key_capacity,
+    )
+    guard = Guard(
+        service=GrpcGuardrails(peers.channel("guardrails")),
+        # In one process the service's own rules are compiled already when it fails.
+        floor=FloorGuardrails(prepare=not peers.is_here("guardrails")),
+        fail_closed=settings.fail_closed,
+        check_timeout_seconds=settings.guardrails_timeout_seconds,
+    )
+    books = OutboxBooks(outbox, abandoned_after_seconds=settings.abandoned_after_seconds)
+    pacer = Pacer()
+    generation = Generation(GrpcRouter(peers.channel("model_router")), guard, pacer)
+    shadows = Shadows(
+        generation,
+        books,
+        clock,
+        concurrency=settings.shadow_concurrency,
+        timeout_seconds=settings.shadow_timeout_seconds,
+    )
+    stages = Stages(
+        admission=Admission(
+            keyring=keyring,
+            accounts=accounts,
+            models=models,
+            guard=guard,
             books=books,
-            shadows=shadows,
-            pacer=pacer,
+            offline=OfflineAllowance(turn_limit=settings.offline_turn_limit),
             clock=clock,
-        )
-        servicer = OrchestratorServicer(  # type: ignore[abstract]
-            Turns(
-                stages=stages,
-                keyring=keyring,
-                prompts=prompts,
-                cache=cache,
+            max_input_tokens=settings.max_input_tokens,
+            reserve_timeout_seconds=settings.accounting_timeout_seconds,
+        ),
+        prompting=Prompting(
+            registry=prompts,
+            snapshot=snapshot,
+            render_timeout_seconds=settings.prompt_registry_timeout_seconds,
+        ),
+        reuse=Reuse(
+            cache=cache,
+            coalescing=Coalescing(
+                release=cache.release,
                 clock=clock,
-                default_deadline_seconds=settings.default_deadline_seconds,
-                max_deadline_seconds=settings.max_deadline_seconds,
-            )
+                wait_seconds=settings.coalesce_wait_seconds,
+            ),
+            lookup_timeout_seconds=settings.semantic_cache_timeout_seconds,
+        ),
+        hits=GivenHits(),
+        replay=Replay(guard=guard),
+        generation=generation,
+        flights=Flights(join_slack_seconds=settings.join_slack_seconds),
+        books=books,
+        shadows=shadows,
+        pacer=pacer,
+        clock=clock,
+    )
+    servicer = OrchestratorServicer(  # type: ignore[abstract]
+        Turns(
+            stages=stages,
+            keyring=keyring,
+            prompts=prompts,
+            cache=cache,
+            clock=clock,
+            default_deadline_seconds=settings.default_deadline_seconds,
+            max_deadline_seconds=settings.max_deadline_seconds,
         )
+    )
 
-        # The methods of jobs are not overridden: their base answers UNIMPLEMENTED.
-        def register(server: grpc.aio.Server) -> None:
-            pb_grpc.add_OrchestratorServiceServicer_to_server(servicer, server)
+    # The methods of jobs are not overridden: their base answers UNIMPLEMENTED.
+    def register(server: grpc.aio.Server) -> None:
+        pb_grpc.add_OrchestratorServiceServicer_to_server(servicer, server)
 
-        async with (
-            outbox.running(),
-            shadows.running(),
-            snapshot.watching(),
-            models.refreshing(),
-            watching_keys(peers.channel("accounting"), keyring),
-        ):
-            yield register
+    async with (
+        outbox.running(),
+        shadows.running(),
+        snapshot.watching(),
+        models.refreshing(),
+        watching_keys(peers.channel("accounting"), keyring),
+    ):
+        yield register
 
 
 @asynccontextmanager

@@ -111,13 +111,36 @@ class NewAnswer:
 Record = Settlement | Outcome | ShadowOutcome | NewAnswer
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BegunTurn:
+    """A turn for which money is about to be set aside."""
+
+    request_id: str
+    subject: Subject
+    last_time: datetime
+    """When it is over at the latest."""
+
+
 class Books(Protocol):
     """Takes what must be written and sees that it is, also after a crash."""
 
-    def put(self, record: Record) -> None:
-        """Take *record*. Never blocks and never raises for want of a peer."""
+    def begin(self, turn: BegunTurn) -> int:
+        """
+        Note that a turn begins, and return the number of the note.
+
+        If this process dies before the turn is settled, its next run ends the reservation.
+        Raises Overloaded if so much is unwritten that no new turn may begin.
+        """
         ...
 
-    def check_room(self) -> None:
-        """Raise Overloaded if so much is unwritten that no new turn may begin."""
+    def forget(self, turn_number: int) -> None:
+        """Drop the note of a turn for which nothing was set aside."""
+        ...
+
+    def put(self, record: Record, *, turn_number: int = 0) -> None:
+        """
+        Take *record*; a settlement takes the place of the note of its turn.
+
+        Never blocks and never raises for want of a peer.
+        """
         ...

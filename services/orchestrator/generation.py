@@ -220,6 +220,6 @@ def _repair(plan: Plan, broken: Answer) -> Plan:
         plan.call,
         messages=(*plan.call.messages, said, fault),
         kind=AttemptKind.REPAIR,
-        first_attempt_number=len(plan.tab.attempts) + 1,
+        first_attempt_number=max((each.number for each in plan.tab.attempts), default=0) + 1,
     )
     return replace(plan, call=call)

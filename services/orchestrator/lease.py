@@ -46,7 +46,9 @@ class Lease:
         books: Books,
         deadline: Deadline,
         tags: dict[str, str],
+        turn_number: int,
     ) -> None:
+        """*turn_number* is what the books noted the turn under."""
         self.request_id = request_id
         self.subject = subject
         self.reservation = reservation
@@ -59,6 +61,7 @@ class Lease:
         self._books = books
         self._deadline = deadline
         self._tags = tags
+        self._turn_number = turn_number
         self._covered = reservation.covered_output_token_count
         self._step = 0
         self._settled = False
@@ -117,5 +120,6 @@ class Lease:
                 tags=self._tags,
                 end_time=end_time,
                 model=model,
-            )
+            ),
+            turn_number=self._turn_number,
         )

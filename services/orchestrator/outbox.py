@@ -1,9 +1,9 @@
 """
-What must be written elsewhere, kept on disk until it is.
+What must be written elsewhere, kept in a journal until it is.
 
-A record is committed to a file of this process, delivered, and deleted after the other side
-has acknowledged it. A record that was acknowledged just before a crash is delivered again, so
-every delivery must be idempotent. https://microservices.io/patterns/data/transactional-outbox.html
+A record is journalled, delivered, and removed after the other side has acknowledged it. One
+that was acknowledged just before a crash is delivered again, so every delivery must be
+idempotent. https://microservices.io/patterns/data/transactional-outbox.html
 """
 
 import asyncio
@@ -12,21 +12,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import structlog
-from sqlalchemy import (
-    Column,
-    Connection,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    delete,
-    insert,
-    select,
-    update,
-)
 
-from services.kit.database import Database
+from services.kit.clock import Clock
 from services.kit.errors import (
     ConcurrencyLimited,
     DeadlineExceeded,
@@ -35,6 +22,7 @@ from services.kit.errors import (
     RateLimited,
     ServiceError,
 )
+from services.kit.journal import Journal
 
 log = structlog.get_logger()
 
@@ -43,12 +31,11 @@ Deliver = Callable[[bytes], Awaitable[None]]
 FIRST_RETRY_SECONDS = 0.5
 MAX_RETRY_SECONDS = 30.0
 GATHER_SECONDS = 0.05
-"""How long records are gathered before they are committed together. A commit costs about as
-much CPU as the rest of what follows a turn. Whoever dies within this time has a reservation
-with accounting, which is booked when it expires."""
+"""How long records are gathered before they are sent, so that those who take them commit
+several together. They are in the journal from the beginning."""
 
 REST_SECONDS = 0.5
-"""How long acknowledged records may wait to be deleted together with the next ones."""
+"""How long acknowledged records may wait to be removed together with the next ones."""
 
 _WORKERS = 16
 _FLUSH_AT_CLOSE_SECONDS = 5.0
@@ -60,25 +47,14 @@ _RETRYABLE = (
     ConcurrencyLimited,
 )
 
-metadata = MetaData()
-records = Table(
-    "outbox_records",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    Column("kind", String, nullable=False),
-    Column("payload", LargeBinary, nullable=False),
-    Column("refusal", String, nullable=False, server_default=""),
-    sqlite_autoincrement=True,
-)
-
 
 @dataclass(slots=True)
-class _Record:
+class _Delivery:
     kind: str
     payload: bytes
-    id: int = 0
+    record_id: int
+    """0 while the disk refuses it; it is delivered all the same."""
     tries: int = 0
-    refusal: str = ""
 
 
 class Outbox:
@@ -90,94 +66,121 @@ class Outbox:
     """
 
     def __init__(
-        self, database: Database, deliver: Mapping[str, Deliver], *, record_limit: int
+        self, journal: Journal, deliver: Mapping[str, Deliver], *, clock: Clock, record_limit: int
     ) -> None:
-        self._database = database
+        self._journal = journal
         self._deliver = deliver
+        self._clock = clock
         self._record_limit = record_limit
-        self._fresh: list[_Record] = []
+        self._fresh: list[_Delivery] = []
         self._acknowledged: list[int] = []
         self._count = 0
-        self._refused: list[_Record] = []
-        self._due: asyncio.Queue[_Record] = asyncio.Queue()
+        self._due: asyncio.Queue[_Delivery] = asyncio.Queue()
         self._wake = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
-        self._disk_failed = False
-        self._close_wanted = asyncio.Event()
 
     @property
     def count(self) -> int:
         """How many records wait for their delivery."""
         return self._count
 
-    def put(self, kind: str, payload: bytes) -> None:
-        """Take a record. It is on disk and on its way a moment later."""
-        self._fresh.append(_Record(kind, payload))
-        self._count += 1
-        self._empty.clear()
+    def promise(self, kind: str, payload: bytes, *, due_time: float) -> int:
+        """
+        Write down what is to be delivered if this process dies, and return its id.
+
+        It is delivered by the next run, not before *due_time*, in seconds since 1970, unless
+        it was kept or withdrawn until then. Raises Overloaded if the limit is reached or the
+        disk refuses new records.
+        """
+        if self._count >= self._record_limit:
+            raise _too_much()
+        try:
+            return self._journal.add(kind, payload, due_time=due_time)
+        except DependencyUnavailable as error:
+            raise _too_much() from error
+
+    def withdraw(self, promise_id: int) -> None:
+        """Forget a promise: there is nothing to deliver."""
+        self._acknowledged.append(promise_id)
         self._wake.set()
 
-    def check_room(self) -> None:
-        """Raise Overloaded if the limit is reached or the disk refuses new records."""
-        if self._count >= self._record_limit or self._disk_failed:
-            raise Overloaded(
-                "Too much is still to be booked, so no new turn can begin: try again later.",
-                retry_after_seconds=MAX_RETRY_SECONDS,
-            )
+    def put(self, kind: str, payload: bytes, *, promise_id: int = 0) -> None:
+        """Take a record, in place of a promise if one was made. It is on its way in a moment."""
+        record_id = promise_id
+        try:
+            if promise_id:
+                self._journal.replace(promise_id, kind, payload)
+            else:
+                record_id = self._journal.add(kind, payload)
+        except DependencyUnavailable:
+            # It stays in memory until it is delivered, and no new turn begins meanwhile.
+            log.error("outbox_not_written", count=1)
+        self._take(_Delivery(kind, payload, record_id))
+        self._wake.set()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """
-        Store and deliver while the context lasts, beginning with what an earlier run left.
+        Deliver while the context lasts, beginning with what an earlier run left.
 
-        On leaving, all that was put is stored and deliveries go on for a few seconds; what is
-        left is delivered after the next start.
+        On leaving, deliveries go on for a few seconds; what is left is delivered after the
+        next start.
         """
-        await self._load()
-        workers = [asyncio.create_task(self._work()) for _ in range(_WORKERS)]
-        # It is never cancelled: a commit whose answer is lost could not be told from none.
-        storing = asyncio.create_task(self._store_until_closed())
-        try:
-            yield
-        finally:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_FLUSH_AT_CLOSE_SECONDS):
-                    await self._empty.wait()
-            self._close_wanted.set()
+        async with self._journal.running():
+            timers = self._load()
+            workers = [asyncio.create_task(self._work()) for _ in range(_WORKERS)]
+            workers.append(asyncio.create_task(self._hand_out()))
+            try:
+                yield
+            finally:
+                for timer in timers:
+                    timer.cancel()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_FLUSH_AT_CLOSE_SECONDS):
+                        await self._empty.wait()
+                for worker in workers:
+                    worker.cancel()
+                await asyncio.gather(*workers, return_exceptions=True)
+                self._remove_acknowledged()
+
+    def _load(self) -> list[asyncio.TimerHandle]:
+        """Queue what an earlier run left, each record when it is due."""
+        timers = []
+        now = self._clock.now().timestamp()
+        loop = asyncio.get_running_loop()
+        for record in self._journal.records():
+            delivery = _Delivery(record.kind, record.payload, record.id)
+            if record.due_time <= now:
+                self._take(delivery)
+            else:
+                timers.append(loop.call_later(record.due_time - now, self._take_late, delivery))
+        if self._fresh:
             self._wake.set()
-            await storing
-            for worker in workers:
-                worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
-            await self._store()
+        return timers
 
-    async def _store_until_closed(self) -> None:
-        while not self._close_wanted.is_set():
-            await self._next_batch()
-            await self._gather()
-            await self._store()
+    def _take_late(self, delivery: _Delivery) -> None:
+        self._take(delivery)
+        self._wake.set()
 
-    async def _load(self) -> None:
-        """Queue what an earlier run left."""
+    def _take(self, delivery: _Delivery) -> None:
+        self._fresh.append(delivery)
+        self._count += 1
+        self._empty.clear()
 
-        def unit(connection: Connection) -> list[_Record]:
-            rows = connection.execute(
-                select(records.c.id, records.c.kind, records.c.payload)
-                .where(records.c.refusal == "")
-                .order_by(records.c.id)
-            )
-            return [_Record(row.kind, row.payload, id=row.id) for row in rows]
+    async def _hand_out(self) -> None:
+        """Send what was gathered, and remove what was acknowledged."""
+        while True:
+            await self._wait_for_work()
+            await asyncio.sleep(GATHER_SECONDS)
+            fresh, self._fresh = self._fresh, []
+            for delivery in fresh:
+                self._due.put_nowait(delivery)
+            self._remove_acknowledged()
 
-        left = await self._database.read(unit)
-        self._count += len(left)
-        for record in left:
-            self._empty.clear()
-            self._due.put_nowait(record)
-
-    async def _next_batch(self) -> None:
-        """Wait until there is something to store; what is only to be deleted waits a while."""
-        while not (self._fresh or self._refused or self._close_wanted.is_set()):
+    async def _wait_for_work(self) -> None:
+        """Wait until there is something to send; what is only to be removed waits a while."""
+        while not self._fresh:
             self._wake.clear()
             if not self._acknowledged:
                 await self._wake.wait()
@@ -188,68 +191,52 @@ class Outbox:
             except TimeoutError:
                 return
 
-    async def _gather(self) -> None:
-        """Let more records come, unless the end has."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(GATHER_SECONDS):
-                await self._close_wanted.wait()
-
-    async def _store(self) -> None:
-        """Commit the fresh records, delete the acknowledged ones, and send the fresh on."""
-        fresh, self._fresh = self._fresh, []
+    def _remove_acknowledged(self) -> None:
         acknowledged, self._acknowledged = self._acknowledged, []
-        refused, self._refused = self._refused, []
-
-        def unit(connection: Connection) -> list[int]:
-            if acknowledged:
-                connection.execute(delete(records).where(records.c.id.in_(acknowledged)))
-            for record in refused:
-                connection.execute(
-                    update(records).where(records.c.id == record.id).values(refusal=record.refusal)
-                )
-            if not fresh:
-                return []
-            rows = [{"kind": record.kind, "payload": record.payload} for record in fresh]
-            statement = insert(records).returning(records.c.id, sort_by_parameter_order=True)
-            return list(connection.execute(statement, rows).scalars())
-
         try:
-            ids = await self._database.write(unit)
-        except (DependencyUnavailable, Overloaded):
-            # Nothing is lost: it stays in memory, and no new turn begins until there is room.
-            self._disk_failed = True
-            log.error("outbox_not_written", count=len(fresh))
-            self._fresh = fresh + self._fresh
+            self._journal.remove(acknowledged)
+        except DependencyUnavailable:
+            # Delivered once more after a restart, which does no harm.
             self._acknowledged = acknowledged + self._acknowledged
-            self._refused = refused + self._refused
-            await asyncio.sleep(FIRST_RETRY_SECONDS)
-            return
-        self._disk_failed = False
-        for record, record_id in zip(fresh, ids, strict=True):
-            record.id = record_id
-            self._due.put_nowait(record)
 
     async def _work(self) -> None:
         while True:
-            record = await self._due.get()
-            await self._send(record)
+            delivery = await self._due.get()
+            await self._send(delivery)
 
-    async def _send(self, record: _Record) -> None:
+    async def _send(self, delivery: _Delivery) -> None:
         try:
-            await self._deliver[record.kind](record.payload)
+            await self._deliver[delivery.kind](delivery.payload)
         except _RETRYABLE:
-            delay = min(MAX_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2**record.tries)
-            record.tries += 1
-            asyncio.get_running_loop().call_later(delay, self._due.put_nowait, record)
+            delay = min(MAX_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2**delivery.tries)
+            delivery.tries += 1
+            asyncio.get_running_loop().call_later(delay, self._due.put_nowait, delivery)
             return
         except Exception as error:
-            record.refusal = error.reason if isinstance(error, ServiceError) else "INTERNAL"
-            log.exception("outbox_record_refused", reason=record.refusal)
-            self._refused.append(record)
+            self._refuse(delivery, error)
         else:
-            self._acknowledged.append(record.id)
+            if delivery.record_id:
+                self._acknowledged.append(delivery.record_id)
         self._count -= 1
         if not self._count:
             self._empty.set()
-        if self._refused or len(self._acknowledged) == 1:
+        if len(self._acknowledged) == 1:
             self._wake.set()
+
+    def _refuse(self, delivery: _Delivery, error: Exception) -> None:
+        reason = error.reason if isinstance(error, ServiceError) else "INTERNAL"
+        log.exception("outbox_record_refused", reason=reason)
+        if not delivery.record_id:
+            return
+        try:
+            self._journal.refuse(delivery.record_id, reason)
+        except DependencyUnavailable:
+            log.error("outbox_not_written", count=1)
+
+
+def _too_much() -> Overloaded:
+    return Overloaded(
+        "Too much is still to be booked, or the disk of the outbox is full, so no new turn can "
+        "begin: try again later.",
+        retry_after_seconds=MAX_RETRY_SECONDS,
+    )

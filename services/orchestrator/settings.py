@@ -66,5 +66,11 @@ class OrchestratorSettings(ParleySettings):
     """Records that may wait to be booked, answers and outcomes included. Beyond it new turns
     are refused, so that nothing is lost."""
 
+    abandoned_after_seconds: float = Field(default=10.0, ge=0)
+    """How long after its last moment a turn that died with its process is released by the
+    next one. Longer than `PARLEY_MODEL_ROUTER_TELL_AFTER_SECONDS`, so that what it used is
+    booked first, and shorter than `PARLEY_ACCOUNTING_LEASE_GRACE_SECONDS`, so that no
+    estimate has to be."""
+
     outbox_timeout_seconds: float = Field(default=10.0, gt=0)
     """Longest wait for a peer to take a record, before it is sent again."""

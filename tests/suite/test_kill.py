@@ -2,17 +2,15 @@
 The ledger is what the provider produced, whichever process is killed, at whatever step.
 
 The provider is outside of all that is killed and counts each word before it sends it. What
-must hold afterwards, for each turn that reached it:
+must hold afterwards, whoever died:
 
-* The turn's orchestrator lived: each of its calls has one entry, and what the provider said
-  about its usage is booked exactly. A call that was cut, or whose router died, is booked by
-  our own count, marked estimated.
-* The orchestrator died: the turn's reservation expired and is booked once, at its estimate.
-* Never both, never twice, and nothing else is booked.
+* Each call that reached the provider has one entry, never two, and there are no others.
+* What the provider said about its usage, and a process heard, is booked exactly. A call that
+  was cut, or that died with its router, is booked by our own count, marked estimated.
+* No estimate of a reservation that expired is left.
 
-Around a router that is killed two kinds of calls are open, since nobody is left to tell: one
-that it had just begun, of which the orchestrator had not heard, is lost; one that it had
-announced and not yet made is booked by its input, marked estimated.
+One thing nobody can know: whether a router that was killed right after it had noted a call had
+made it. Such a call is booked by its input, marked estimated.
 """
 
 import os

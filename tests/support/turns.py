@@ -354,13 +354,23 @@ class ScriptedRouter:
 class MemoryBooks:
     records: list = field(default_factory=list)
     full: Exception | None = None
+    begun: dict = field(default_factory=dict)
+    """Turns that are neither settled nor forgotten, by their numbers."""
 
-    def put(self, record):
-        self.records.append(record)
-
-    def check_room(self):
+    def begin(self, turn):
         if self.full is not None:
             raise self.full
+        number = id(turn)
+        self.begun[number] = turn
+        return number
+
+    def forget(self, turn_number):
+        del self.begun[turn_number]
+
+    def put(self, record, *, turn_number=0):
+        self.records.append(record)
+        if turn_number:
+            del self.begun[turn_number]
 
     def of(self, kind):
         return [record for record in self.records if isinstance(record, kind)]

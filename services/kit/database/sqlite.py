@@ -115,7 +115,7 @@ class SqliteDatabase:
             with self._reading.connect() as connection:
                 return unit(connection)
         except DBAPIError as error:
-            raise _translated(error) from error
+            raise translated(error) from error
 
     def _run(self) -> None:
         """Commit groups of units until told to end. Runs in the writer thread."""
@@ -181,7 +181,7 @@ def _commit(connection: Connection, group: list[_Submitted]) -> None:
             try:
                 each.result = each.unit(connection)
             except Exception as error:
-                each.error = _translated(error)
+                each.error = translated(error)
                 if not driver.in_transaction:
                     # SQLite itself rolls back on a full disk, an I/O error or no memory.
                     raise
@@ -198,10 +198,11 @@ def _commit(connection: Connection, group: list[_Submitted]) -> None:
 def _fail_all(group: list[_Submitted], error: Exception) -> None:
     for each in group:
         if each.error is None:
-            each.error = _translated(error)
+            each.error = translated(error)
 
 
-def _translated(error: Exception) -> Exception:
+def translated(error: Exception) -> Exception:
+    """Return *error* as callers know it: DependencyUnavailable if the file is out of reach."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     # The low byte is the primary result code: https://www.sqlite.org/rescode.html
     code = getattr(cause, "sqlite_errorcode", None)

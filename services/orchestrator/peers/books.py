@@ -11,6 +11,7 @@ from parley.semantic_cache.v1 import semantic_cache_service_pb2 as cache_pb2
 from parley.semantic_cache.v1 import semantic_cache_service_pb2_grpc as cache_grpc
 
 from services.orchestrator.booking import (
+    BegunTurn,
     NewAnswer,
     Outcome,
     Record,
@@ -30,10 +31,22 @@ OUTCOME, SHADOW = "outcome", "shadow"
 class OutboxBooks:
     """`Books` by an outbox."""
 
-    def __init__(self, outbox: Outbox) -> None:
+    def __init__(self, outbox: Outbox, *, abandoned_after_seconds: float) -> None:
+        """A turn that died with its process is released so long after its last moment."""
         self._outbox = outbox
+        self._abandoned_after_seconds = abandoned_after_seconds
 
-    def put(self, record: Record) -> None:
+    def begin(self, turn: BegunTurn) -> int:
+        release = accounting_pb2.ReleaseRequest(
+            request_id=turn.request_id, subject=subject_message(turn.subject)
+        )
+        due_time = turn.last_time.timestamp() + self._abandoned_after_seconds
+        return self._outbox.promise(RELEASE, release.SerializeToString(), due_time=due_time)
+
+    def forget(self, turn_number: int) -> None:
+        self._outbox.withdraw(turn_number)
+
+    def put(self, record: Record, *, turn_number: int = 0) -> None:
         match record:
             case Settlement(attempts=(), source=AnswerSource.UNSPECIFIED):
                 release = accounting_pb2.ReleaseRequest(
@@ -41,9 +54,11 @@ class OutboxBooks:
                     reservation_id=record.reservation_id,
                     subject=subject_message(record.subject),
                 )
-                self._outbox.put(RELEASE, release.SerializeToString())
+                payload = release.SerializeToString()
+                self._outbox.put(RELEASE, payload, promise_id=turn_number)
             case Settlement():
-                self._outbox.put(SETTLE, accounting.settle_message(record).SerializeToString())
+                payload = accounting.settle_message(record).SerializeToString()
+                self._outbox.put(SETTLE, payload, promise_id=turn_number)
             case NewAnswer():
                 self._outbox.put(STORE, semantic_cache.store_message(record).SerializeToString())
             case Outcome():
@@ -52,9 +67,6 @@ class OutboxBooks:
             case ShadowOutcome():
                 shadow = prompt_registry.shadow_message(record)
                 self._outbox.put(SHADOW, shadow.SerializeToString())
-
-    def check_room(self) -> None:
-        self._outbox.check_room()
 
 
 def deliveries(

@@ -1,6 +1,7 @@
 """What the books must do on every database, whatever runs beside."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import text
@@ -9,9 +10,10 @@ from services.accounting.audit import verify
 from services.accounting.books import Needs
 from services.accounting.costs import CostQuery, EntryQuery
 from services.accounting.extending import ExtendRequest
+from services.accounting.settling import AnswerSource
 from services.accounting.subjects import Subject
 from services.kit.errors import BudgetExhausted, ConcurrencyLimited, DependencyUnavailable
-from tests.support.ledger import COST, TENANT, Replica, reserve, settle
+from tests.support.ledger import ADA, COST, TENANT, Replica, reserve, settle
 
 
 class TestReplicas:
@@ -279,3 +281,51 @@ class TestTampering:
             (each.kind, each.subject, each.expected_nano_usd, each.found_nano_usd)
             for each in found.faults
         ] == faults
+
+
+def told(request_id, number=1, output=40):
+    """Return one attempt, as a router tells of it."""
+    request = settle(request_id, output=output)
+    (attempt,) = request.attempts
+    return replace(request, attempts=(replace(attempt, number=number),), source=AnswerSource.NONE)
+
+
+class TestToldAttempts:
+    async def test_what_nobody_settled_is_booked_and_nothing_stays_held(self, replicas):
+        await replicas[0].hard_budget(100 * COST)
+        await replicas[0].accounting.reserve(reserve("r1"))
+        assert await replicas[1].accounting.book([told("r1", 1), told("r1", 2)]) == 2
+        assert await replicas[2].budget() == (2 * COST, 0)
+
+    async def test_what_is_settled_is_left_as_it_is(self, replicas):
+        await replicas[0].accounting.reserve(reserve("r1"))
+        await replicas[0].accounting.settle(settle("r1"))
+        assert await replicas[1].accounting.book([told("r1", output=10_000)]) == 0
+        assert await replicas[1].cost() == COST
+
+    async def test_a_settlement_that_comes_after_all_books_what_is_missing_only(self, replicas):
+        await replicas[0].accounting.reserve(reserve("r1"))
+        assert await replicas[0].accounting.book([told("r1", 1)]) == 1
+        late = settle("r1")
+        second = replace(late.attempts[0], number=2)
+        await replicas[1].accounting.settle(replace(late, attempts=(*late.attempts, second)))
+        assert await replicas[2].cost() == 2 * COST
+
+    async def test_the_estimate_of_an_expiry_is_taken_back(self, replicas, clock):
+        await replicas[0].accounting.reserve(reserve("r1", max_output_token_count=4000))
+        clock.advance(61)
+        await replicas[0].sweeper.sweep()
+        assert await replicas[1].accounting.book([told("r1")]) == 1
+        assert await replicas[1].cost() == COST
+
+    async def test_a_released_turn_and_one_that_nobody_knew_are_booked(self, replicas):
+        await replicas[0].accounting.reserve(reserve("r1"))
+        await replicas[0].accounting.release("r1", ADA)
+        assert await replicas[0].accounting.book([told("r1"), told("r2")]) == 2
+        assert await replicas[1].cost() == 2 * COST
+
+    async def test_all_routers_may_tell_of_the_same(self, replicas):
+        many = [told(f"r{number}") for number in range(50)]
+        await asyncio.gather(*(each.accounting.book(many) for each in replicas * 2))
+        assert await replicas[0].cost() == 50 * COST
+        assert await replicas[0].accounting.book(many) == 0

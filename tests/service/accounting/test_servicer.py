@@ -47,6 +47,23 @@ class TestTurns:
         settled = await stub.Settle(settle())
         assert (settled.cost_nano_usd, settled.was_settled) == (5_000_000, False)
 
+    async def test_an_attempt_that_a_router_tells_of_is_booked_once(self, stub):
+        await stub.Reserve(reserve())
+        told = pb.TurnAttempt(
+            request_id="r1", subject=ADA, attempt=settle(number=1, cost=7).attempts[0]
+        )
+        request = pb.BookAttemptsRequest(attempts=[told])
+        assert (await stub.BookAttempts(request)).booked_count == 1
+        assert (await stub.BookAttempts(request)).booked_count == 0
+        turn = await stub.GetTurnCost(pb.GetTurnCostRequest(tenant_id="acme", request_id="r1"))
+        assert turn.cost_nano_usd == 7
+
+    async def test_attempts_of_nobody_are_refused(self, stub):
+        await refused(stub.BookAttempts(pb.BookAttemptsRequest()), InvalidArgument)
+        nobodys = pb.TurnAttempt(request_id="r1", attempt=settle().attempts[0])
+        request = pb.BookAttemptsRequest(attempts=[nobodys])
+        await refused(stub.BookAttempts(request), InvalidArgument)
+
     async def test_a_released_turn_gives_all_back(self, stub):
         await set_budget(stub, 4_000_000)
         await stub.Reserve(reserve())

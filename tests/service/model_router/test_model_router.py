@@ -7,6 +7,8 @@ from parley.model_router.v1 import model_router_service_pb2 as pb
 from parley.model_router.v1 import model_router_service_pb2_grpc as pb_grpc
 
 from services.kit.errors import InvalidArgument, NotFound, ProviderUnavailable, SlowReader
+from services.kit.interceptors import interceptors_for_tcp
+from services.kit.peers import channel_options
 from services.kit.prices import TokenUsage
 from services.kit.status import service_error_of
 from services.model_router.app import open_model_router
@@ -375,3 +377,38 @@ async def test_a_config_need_not_name_the_simulated_provider(tmp_path):
         stub = pb_grpc.ModelRouterServiceStub(channel)
         listed = await stub.ListModels(pb.ListModelsRequest(), timeout=60)
     assert [(model.name, model.provider) for model in listed.models] == [("m", "mine")]
+
+
+class DiesOnce(grpc.aio.ServerInterceptor):
+    """Lets the first call fail as if its process had died before it could answer."""
+
+    def __init__(self):
+        self._has_died = False
+
+    async def intercept_service(self, continuation, details):
+        if self._has_died:
+            return await continuation(details)
+        self._has_died = True
+
+        async def die(request, context):
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
+
+        return grpc.unary_stream_rpc_method_handler(
+            die, request_deserializer=pb.GenerateRequest.FromString
+        )
+
+
+async def test_a_call_that_grpc_sends_again_numbers_its_attempts_apart(settings, openai):
+    providers = {"openai": openai}
+    async with open_model_router(settings, providers=providers) as register:
+        server = grpc.aio.server(interceptors=(DiesOnce(), *interceptors_for_tcp()))
+        register(server)
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        options = channel_options(retries=True)
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
+            stub = pb_grpc.ModelRouterServiceStub(channel)
+            events = await events_of(stub.Generate(request_for(first_attempt_number=3)))
+        await server.stop(None)
+    numbers = {event.attempt.number for event in events if event.HasField("attempt")}
+    assert numbers == {10_003}

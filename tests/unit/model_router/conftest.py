@@ -4,6 +4,7 @@ import pytest
 
 from services.kit.clock import SystemClock
 from services.kit.prices import PriceTable
+from services.model_router.attempt_log import NoAttemptLog
 from services.model_router.auto import AutoScore
 from services.model_router.breaker import BreakerPolicy
 from services.model_router.budget import ShareBudget
@@ -56,6 +57,7 @@ class Bench:
         retry_reserve=100.0,
         hedge_share=None,
         sleep=None,
+        log=None,
         **providers,
     ):
         self.pauses = []
@@ -94,6 +96,7 @@ class Bench:
                 clock=clock or SystemClock(),
                 sleep=sleep or self._sleep,
                 draw=random.Random(1),
+                log=log or NoAttemptLog(),
             ),
             prices,
             auto_score=AutoScore.load(),

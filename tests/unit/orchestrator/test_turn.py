@@ -145,6 +145,7 @@ class TestAdmission:
         _, error = await bench.run_until_error()
         assert error is refusal
         assert bench.books.records == []
+        assert bench.books.begun == {}
 
     async def test_a_cancel_during_the_check_gives_the_reservation_back(self):
         bench = Bench("x", guardrails=FakeGuardrails(waits=asyncio.Event()))
@@ -152,6 +153,21 @@ class TestAdmission:
         await until(lambda: bench.accounts.reserved)
         await cancel(task)
         assert len(bench.books.of(Settlement)) == 1
+
+    async def test_a_turn_is_noted_before_money_is_set_aside_and_until_it_is_settled(self):
+        books = MemoryBooks()
+        noted = []
+
+        class Accounts(FakeAccounts):
+            async def reserve(self, request, *, timeout_seconds):
+                noted.extend(books.begun.values())
+                return await super().reserve(request, timeout_seconds=timeout_seconds)
+
+        bench = Bench("x", books=books, accounts=Accounts())
+        await bench.run()
+        (turn,) = noted
+        assert turn.request_id == bench.books.of(Settlement)[0].request_id
+        assert books.begun == {}
 
     async def test_full_books_refuse_new_turns(self):
         bench = Bench("x", books=MemoryBooks(full=Overloaded("Full: wait.")))

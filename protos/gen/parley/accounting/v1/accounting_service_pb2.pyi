@@ -929,6 +929,92 @@ class ReleaseResponse(_message.Message):
 Global___ReleaseResponse: _TypeAlias = ReleaseResponse  # noqa: Y015
 
 @_typing.final
+class TurnAttempt(_message.Message):
+    """One attempt of a turn."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """The turn's id."""
+    @_builtins.property
+    def subject(self) -> _chat_pb2.Subject:
+        """Who it was for."""
+
+    @_builtins.property
+    def attempt(self) -> _model_router_service_pb2.Attempt:
+        """The attempt."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """When it ended, or was last heard of."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        subject: _chat_pb2.Subject | None = ...,
+        attempt: _model_router_service_pb2.Attempt | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "end_time", b"end_time", "subject", b"subject"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "end_time", b"end_time", "request_id", b"request_id", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TurnAttempt: _TypeAlias = TurnAttempt  # noqa: Y015
+
+@_typing.final
+class BookAttemptsRequest(_message.Message):
+    """Tells of attempts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ATTEMPTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def attempts(self) -> _containers.RepeatedCompositeFieldContainer[Global___TurnAttempt]:
+        """The attempts, 1 to 500, of any turns."""
+
+    def __init__(
+        self,
+        *,
+        attempts: _abc.Iterable[Global___TurnAttempt] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BookAttemptsRequest: _TypeAlias = BookAttemptsRequest  # noqa: Y015
+
+@_typing.final
+class BookAttemptsResponse(_message.Message):
+    """Answers BookAttempts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOOKED_COUNT_FIELD_NUMBER: _builtins.int
+    booked_count: _builtins.int
+    """How many of them were booked now."""
+    def __init__(
+        self,
+        *,
+        booked_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["booked_count", b"booked_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BookAttemptsResponse: _TypeAlias = BookAttemptsResponse  # noqa: Y015
+
+@_typing.final
 class CreateKeyRequest(_message.Message):
     """Makes a key."""
 

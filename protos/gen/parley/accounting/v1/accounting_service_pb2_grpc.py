@@ -60,6 +60,11 @@ class AccountingServiceStub:
                 request_serializer=parley_dot_accounting_dot_v1_dot_accounting__service__pb2.ReleaseRequest.SerializeToString,
                 response_deserializer=parley_dot_accounting_dot_v1_dot_accounting__service__pb2.ReleaseResponse.FromString,
                 _registered_method=True)
+        self.BookAttempts = channel.unary_unary(
+                '/parley.accounting.v1.AccountingService/BookAttempts',
+                request_serializer=parley_dot_accounting_dot_v1_dot_accounting__service__pb2.BookAttemptsRequest.SerializeToString,
+                response_deserializer=parley_dot_accounting_dot_v1_dot_accounting__service__pb2.BookAttemptsResponse.FromString,
+                _registered_method=True)
         self.CreateKey = channel.unary_unary(
                 '/parley.accounting.v1.AccountingService/CreateKey',
                 request_serializer=parley_dot_accounting_dot_v1_dot_accounting__service__pb2.CreateKeyRequest.SerializeToString,
@@ -174,6 +179,15 @@ class AccountingServiceServicer:
 
     def Release(self, request, context):
         """Ends a reservation of a turn that used nothing. Idempotent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BookAttempts(self, request, context):
+        """Books those of the attempts that no settlement has booked, since whoever asked for them
+        died first. The router tells of every attempt so, some time after its turn is over.
+        Answers after the commit. Idempotent by `request_id` and attempt number.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -312,6 +326,11 @@ def add_AccountingServiceServicer_to_server(servicer, server):
                     servicer.Release,
                     request_deserializer=parley_dot_accounting_dot_v1_dot_accounting__service__pb2.ReleaseRequest.FromString,
                     response_serializer=parley_dot_accounting_dot_v1_dot_accounting__service__pb2.ReleaseResponse.SerializeToString,
+            ),
+            'BookAttempts': grpc.unary_unary_rpc_method_handler(
+                    servicer.BookAttempts,
+                    request_deserializer=parley_dot_accounting_dot_v1_dot_accounting__service__pb2.BookAttemptsRequest.FromString,
+                    response_serializer=parley_dot_accounting_dot_v1_dot_accounting__service__pb2.BookAttemptsResponse.SerializeToString,
             ),
             'CreateKey': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateKey,
@@ -525,6 +544,33 @@ class AccountingService:
             '/parley.accounting.v1.AccountingService/Release',
             parley_dot_accounting_dot_v1_dot_accounting__service__pb2.ReleaseRequest.SerializeToString,
             parley_dot_accounting_dot_v1_dot_accounting__service__pb2.ReleaseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BookAttempts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/parley.accounting.v1.AccountingService/BookAttempts',
+            parley_dot_accounting_dot_v1_dot_accounting__service__pb2.BookAttemptsRequest.SerializeToString,
+            parley_dot_accounting_dot_v1_dot_accounting__service__pb2.BookAttemptsResponse.FromString,
             options,
             channel_credentials,
             insecure,

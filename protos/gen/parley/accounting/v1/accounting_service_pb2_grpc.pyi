@@ -48,6 +48,11 @@ class AccountingServiceStub:
     """
     Release: _grpc.UnaryUnaryMultiCallable[_accounting_service_pb2.ReleaseRequest, _accounting_service_pb2.ReleaseResponse]
     """Ends a reservation of a turn that used nothing. Idempotent."""
+    BookAttempts: _grpc.UnaryUnaryMultiCallable[_accounting_service_pb2.BookAttemptsRequest, _accounting_service_pb2.BookAttemptsResponse]
+    """Books those of the attempts that no settlement has booked, since whoever asked for them
+    died first. The router tells of every attempt so, some time after its turn is over.
+    Answers after the commit. Idempotent by `request_id` and attempt number.
+    """
     CreateKey: _grpc.UnaryUnaryMultiCallable[_accounting_service_pb2.CreateKeyRequest, _accounting_service_pb2.CreateKeyResponse]
     """Makes a key. The secret is in the answer and nowhere else."""
     ListKeys: _grpc.UnaryUnaryMultiCallable[_accounting_service_pb2.ListKeysRequest, _accounting_service_pb2.ListKeysResponse]
@@ -101,6 +106,11 @@ class AccountingServiceAsyncStub(AccountingServiceStub):
     """
     Release: _aio.UnaryUnaryMultiCallable[_accounting_service_pb2.ReleaseRequest, _accounting_service_pb2.ReleaseResponse]  # type: ignore[assignment]
     """Ends a reservation of a turn that used nothing. Idempotent."""
+    BookAttempts: _aio.UnaryUnaryMultiCallable[_accounting_service_pb2.BookAttemptsRequest, _accounting_service_pb2.BookAttemptsResponse]  # type: ignore[assignment]
+    """Books those of the attempts that no settlement has booked, since whoever asked for them
+    died first. The router tells of every attempt so, some time after its turn is over.
+    Answers after the commit. Idempotent by `request_id` and attempt number.
+    """
     CreateKey: _aio.UnaryUnaryMultiCallable[_accounting_service_pb2.CreateKeyRequest, _accounting_service_pb2.CreateKeyResponse]  # type: ignore[assignment]
     """Makes a key. The secret is in the answer and nowhere else."""
     ListKeys: _aio.UnaryUnaryMultiCallable[_accounting_service_pb2.ListKeysRequest, _accounting_service_pb2.ListKeysResponse]  # type: ignore[assignment]
@@ -181,6 +191,17 @@ class AccountingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_accounting_service_pb2.ReleaseResponse, _abc.Awaitable[_accounting_service_pb2.ReleaseResponse]]:
         """Ends a reservation of a turn that used nothing. Idempotent."""
+
+    @_abc_1.abstractmethod
+    def BookAttempts(
+        self,
+        request: _accounting_service_pb2.BookAttemptsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_accounting_service_pb2.BookAttemptsResponse, _abc.Awaitable[_accounting_service_pb2.BookAttemptsResponse]]:
+        """Books those of the attempts that no settlement has booked, since whoever asked for them
+        died first. The router tells of every attempt so, some time after its turn is over.
+        Answers after the commit. Idempotent by `request_id` and attempt number.
+        """
 
     @_abc_1.abstractmethod
     def CreateKey(

@@ -11,6 +11,7 @@ import grpc
 import httpx2
 from parley.model_router.v1 import model_router_service_pb2_grpc as pb_grpc
 
+from services.kit.attempt_journal import AttemptJournal
 from services.kit.clock import Clock, SystemClock
 from services.kit.health import Health
 from services.kit.journal import Journal
@@ -129,16 +130,18 @@ async def open_model_router(
 @asynccontextmanager
 async def _open(*, peers: Peers, health: Health, clock: Clock) -> AsyncIterator[Register]:
     settings = ModelRouterSettings()
-    attempts = JournalledAttempts(
+    journal = AttemptJournal(
         Journal(settings.data_dir / "model_router" / "attempts.db"),
         peers.channel("accounting"),
         clock=clock,
-        tell_after_seconds=settings.tell_after_seconds,
         interval_seconds=settings.tell_interval_seconds,
         record_limit=settings.journal_record_limit,
     )
+    attempts = JournalledAttempts(
+        journal, clock=clock, tell_after_seconds=settings.tell_after_seconds
+    )
     async with (
-        attempts.telling(),
+        journal.telling(),
         open_model_router(settings, attempt_log=attempts, clock=clock) as register,
     ):
         yield register

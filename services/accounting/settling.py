@@ -16,7 +16,7 @@ from services.accounting.turns import Turn, TurnKey, TurnState
 from services.kit.prices import TokenUsage
 
 _BESIDE = {AttemptKind.SHADOW, AttemptKind.EMBEDDING}
-"""Kinds of attempts that do not write the answer."""
+"""Kinds of attempts that do not write the answer, and so say nothing of its end."""
 
 
 class AnswerSource(StrEnum):
@@ -65,6 +65,13 @@ class SettleRequest:
         """The turn's identity."""
         return TurnKey(tenant_id=self.subject.tenant_id, request_id=self.request_id)
 
+    @property
+    def ends_turn(self) -> bool:
+        """Whether it says how the turn ended, not only what was used beside it."""
+        if self.source is not AnswerSource.NONE or not self.attempts:
+            return True
+        return any(attempt.kind not in _BESIDE for attempt in self.attempts)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
@@ -81,7 +88,8 @@ class Settle:
 
     It always books: the money is spent, whatever the budgets say. An attempt that is booked
     is not booked again, so a turn may be settled again, also with more attempts. If the
-    lease had ended, the estimate that was booked then is taken back.
+    lease had ended, the estimate that was booked then is taken back. What was used only
+    beside the answer is booked, and the turn goes on.
     """
 
     def __init__(self, request: SettleRequest, *, terms: Terms, moment: Moment) -> None:
@@ -115,9 +123,10 @@ class Settle:
             return Settled(cost_nano_usd=turn.cost_nano_usd, was_settled=known is not None)
 
         levels = levels_of(books, turn.subject, now)
-        if turn.state is TurnState.EXPIRED:
+        ends = request.ends_turn
+        if ends and turn.state is TurnState.EXPIRED:
             entries.insert(0, self._correction(turn))
-        if turn.state is TurnState.HELD:
+        if ends and turn.state is TurnState.HELD:
             free(books, levels, turn.amount_nano_usd)
             used = sum(_tokens(entry) for entry in entries if entry.account is Account.USAGE)
             give_back_tokens(levels, turn.charged_token_count - used)
@@ -128,12 +137,17 @@ class Settle:
         booked = {entry.attempt_number for entry in entries if not entry.is_correction}
         settled = replace(
             turn,
-            state=TurnState.SETTLED if booked or turn.booked_attempts else TurnState.RELEASED,
-            amount_nano_usd=0,
             booked_attempts=tuple(sorted(booked.union(turn.booked_attempts))),
             cost_nano_usd=turn.cost_nano_usd + sum(entry.cost_nano_usd for entry in entries),
-            expiry_cost_nano_usd=0,
         )
+        if ends or turn.state is TurnState.RELEASED:
+            was_used = bool(settled.booked_attempts)
+            settled = replace(
+                settled,
+                state=TurnState.SETTLED if was_used else TurnState.RELEASED,
+                amount_nano_usd=0,
+                expiry_cost_nano_usd=0,
+            )
         books.put_turn(settled)
         return Settled(cost_nano_usd=settled.cost_nano_usd, was_settled=False)
 

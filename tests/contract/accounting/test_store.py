@@ -10,6 +10,7 @@ from services.accounting.audit import verify
 from services.accounting.books import Needs
 from services.accounting.costs import CostQuery, EntryQuery
 from services.accounting.extending import ExtendRequest
+from services.accounting.ledger import AttemptKind
 from services.accounting.settling import AnswerSource
 from services.accounting.subjects import Subject
 from services.kit.errors import BudgetExhausted, ConcurrencyLimited, DependencyUnavailable
@@ -329,3 +330,19 @@ class TestToldAttempts:
         await asyncio.gather(*(each.accounting.book(many) for each in replicas * 2))
         assert await replicas[0].cost() == 50 * COST
         assert await replicas[0].accounting.book(many) == 0
+
+    async def test_what_was_used_beside_the_answer_leaves_the_turn_as_it_is(self, replicas, clock):
+        embedding = told("r1", 9)
+        embedding = replace(
+            embedding,
+            attempts=(replace(embedding.attempts[0], kind=AttemptKind.EMBEDDING),),
+        )
+        await replicas[0].hard_budget(100 * COST)
+        await replicas[0].accounting.reserve(reserve("r1"))
+        assert await replicas[1].accounting.book([embedding]) == 1
+        assert await replicas[0].budget() == (COST, COST)
+        clock.advance(61)
+        await replicas[0].sweeper.sweep()
+        assert await replicas[0].budget() == (2 * COST, 0)
+        await replicas[0].accounting.release("r1", ADA)
+        assert await replicas[0].budget() == (COST, 0)

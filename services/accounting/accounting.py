@@ -54,7 +54,7 @@ class Accounting:
             request,
             terms=self._terms,
             moment=self._timekeeper.moment(),
-            reservation_id=uuid.uuid4().hex,
+            reservation_id=request.reservation_id or uuid.uuid4().hex,
         )
         return await self._store.commit(step)
 
@@ -110,13 +110,15 @@ class Accounting:
         await asyncio.gather(*map(self._store.commit, steps))
         return count
 
-    async def release(self, request_id: str, subject: Subject) -> None:
+    async def release(self, request_id: str, subject: Subject, reservation_id: str = "") -> None:
         """
-        End the reservation of a turn that used nothing. Idempotent.
+        End the reservation of a turn that used nothing, unless it is another. Idempotent.
 
         Raises InvalidArgument, DependencyUnavailable if the store is away.
         """
-        await self.settle(SettleRequest(request_id=request_id, subject=subject))
+        await self.settle(
+            SettleRequest(request_id=request_id, subject=subject, reservation_id=reservation_id)
+        )
 
     def lease_end(self, turn: Turn) -> datetime:
         """Return when the lease of *turn* ends, by the wall clock."""
@@ -129,7 +131,9 @@ def _check_reserve(request: ReserveRequest) -> None:
         violations.append(_violation("input_token_count", f"must be 0 to {MAX_TOKENS}"))
     if not 0 <= request.max_output_token_count <= MAX_TOKENS:
         violations.append(_violation("max_output_token_count", f"must be 0 to {MAX_TOKENS}"))
-    violations += _name_violations(model=request.model, template=request.template)
+    violations += _name_violations(
+        model=request.model, template=request.template, reservation_id=request.reservation_id
+    )
     if not 0 < request.turn_timeout_seconds <= MAX_TURN_TIMEOUT_SECONDS:
         violations.append(
             _violation(

@@ -34,6 +34,8 @@ class ReserveRequest:
     template: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     turn_timeout_seconds: float = 30.0
+    reservation_id: str = ""
+    """The caller's choice, one for each run of the turn; empty if any run is the same."""
 
     @property
     def turn_key(self) -> TurnKey:
@@ -53,8 +55,9 @@ class Reserve:
     """
     The step behind `AccountingService.Reserve`.
 
-    All levels are checked before any is changed. A turn that runs already gets the answer
-    that it got before.
+    All levels are checked before any is changed. A call that is repeated gets the answer that
+    it got before; a second run of a turn that is held is refused, for the two would number
+    their attempts alike.
     """
 
     def __init__(
@@ -87,6 +90,11 @@ class Reserve:
         known = books.turn(self._request.turn_key)
         if known is not None:
             if known.state is TurnState.HELD:
+                if self._request.reservation_id not in ("", known.reservation_id):
+                    raise StateForbids(
+                        "This turn runs already, or ran until its process died: wait for it or "
+                        "begin a new one with a new request id."
+                    )
                 return known
             raise StateForbids("This turn has ended: begin a new one with a new request id.")
         request = self._request

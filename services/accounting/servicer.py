@@ -65,6 +65,7 @@ class AccountingServicer(pb_grpc.AccountingServiceServicer):
                 template=request.template,
                 tags=dict(request.tags),
                 turn_timeout_seconds=timeout_seconds,
+                reservation_id=request.reservation_id,
             )
         )
         return pb.ReserveResponse(
@@ -100,7 +101,9 @@ class AccountingServicer(pb_grpc.AccountingServiceServicer):
         )
 
     async def Release(self, request: pb.ReleaseRequest, context: Context) -> pb.ReleaseResponse:
-        await self._accounting.release(request.request_id, messages.subject_from(request.subject))
+        await self._accounting.release(
+            request.request_id, messages.subject_from(request.subject), request.reservation_id
+        )
         return pb.ReleaseResponse()
 
     async def BookAttempts(

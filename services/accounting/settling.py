@@ -59,6 +59,8 @@ class SettleRequest:
     end_time: datetime | None = None
     model: str = ""
     """The model of the answer."""
+    reservation_id: str = ""
+    """Of a release: the reservation that ends; empty: whichever the turn has."""
 
     @property
     def turn_key(self) -> TurnKey:
@@ -118,6 +120,9 @@ class Settle:
             subject=request.subject,
             create_time_us=to_us(now),
         )
+        if request.reservation_id not in ("", turn.reservation_id):
+            # Another run of the turn holds it.
+            return Settled(cost_nano_usd=turn.cost_nano_usd, was_settled=True)
         entries = [entry for entry in self._entries(turn) if not _is_booked(entry, turn)]
         if not entries and turn.state in (TurnState.SETTLED, TurnState.RELEASED):
             return Settled(cost_nano_usd=turn.cost_nano_usd, was_settled=known is not None)

@@ -29,6 +29,8 @@ class ReservationRequest:
     template: str
     tags: dict[str, str]
     turn_timeout_seconds: float
+    reservation_id: str
+    """Of this run of the turn; the reservation gets it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +45,9 @@ class Reservation:
     """How many output tokens the amount covers; 0: no bound."""
 
     @classmethod
-    def unknown(cls) -> "Reservation":
+    def unknown(cls, reservation_id: str) -> "Reservation":
         """Return what stands for a reservation whose answer never came."""
-        return cls(reservation_id="", decision=BudgetDecision.UNSPECIFIED)
+        return cls(reservation_id=reservation_id, decision=BudgetDecision.UNSPECIFIED)
 
 
 class Accounts(Protocol):

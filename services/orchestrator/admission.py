@@ -1,6 +1,7 @@
 """The first stage of a turn: who asks, may they, and may the text pass."""
 
 import asyncio
+import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -80,15 +81,19 @@ class Admission:
         token_count = validate(request, max_input_tokens=self._max_input_tokens)
         model = self._models.price_name(request.model)
         texts = list(_texts(request))
+        reservation_id = uuid.uuid4().hex
         turn_number = self._books.begin(
             BegunTurn(
                 request_id=request.request_id,
+                reservation_id=reservation_id,
                 subject=subject,
                 last_time=self._clock.now() + timedelta(seconds=deadline.remaining()),
             )
         )
         reserving = asyncio.create_task(
-            self._reserve(request, subject, principal, model, token_count, deadline, trace)
+            self._reserve(
+                request, subject, principal, model, token_count, reservation_id, deadline, trace
+            )
         )
         admitted = False
         try:
@@ -100,7 +105,8 @@ class Admission:
             admitted = True
         finally:
             if not admitted:
-                await self._give_back(request, subject, reserving, deadline, turn_number)
+                unknown = Reservation.unknown(reservation_id)
+                await self._give_back(request, subject, reserving, unknown, deadline, turn_number)
         trace.findings.extend(verdict.findings)
         return Admitted(
             request=_with_texts(request, verdict.texts),
@@ -117,6 +123,7 @@ class Admission:
         principal: Principal,
         model: str,
         token_count: int,
+        reservation_id: str,
         deadline: Deadline,
         trace: Trace,
     ) -> Reservation:
@@ -131,6 +138,7 @@ class Admission:
                     template=request.template,
                     tags=dict(request.tags),
                     turn_timeout_seconds=deadline.remaining(),
+                    reservation_id=reservation_id,
                 ),
                 timeout_seconds=deadline.timeout(self._reserve_timeout_seconds),
             )
@@ -146,6 +154,7 @@ class Admission:
         request: TurnRequest,
         subject: Subject,
         reserving: asyncio.Task[Reservation],
+        unknown: Reservation,
         deadline: Deadline,
         turn_number: int,
     ) -> None:
@@ -160,7 +169,7 @@ class Admission:
             return
         reserving.cancel()
         await asyncio.wait([reserving])
-        reservation = Reservation.unknown()
+        reservation = unknown
         if not reserving.cancelled() and reserving.exception() is None:
             reservation = reserving.result()
         lease = self._lease(request, subject, reservation, deadline, turn_number)

@@ -116,6 +116,7 @@ class BegunTurn:
     """A turn for which money is about to be set aside."""
 
     request_id: str
+    reservation_id: str
     subject: Subject
     last_time: datetime
     """When it is over at the latest."""

@@ -261,6 +261,14 @@ async def test_many_at_once(parley):
     assert all(stream.answer for stream in streams)
 
 
+async def test_a_turn_runs_once_at_a_time(parley):
+    request = pb.ChatRequest(request_id=str(uuid.uuid4()))
+    streams = [parley.chat(unique("Say it."), request=request) for _ in range(2)]
+    results = await asyncio.gather(*(stream.read() for stream in streams), return_exceptions=True)
+    (refused,) = [each for each in results if isinstance(each, ParleyError)]
+    assert refused.code is grpc.StatusCode.FAILED_PRECONDITION
+
+
 async def test_identical_turns_at_once_are_paid_once(parley):
     question = unique("What is a circuit breaker?")
     streams = await asyncio.gather(*(ask(parley, question) for _ in range(20)))

@@ -52,6 +52,7 @@ class GrpcAccounts:
                     template=request.template,
                     tags=request.tags,
                     turn_timeout=duration(max(0.0, request.turn_timeout_seconds)),
+                    reservation_id=request.reservation_id,
                 ),
                 timeout=timeout_seconds,
             )

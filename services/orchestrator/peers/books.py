@@ -38,7 +38,9 @@ class OutboxBooks:
 
     def begin(self, turn: BegunTurn) -> int:
         release = accounting_pb2.ReleaseRequest(
-            request_id=turn.request_id, subject=subject_message(turn.subject)
+            request_id=turn.request_id,
+            reservation_id=turn.reservation_id,
+            subject=subject_message(turn.subject),
         )
         due_time = turn.last_time.timestamp() + self._abandoned_after_seconds
         return self._outbox.promise(RELEASE, release.SerializeToString(), due_time=due_time)

@@ -13,7 +13,12 @@ from services.accounting.extending import ExtendRequest
 from services.accounting.ledger import AttemptKind
 from services.accounting.settling import AnswerSource
 from services.accounting.subjects import Subject
-from services.kit.errors import BudgetExhausted, ConcurrencyLimited, DependencyUnavailable
+from services.kit.errors import (
+    BudgetExhausted,
+    ConcurrencyLimited,
+    DependencyUnavailable,
+    StateForbids,
+)
 from tests.support.ledger import ADA, COST, TENANT, Replica, reserve, settle
 
 
@@ -289,6 +294,25 @@ def told(request_id, number=1, output=40):
     request = settle(request_id, output=output)
     (attempt,) = request.attempts
     return replace(request, attempts=(replace(attempt, number=number),), source=AnswerSource.NONE)
+
+
+class TestRunsOfATurn:
+    async def test_a_repeated_reservation_is_the_same_and_a_second_run_is_refused(self, replicas):
+        await replicas[0].hard_budget(100 * COST)
+        first = await replicas[0].accounting.reserve(reserve("r1", reservation_id="one"))
+        again = await replicas[1].accounting.reserve(reserve("r1", reservation_id="one"))
+        assert (first.reservation_id, again) == ("one", first)
+        with pytest.raises(StateForbids):
+            await replicas[2].accounting.reserve(reserve("r1", reservation_id="two"))
+        assert await replicas[0].budget() == (0, COST)
+
+    async def test_a_run_that_was_refused_cannot_end_the_reservation_of_another(self, replicas):
+        await replicas[0].hard_budget(100 * COST)
+        await replicas[0].accounting.reserve(reserve("r1", reservation_id="one"))
+        await replicas[1].accounting.release("r1", ADA, "two")
+        assert await replicas[0].budget() == (0, COST)
+        await replicas[1].accounting.release("r1", ADA, "one")
+        assert await replicas[0].budget() == (0, 0)
 
 
 class TestToldAttempts:

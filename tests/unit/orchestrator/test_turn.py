@@ -167,6 +167,7 @@ class TestAdmission:
         await bench.run()
         (turn,) = noted
         assert turn.request_id == bench.books.of(Settlement)[0].request_id
+        assert turn.reservation_id == bench.accounts.reserved[0].reservation_id != ""
         assert books.begun == {}
 
     async def test_full_books_refuse_new_turns(self):

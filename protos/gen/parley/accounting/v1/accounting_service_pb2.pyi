@@ -601,6 +601,7 @@ class ReserveRequest(_message.Message):
     TEMPLATE_FIELD_NUMBER: _builtins.int
     TAGS_FIELD_NUMBER: _builtins.int
     TURN_TIMEOUT_FIELD_NUMBER: _builtins.int
+    RESERVATION_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The turn's id."""
     model: _builtins.str
@@ -611,6 +612,11 @@ class ReserveRequest(_message.Message):
     """The output limit of the turn; 0: unknown."""
     template: _builtins.str
     """The template, for its usual output length."""
+    reservation_id: _builtins.str
+    """The id that the reservation gets, of the caller's choice and unique to this run of the
+    turn, so that a repeated call is told from a second run, which is refused as STATE_FORBIDS
+    while the first one holds its reservation. Empty: one is made, and nothing is refused.
+    """
     @_builtins.property
     def subject(self) -> _chat_pb2.Subject:
         """Who it is for."""
@@ -634,10 +640,11 @@ class ReserveRequest(_message.Message):
         template: _builtins.str = ...,
         tags: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         turn_timeout: _duration_pb2.Duration | None = ...,
+        reservation_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["subject", b"subject", "turn_timeout", b"turn_timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["input_token_count", b"input_token_count", "max_output_token_count", b"max_output_token_count", "model", b"model", "request_id", b"request_id", "subject", b"subject", "tags", b"tags", "template", b"template", "turn_timeout", b"turn_timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["input_token_count", b"input_token_count", "max_output_token_count", b"max_output_token_count", "model", b"model", "request_id", b"request_id", "reservation_id", b"reservation_id", "subject", b"subject", "tags", b"tags", "template", b"template", "turn_timeout", b"turn_timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -891,7 +898,7 @@ class ReleaseRequest(_message.Message):
     request_id: _builtins.str
     """The turn's id."""
     reservation_id: _builtins.str
-    """The reservation."""
+    """The reservation. Another one of the turn is left as it is. Empty: whichever it is."""
     @_builtins.property
     def subject(self) -> _chat_pb2.Subject:
         """Who it was for."""

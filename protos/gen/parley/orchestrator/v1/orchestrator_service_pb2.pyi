@@ -267,7 +267,8 @@ class ChatRequest(_message.Message):
     CONTEXT_DOCUMENTS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The caller's idempotency key, a UUID in 36 characters. Made by the service if empty.
-    A turn that is sent again under the same id is billed once.
+    Under an id that runs or has run, a turn is refused with FAILED_PRECONDITION, so that who
+    sends one again does not pay twice.
     """
     text: _builtins.str
     """The user's text. Not empty; at most the configured number of tokens (default 8,000).

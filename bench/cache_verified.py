@@ -25,6 +25,7 @@ from services.semantic_cache.judge import Judge
 from services.semantic_cache.outcome import Hit, Miss, MissReason
 from services.semantic_cache.partition import Partition
 from services.semantic_cache.policy import Policies, Policy
+from services.semantic_cache.statistics import Statistics
 from services.semantic_cache.trained_verifier import TrainedVerifier, Weights
 from services.semantic_cache.wordllama_embedder import WordLlamaEmbedder
 from services.semantic_cache.words import WordReader
@@ -56,6 +57,7 @@ async def simulate(bound: float | None) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         async with open_edge_store(Path(folder) / "answers", dimension=embedder.dimension) as store:
             cache = SemanticCache(
+                statistics=Statistics(),
                 store=store,
                 embedder=embedder,
                 judge=judge,

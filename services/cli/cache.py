@@ -21,7 +21,7 @@ Tenant = Annotated[str, typer.Option(help="The tenant.")]
 
 @app.command()
 def stats(tenant: Annotated[str, typer.Option(help="Only this tenant.")] = "") -> None:
-    """Show hits, misses, refusals and savings since the service started, and entries now."""
+    """Show hits, misses, refusals and savings of all replicas and all time, and entries now."""
     response = _ask(
         lambda stub: stub.GetStats(pb.GetStatsRequest(tenant_id=tenant), timeout=_TIMEOUT_SECONDS)
     )

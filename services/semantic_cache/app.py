@@ -17,8 +17,14 @@ from services.semantic_cache.cache import CacheLimits, SemanticCache
 from services.semantic_cache.edge_store import open_edge_store
 from services.semantic_cache.embedder import Embedder
 from services.semantic_cache.experience import Experience
+from services.semantic_cache.file_statistics import FileStatistics
 from services.semantic_cache.guarded_store import GuardedStore, Say, say_nothing
 from services.semantic_cache.judge import Judge
+from services.semantic_cache.kept_statistics import (
+    KeptStatistics,
+    MemoryStatistics,
+    StatisticsStore,
+)
 from services.semantic_cache.leases import LeaseStore, Leasing, MemoryLeases
 from services.semantic_cache.onnx_embedder import OnnxEmbedder, OnnxMissing, open_onnx_embedder
 from services.semantic_cache.openai_embedder import OpenAIEmbedder
@@ -26,6 +32,7 @@ from services.semantic_cache.policy import Policies, Policy
 from services.semantic_cache.policy_file import PolicyFileError, read_policies
 from services.semantic_cache.servicer import SemanticCacheServicer
 from services.semantic_cache.settings import SemanticCacheSettings
+from services.semantic_cache.statistics import Statistics
 from services.semantic_cache.store import AnswerStore, StoreUnavailable
 from services.semantic_cache.trained_verifier import TrainedVerifier, Weights
 from services.semantic_cache.upkeep import keeping_tidy
@@ -56,9 +63,10 @@ async def open_semantic_cache(
     async with AsyncExitStack() as stack:
         embedder = embedder or await _open_embedder(settings, stack)
         leases: LeaseStore = MemoryLeases()
+        kept: StatisticsStore = MemoryStatistics()
         if store is None:
             try:
-                store, leases = await _open_stores(settings, embedder, stack)
+                store, leases, kept = await _open_stores(settings, embedder, stack)
             except StoreUnavailable as error:
                 raise StartRefused(f"The semantic cache cannot start: {error}.") from error
         store = GuardedStore(store, clock, say=say)
@@ -69,6 +77,8 @@ async def open_semantic_cache(
             random.random,
             second=_open_second(settings, stack),
         )
+        statistics = Statistics()
+        keeping = KeptStatistics(statistics, kept, leases, clock)
         cache = SemanticCache(
             store=store,
             embedder=embedder,
@@ -83,13 +93,16 @@ async def open_semantic_cache(
             ),
             clock=clock,
             random=random.random,
+            statistics=statistics,
         )
-        servicer = SemanticCacheServicer(cache, Leasing(leases, clock))
+        servicer = SemanticCacheServicer(cache, Leasing(leases, clock), keeping)
 
         def register(server: grpc.aio.Server) -> None:
             pb_grpc.add_SemanticCacheServiceServicer_to_server(servicer, server)
 
-        await stack.enter_async_context(keeping_tidy(store, clock, seconds=settings.upkeep_seconds))
+        await stack.enter_async_context(
+            keeping_tidy(store, keeping, clock, seconds=settings.upkeep_seconds)
+        )
         yield register
 
 
@@ -125,16 +138,19 @@ def _verifier(settings: SemanticCacheSettings, reader: WordReader, *, is_own: bo
 
 async def _open_stores(
     settings: SemanticCacheSettings, embedder: Embedder, stack: AsyncExitStack
-) -> tuple[AnswerStore, LeaseStore]:
+) -> tuple[AnswerStore, LeaseStore, StatisticsStore]:
     if settings.store == "edge":
+        folder = settings.data_dir / NAME / embedder.name
         edge = await stack.enter_async_context(
-            open_edge_store(settings.data_dir / NAME / embedder.name, dimension=embedder.dimension)
+            open_edge_store(folder, dimension=embedder.dimension)
         )
-        return edge, MemoryLeases()
+        file = folder.with_name(f"{folder.name}.statistics.json")
+        return edge, MemoryLeases(), FileStatistics(file)
     # 50 MiB that an embedded cache does without.
     from qdrant_client import AsyncQdrantClient
 
     from services.semantic_cache.qdrant_leases import QdrantLeases
+    from services.semantic_cache.qdrant_statistics import QdrantStatistics
     from services.semantic_cache.qdrant_store import open_qdrant_store
 
     client = AsyncQdrantClient(
@@ -153,7 +169,11 @@ async def _open_stores(
             limit_seconds=settings.store_timeout_seconds,
         )
     )
-    return store, QdrantLeases(client, f"{settings.qdrant_collection}_leases")
+    return (
+        store,
+        QdrantLeases(client, f"{settings.qdrant_collection}_leases"),
+        QdrantStatistics(client, f"{settings.qdrant_collection}_statistics"),
+    )
 
 
 def _policies(settings: SemanticCacheSettings) -> Policies:

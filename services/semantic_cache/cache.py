@@ -1,6 +1,6 @@
 """Answers from entries of the same partition, and keeps new ones. Knows no gRPC."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
@@ -31,7 +31,7 @@ from services.semantic_cache.outcome import (
 from services.semantic_cache.partition import Partition, entry_id_of, normalise
 from services.semantic_cache.policy import Policies, Scope
 from services.semantic_cache.room import Room
-from services.semantic_cache.statistics import Counts, Statistics
+from services.semantic_cache.statistics import Key, Statistics
 from services.semantic_cache.store import AnswerStore, Selection, StoreUnavailable, Vector
 from services.semantic_cache.time_bound import asks_about_now, speaks_of_now
 
@@ -81,6 +81,7 @@ class SemanticCache:
         limits: CacheLimits,
         clock: Clock,
         random: Callable[[], float],
+        statistics: Statistics,
     ) -> None:
         self._store = store
         self._embedder = embedder
@@ -90,7 +91,7 @@ class SemanticCache:
         self._limits = limits
         self._clock = clock
         self._random = random
-        self._statistics = Statistics()
+        self._statistics = statistics
         self._room = Room(store, capacity=limits.capacity)
 
     async def lookup(
@@ -258,18 +259,13 @@ class SemanticCache:
         except StoreUnavailable as error:
             raise store_away() from error
 
-    def counts(self, tenant_id: str = "") -> list[tuple[str, str, Counts]]:
-        """Return tenant, template and counts, sorted; only of *tenant_id* if given."""
-        return self._statistics.all(tenant_id)
-
-    async def entries_by_template(self, tenant_id: str = "") -> dict[tuple[str, str], int]:
+    async def entries_by_template(self, keys: Collection[Key]) -> dict[Key, int]:
         """
-        Return the entries of each tenant and template that `counts` returns.
+        Return the entries of each tenant and template in *keys*.
 
         Empty if there are more than `MAX_COUNTED_TEMPLATES`, for each takes a call of the
         store. Raises DependencyUnavailable.
         """
-        keys = [(tenant, template) for tenant, template, _ in self.counts(tenant_id)]
         if len(keys) > MAX_COUNTED_TEMPLATES:
             return {}
         try:

@@ -116,9 +116,7 @@ def counts_to(
         false_hit_rate=rate.estimate,
         false_hit_rate_low=rate.low,
         false_hit_rate_high=rate.high,
-        miss_reason_counts={
-            reason.name.lower(): count for reason, count in counts.miss_reasons.items()
-        },
+        miss_reason_counts=counts.miss_reasons,
         entry_count=entry_count,
     )
 

@@ -1,5 +1,8 @@
 """Leases on a Qdrant server, shared by all replicas of the cache."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from qdrant_client import AsyncQdrantClient, models
 
 from services.semantic_cache.leases import Lease
@@ -84,13 +87,24 @@ class QdrantLeases:
         )
 
     async def _prepare(self) -> None:
-        if self._is_ready:
-            return
-        if not await reached(self._client.collection_exists(self._collection)):
-            try:
-                await reached(self._client.create_collection(self._collection, vectors_config={}))
-            except StoreUnavailable:
-                # Another replica may have made it since.
-                if not await reached(self._client.collection_exists(self._collection)):
-                    raise
-        self._is_ready = True
+        if not self._is_ready:
+            await ensure_plain_collection(self._client, self._collection)
+            self._is_ready = True
+
+
+async def ensure_plain_collection(
+    client: AsyncQdrantClient,
+    collection: str,
+    *,
+    indexes: Mapping[str, models.PayloadSchemaType] = MappingProxyType({}),
+) -> None:
+    """Make *collection*, of points without vectors, unless it is there. StoreUnavailable."""
+    if not await reached(client.collection_exists(collection)):
+        try:
+            await reached(client.create_collection(collection, vectors_config={}))
+        except StoreUnavailable:
+            # Another replica may have made it since.
+            if not await reached(client.collection_exists(collection)):
+                raise
+    for field, schema in indexes.items():
+        await reached(client.create_payload_index(collection, field, schema))

@@ -10,6 +10,7 @@ from parley.semantic_cache.v1 import semantic_cache_service_pb2_grpc as pb_grpc
 from services.kit.messages import seconds_of
 from services.semantic_cache import messages
 from services.semantic_cache.cache import SemanticCache
+from services.semantic_cache.kept_statistics import KeptStatistics
 from services.semantic_cache.leases import Leasing
 from services.semantic_cache.outcome import Miss, NotStored, Stored
 from services.semantic_cache.store import Selection
@@ -20,9 +21,10 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class SemanticCacheServicer(pb_grpc.SemanticCacheServiceServicer):
     """`parley.semantic_cache.v1.SemanticCacheService` over the domain."""
 
-    def __init__(self, cache: SemanticCache, leasing: Leasing) -> None:
+    def __init__(self, cache: SemanticCache, leasing: Leasing, statistics: KeptStatistics) -> None:
         self._cache = cache
         self._leasing = leasing
+        self._statistics = statistics
 
     async def Lookup(self, request: pb.LookupRequest, context: Context) -> pb.LookupResponse:
         partition = messages.partition_from(request.partition)
@@ -96,7 +98,8 @@ class SemanticCacheServicer(pb_grpc.SemanticCacheServiceServicer):
         return pb.PurgeEntriesResponse(removed_count=removed)
 
     async def GetStats(self, request: pb.GetStatsRequest, context: Context) -> pb.GetStatsResponse:
-        entries = await self._cache.entries_by_template(request.tenant_id)
+        totals = await self._statistics.totals(request.tenant_id)
+        entries = await self._cache.entries_by_template(totals)
         return pb.GetStatsResponse(
             partitions=[
                 messages.counts_to(
@@ -105,7 +108,7 @@ class SemanticCacheServicer(pb_grpc.SemanticCacheServiceServicer):
                     counts,
                     entry_count=entries.get((tenant_id, template), 0),
                 )
-                for tenant_id, template, counts in self._cache.counts(request.tenant_id)
+                for (tenant_id, template), counts in totals.items()
             ],
             entry_count=await self._cache.entry_count(request.tenant_id),
             byte_count=await self._cache.byte_count(),

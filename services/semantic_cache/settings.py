@@ -118,6 +118,6 @@ class SemanticCacheSettings(ParleySettings):
     default: it may be another user's."""
 
     upkeep_seconds: float = Field(default=5.0, gt=0)
-    """Seconds between rounds that remove expired entries and, once a minute, write what is
-    pending to disk. What was stored in the last minute may be lost in a power cut, not in a
-    crash."""
+    """Seconds between rounds that keep the statistics, remove expired entries and, once a
+    minute, write what is pending to disk. What was stored in the last minute may be lost in a
+    power cut, not in a crash."""

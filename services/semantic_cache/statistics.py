@@ -1,15 +1,20 @@
-"""Counts what the cache did, by tenant and template, since the start."""
+"""Counts what the cache did, by tenant and template."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from math import sqrt
+from typing import Any
 
-from services.semantic_cache.outcome import Hit, Miss, MissReason, Tier
+from services.semantic_cache.outcome import Hit, Miss, Tier
+
+Key = tuple[str, str]
+"""Tenant and template."""
 
 OVERFLOW = "(other)"
 """The tenant and template under which all is counted once there are too many."""
 
-_MAX_KEYS = 10_000
+MAX_KEYS = 10_000
 _Z95 = 1.959963984540054
 
 
@@ -50,7 +55,9 @@ class Counts:
     semantic_hits: int = 0
     fallback_hits: int = 0
     misses: int = 0
-    miss_reasons: Counter[MissReason] = field(default_factory=Counter)
+    miss_reasons: Counter[str] = field(default_factory=Counter)
+    """Misses by reason, as `no_candidate`."""
+
     refusals: Counter[str] = field(default_factory=Counter)
     """Candidates that the verifier refused, by reason."""
 
@@ -72,11 +79,61 @@ class Counts:
                 self.semantic_hits += 1
             case Miss(reason=reason, refusal=refusal):
                 self.misses += 1
-                self.miss_reasons[reason] += 1
+                self.miss_reasons[reason.name.lower()] += 1
                 if refusal:
                     self.refusals[refusal] += 1
         if isinstance(outcome, Hit):
             self.saved_cost_nano_usd += outcome.entry.answer.cost_nano_usd
+
+    def add_all(self, other: "Counts") -> None:
+        """Add the counts of *other*."""
+        for each in fields(self):
+            ours, theirs = getattr(self, each.name), getattr(other, each.name)
+            if isinstance(ours, Counter):
+                ours.update(theirs)
+            else:
+                setattr(self, each.name, ours + theirs)
+
+    def subtract(self, other: "Counts") -> None:
+        """Take the counts of *other* away; they were added before."""
+        for each in fields(self):
+            ours, theirs = getattr(self, each.name), getattr(other, each.name)
+            if isinstance(ours, Counter):
+                ours.subtract(theirs)
+                for reason in [reason for reason, count in ours.items() if not count]:
+                    del ours[reason]
+            else:
+                setattr(self, each.name, ours - theirs)
+
+    def copy(self) -> "Counts":
+        """Return the same counts, to be changed apart."""
+        copied = Counts()
+        copied.add_all(self)
+        return copied
+
+    def plain(self) -> dict[str, Any]:
+        """Return what is not 0, as numbers and mappings."""
+        values = ((each.name, getattr(self, each.name)) for each in fields(self))
+        # Not asdict: it takes a Counter apart into counts of pairs.
+        return {
+            name: dict(value) if isinstance(value, Counter) else value
+            for name, value in values
+            if value
+        }
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> "Counts":
+        """Return the counts that `plain` returned; what a later release added is left out."""
+        counts = cls()
+        for each in fields(cls):
+            if (value := plain.get(each.name)) is None:
+                continue
+            ours = getattr(counts, each.name)
+            if isinstance(ours, Counter):
+                ours.update(value)
+            else:
+                setattr(counts, each.name, int(value))
+        return counts
 
     @property
     def lookups(self) -> int:
@@ -91,24 +148,26 @@ class Counts:
 class Statistics:
     """Counts by (tenant, template); bounded, then all others share one key."""
 
-    def __init__(self, max_keys: int = _MAX_KEYS) -> None:
-        self._counts: dict[tuple[str, str], Counts] = {}
+    def __init__(self, max_keys: int = MAX_KEYS) -> None:
+        self._counts: dict[Key, Counts] = {}
         self._max_keys = max_keys
 
     def of(self, tenant_id: str, template: str) -> Counts:
         """Return the counts to change."""
-        counts = self._counts.get((tenant_id, template))
+        key = (tenant_id, template)
+        counts = self._counts.get(key)
         if counts is not None:
             return counts
-        key = (tenant_id, template)
         if len(self._counts) >= self._max_keys:
             key = (OVERFLOW, OVERFLOW)
         return self._counts.setdefault(key, Counts())
 
-    def all(self, tenant_id: str = "") -> list[tuple[str, str, Counts]]:
-        """Return tenant, template and counts, sorted; only of *tenant_id* if given."""
-        return [
-            (tenant, template, self._counts[tenant, template])
-            for tenant, template in sorted(self._counts)
-            if tenant_id in ("", tenant)
-        ]
+    def changed(self) -> dict[Key, Counts]:
+        """Return a copy of the counts that are not all 0."""
+        zero = Counts()
+        return {key: each.copy() for key, each in self._counts.items() if each != zero}
+
+    def subtract(self, counted: Mapping[Key, Counts]) -> None:
+        """Take away what was *counted* elsewhere."""
+        for key, counts in counted.items():
+            self._counts[key].subtract(counts)

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import structlog
 
 from services.kit.clock import Clock
+from services.semantic_cache.kept_statistics import KeptStatistics
 from services.semantic_cache.store import AnswerStore, StoreUnavailable
 
 log = structlog.get_logger()
@@ -19,14 +20,21 @@ async def tidy(store: AnswerStore, clock: Clock) -> None:
 
 
 @asynccontextmanager
-async def keeping_tidy(store: AnswerStore, clock: Clock, *, seconds: float) -> AsyncIterator[None]:
-    """Tidy *store* every so many *seconds* while the context lasts; a failure waits a round."""
+async def keeping_tidy(
+    store: AnswerStore, statistics: KeptStatistics, clock: Clock, *, seconds: float
+) -> AsyncIterator[None]:
+    """
+    Tidy *store* and keep *statistics* every so many *seconds* while the context lasts.
+
+    A failure waits a round. At the end the statistics are kept once more.
+    """
 
     async def loop() -> None:
         while True:
             await asyncio.sleep(seconds)
             try:
                 await tidy(store, clock)
+                await statistics.keep()
             except StoreUnavailable:
                 log.warning("cache_upkeep_failed")
 
@@ -36,3 +44,4 @@ async def keeping_tidy(store: AnswerStore, clock: Clock, *, seconds: float) -> A
     finally:
         task.cancel()
         await asyncio.wait([task])
+        await statistics.give_up()

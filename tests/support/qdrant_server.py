@@ -102,14 +102,21 @@ class _Points(pb.PointsServicer):
 
     async def Scroll(self, request, context):
         engine = await self._entered("Scroll", request, context)
-        records, _ = await engine.scroll(
+        is_ordered, is_going_on = request.HasField("order_by"), request.HasField("offset")
+        records, following = await engine.scroll(
             request.collection_name,
             scroll_filter=GrpcToRest.convert_filter(request.filter),
             limit=request.limit,
-            order_by=GrpcToRest.convert_order_by(request.order_by),
-            with_payload=False,
+            order_by=GrpcToRest.convert_order_by(request.order_by) if is_ordered else None,
+            offset=GrpcToRest.convert_point_id(request.offset) if is_going_on else None,
+            with_payload=GrpcToRest.convert_with_payload_selector(request.with_payload),
         )
-        return pb.ScrollResponse(result=[_retrieved(each) for each in records])
+        return pb.ScrollResponse(
+            result=[_retrieved(each) for each in records],
+            next_page_offset=None
+            if following is None
+            else RestToGrpc.convert_extended_point_id(following),
+        )
 
     async def Count(self, request, context):
         engine = await self._entered("Count", request, context)

@@ -20,22 +20,28 @@ def clock():
 
 
 @pytest.fixture
-async def serve(tmp_path, clock):
-    """Opens a cache on the test's folder: `await serve(transport, store=, say=, **settings)`."""
+async def closing():
+    """Ends the caches that the test opened; it may do so early."""
     async with AsyncExitStack() as stack:
+        yield stack
 
-        async def serve(transport="in_process", *, doubles=None, **settings):
-            register = await stack.enter_async_context(
-                open_semantic_cache(
-                    SemanticCacheSettings(data_dir=tmp_path, **settings),
-                    clock=clock,
-                    **(doubles or {}),
-                )
+
+@pytest.fixture
+def serve(tmp_path, clock, closing):
+    """Opens a cache on the test's folder: `await serve(transport, store=, say=, **settings)`."""
+
+    async def serve(transport="in_process", *, doubles=None, **settings):
+        register = await closing.enter_async_context(
+            open_semantic_cache(
+                SemanticCacheSettings(data_dir=tmp_path, **settings),
+                clock=clock,
+                **(doubles or {}),
             )
-            channel = await stack.enter_async_context(served(transport, register))
-            return pb_grpc.SemanticCacheServiceStub(channel)
+        )
+        channel = await closing.enter_async_context(served(transport, register))
+        return pb_grpc.SemanticCacheServiceStub(channel)
 
-        yield serve
+    return serve
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from parley.semantic_cache.v1 import semantic_cache_service_pb2 as pb
 
 from tests.support.qdrant_server import qdrant_server
 from tests.support.semantic_cache import TableEmbedder
+from tests.support.waiting import eventually
 
 PARTITION = pb.Partition(tenant_id="acme", template="chat", fingerprint=b"f" * 32)
 STORED, ASKED = "How do I reset my password?", "How can I reset my password?"
@@ -32,6 +33,12 @@ def replica(serve, server):
         )
 
     return replica
+
+
+@pytest.fixture
+def stop(closing):
+    """Stops all replicas as a drain does."""
+    return closing.aclose
 
 
 @pytest.fixture
@@ -111,6 +118,47 @@ async def test_another_embedder_gets_a_collection_of_its_own(replica, server):
     collections = {each.name for each in (await server.engine.get_collections()).collections}
     assert collections == {"parley_answers_wordllama-256", "parley_answers_table-3"}
     assert (await look_up(first)).HasField("hit")
+
+
+async def statistics_of(stub):
+    stats = await stub.GetStats(pb.GetStatsRequest(tenant_id="acme"), timeout=60)
+    [counts] = stats.partitions
+    return counts
+
+
+async def places_of(server):
+    points, _ = await server.engine.scroll("parley_answers_statistics", limit=100)
+    return sorted(point.payload["place"] for point in points)
+
+
+async def test_statistics_are_those_of_all_replicas_over_restarts(replica, stop, server):
+    one, other = await replica(), await replica()
+    await store(one)
+    for stub in (one, other, other):
+        await look_up(stub)
+    # Its own counts are there at once, those of others as they last wrote them.
+    assert (await statistics_of(other)).lookup_count == 2
+    await stop()
+    third = await replica()
+    counts = await statistics_of(third)
+    assert (counts.lookup_count, counts.semantic_hit_count, counts.store_count) == (3, 3, 1)
+    await look_up(third)
+    await stop()
+    assert (await statistics_of(await replica())).lookup_count == 4
+    # They ended one after the other, so one place was enough.
+    assert await places_of(server) == [0]
+
+
+async def test_replicas_at_once_keep_statistics_in_places_of_their_own(replica, server):
+    one, other = [await replica(upkeep_seconds=0.01) for _ in range(2)]
+    for stub in (one, other, other):
+        await look_up(stub)
+
+    async def summed():
+        return {(await statistics_of(stub)).lookup_count for stub in (one, other)} == {3}
+
+    assert await eventually(summed)
+    assert await places_of(server) == [0, 1]
 
 
 async def test_of_two_replicas_one_gets_the_lease(replica):

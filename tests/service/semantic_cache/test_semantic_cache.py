@@ -143,6 +143,19 @@ async def test_purging_and_counting(stub):
     assert stats.byte_count > 0
 
 
+async def test_statistics_outlive_the_process(serve, closing, tmp_path):
+    for looked_up in (1, 2):
+        stub = await serve()
+        await look_up(stub, "How do I reset my password?")
+        stats = await stub.GetStats(pb.GetStatsRequest(), timeout=60)
+        assert [each.lookup_count for each in stats.partitions] == [looked_up]
+        await closing.aclose()
+    [file] = tmp_path.rglob("*.statistics.json")
+    file.write_bytes(b"{")
+    stats = await (await serve()).GetStats(pb.GetStatsRequest(), timeout=60)
+    assert list(stats.partitions) == []
+
+
 async def test_one_turn_holds_the_lease_until_it_gives_it_back(stub):
     def acquire(request_id):
         return stub.AcquireLease(

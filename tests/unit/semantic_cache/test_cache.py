@@ -10,6 +10,7 @@ from services.semantic_cache.experience import Experience
 from services.semantic_cache.judge import Judge
 from services.semantic_cache.outcome import Hit, Miss, MissReason, NotStored, Stored, Tier
 from services.semantic_cache.policy import Policies, Policy
+from services.semantic_cache.statistics import Statistics
 from services.semantic_cache.store import Selection
 from services.semantic_cache.verifier import RuleVerifier
 from tests.support.clock import ManualClock
@@ -27,7 +28,12 @@ def clock():
 
 
 @pytest.fixture
-def build(clock):
+def statistics():
+    return Statistics()
+
+
+@pytest.fixture
+def build(clock, statistics):
     """Builds a cache: `build(store=, embedder=, policy=, limits=, jitter=)`."""
 
     def build(*, store=None, embedder=None, policy=None, limits=None, jitter=0.0):
@@ -42,6 +48,7 @@ def build(clock):
             limits=limits or CacheLimits(),
             clock=clock,
             random=lambda: jitter,
+            statistics=statistics,
         )
 
     return build
@@ -207,12 +214,14 @@ class TestStore:
             (ASKED, Answer(text="As of today, click here."), True, "time_bound"),
         ],
     )
-    async def test_an_unfit_answer_is_not_kept(self, build, text, answer, normally, refusal):
+    async def test_an_unfit_answer_is_not_kept(
+        self, build, statistics, text, answer, normally, refusal
+    ):
         cache = build()
         outcome = await cache.store(PARTITION, text, answer, ended_normally=normally)
         assert outcome == NotStored(refusal=refusal)
         assert await cache.entry_count() == 0
-        [(_, _, counts)] = cache.counts()
+        [counts] = statistics.changed().values()
         assert counts.store_refusals == {refusal: 1}
 
     async def test_a_time_bound_answer_may_be_kept_for_a_while(self, build, clock):
@@ -264,7 +273,7 @@ class TestStore:
 
 
 class TestExplain:
-    async def test_all_candidates_are_judged_and_nothing_is_counted(self, build):
+    async def test_all_candidates_are_judged_and_nothing_is_counted(self, build, statistics):
         cache = build(policy=Policy(show_original_text=True))
         await stored(cache)
         await stored(cache, "How do I reset 2 passwords?")
@@ -272,7 +281,7 @@ class TestExplain:
         assert isinstance(explanation.outcome, Hit)
         refusals = {each.original_text: each.refusal for each in explanation.considered}
         assert refusals == {ASKED: "", "How do I reset 2 passwords?": "number_changed"}
-        [(_, _, counts)] = cache.counts()
+        [counts] = statistics.changed().values()
         assert counts.lookups == 0
 
     async def test_other_partitions_of_the_tenant_are_named_by_what_differs(self, build):
@@ -287,13 +296,13 @@ class TestExplain:
 
 
 class TestReports:
-    async def test_reports_make_an_estimate_with_an_interval(self, build):
+    async def test_reports_make_an_estimate_with_an_interval(self, build, statistics):
         cache = build()
         kept = await stored(cache)
         for correct in [True] * 9 + [False]:
             await cache.report_hit("acme", kept.entry_id, correct=correct)
-        [(tenant_id, template, counts)] = cache.counts("acme")
-        assert (tenant_id, template) == ("acme", "general_chat")
+        [(key, counts)] = statistics.changed().items()
+        assert key == ("acme", "general_chat")
         rate = counts.false_hit_rate
         assert rate.estimate == pytest.approx(0.1)
         # The worked value of Wilson's interval for 1 of 10.
@@ -312,13 +321,13 @@ class TestReports:
         with pytest.raises(InvalidArgument):
             await build().report_hit("acme", "nonsense", correct=True)
 
-    async def test_hits_and_misses_are_counted_with_what_they_save(self, build):
+    async def test_hits_and_misses_are_counted_with_what_they_save(self, build, statistics):
         cache = build()
         await stored(cache)
         await cache.lookup(PARTITION, ASKED)
         await cache.lookup(PARTITION, SIMILAR)
         await cache.lookup(PARTITION, "How do I reset 2 passwords?")
-        [(_, _, counts)] = cache.counts()
+        [counts] = statistics.changed().values()
         assert (counts.exact_hits, counts.semantic_hits, counts.misses) == (1, 1, 1)
         assert counts.refusals == {"number_changed": 1}
         assert counts.saved_cost_nano_usd == 10_000
@@ -330,10 +339,11 @@ class TestReports:
         await stored(cache)
         await stored(cache, "another")
         await stored(cache, partition=replace(PARTITION, template="b"))
-        counted = await cache.entries_by_template("acme")
+        keys = [("acme", "general_chat"), ("acme", "b")]
+        counted = await cache.entries_by_template(keys)
         assert counted == {("acme", "general_chat"): 2, ("acme", "b"): 1}
         monkeypatch.setattr("services.semantic_cache.cache.MAX_COUNTED_TEMPLATES", 1)
-        assert await cache.entries_by_template("acme") == {}
+        assert await cache.entries_by_template(keys) == {}
 
 
 class TestPurge:

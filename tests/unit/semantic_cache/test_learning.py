@@ -11,6 +11,7 @@ from services.semantic_cache.experience import Experience
 from services.semantic_cache.judge import Judge
 from services.semantic_cache.outcome import Hit, Miss, MissReason, Tier
 from services.semantic_cache.policy import Policies, Policy
+from services.semantic_cache.statistics import Statistics
 from services.semantic_cache.verifier import RuleVerifier
 from tests.support.clock import ManualClock
 from tests.support.semantic_cache import PARTITION, ListStore, TableEmbedder, WordCosine, entry
@@ -44,7 +45,12 @@ def store():
 
 
 @pytest.fixture
-def cache(store, draws):
+def statistics():
+    return Statistics()
+
+
+@pytest.fixture
+def cache(store, draws, statistics):
     judge = Judge(RuleVerifier(), draws)
     return SemanticCache(
         store=store,
@@ -55,6 +61,7 @@ def cache(store, draws):
         limits=CacheLimits(),
         clock=ManualClock(),
         random=draws,
+        statistics=statistics,
     )
 
 
@@ -68,13 +75,13 @@ async def experienced(store, observations):
     return kept
 
 
-async def test_an_unsure_entry_is_explored_and_named(cache, store):
+async def test_an_unsure_entry_is_explored_and_named(cache, store, statistics):
     kept = await keep(cache, ASKED)
     miss = await cache.lookup(PARTITION, SIMILAR)
     assert isinstance(miss, Miss)
     assert (miss.reason, miss.explored_entry_id) == (MissReason.EXPLORE, kept.entry_id)
-    [(_, _, counts)] = cache.counts()
-    assert counts.miss_reasons == {MissReason.EXPLORE: 1}
+    [counts] = statistics.changed().values()
+    assert counts.miss_reasons == {"explore": 1}
 
 
 async def test_a_draw_below_the_chance_explores_and_one_above_it_gives(cache, store, draws):

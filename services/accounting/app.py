@@ -24,7 +24,7 @@ from services.accounting.keys import FailureLimit, KeyRing
 from services.accounting.moment import Timekeeper
 from services.accounting.office import Office
 from services.accounting.policy import DEFAULT_PATH, Policy, load_policy
-from services.accounting.pricing import Pricer, Prices, flat_price
+from services.accounting.pricing import Pricer, Prices
 from services.accounting.roller import Roller
 from services.accounting.servicer import AccountingServicer
 from services.accounting.settings import AccountingSettings
@@ -44,7 +44,7 @@ from services.kit.clock import Clock, SystemClock
 from services.kit.database import open_database
 from services.kit.health import Health
 from services.kit.peers import Peers
-from services.kit.prices import PriceTable
+from services.kit.prices import PriceTable, flat_price
 from services.kit.service import Register, ServiceDefinition
 
 log = structlog.get_logger()

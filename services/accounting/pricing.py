@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from services.kit.errors import PriceUnknown
-from services.kit.prices import SIMULATED, Price, Rates, TokenUsage
+from services.kit.prices import SIMULATED, Price, TokenUsage
 
 _MILLION = 1_000_000
 CAPPED_VERSION = "cap"
@@ -109,15 +109,3 @@ class Pricer:
         if price is not None:
             return Quote(model=model, price=price, version=self._prices.version)
         return Quote(model=model, price=self._cap or self._worst, version=CAPPED_VERSION)
-
-
-def flat_price(nano_usd_per_million_tokens: int) -> Price:
-    """Return a price that is the same for every kind of token."""
-    return Price(
-        rates=Rates(
-            input_nano_usd_per_million=nano_usd_per_million_tokens,
-            cached_input_nano_usd_per_million=nano_usd_per_million_tokens,
-            cache_write_nano_usd_per_million=nano_usd_per_million_tokens,
-            output_nano_usd_per_million=nano_usd_per_million_tokens,
-        )
-    )

@@ -97,6 +97,18 @@ class Price:
         return self.call_nano_usd + (millionths + _MILLION // 2) // _MILLION
 
 
+def flat_price(nano_usd_per_million_tokens: int) -> Price:
+    """Return a price that is the same for every kind of token."""
+    return Price(
+        rates=Rates(
+            input_nano_usd_per_million=nano_usd_per_million_tokens,
+            cached_input_nano_usd_per_million=nano_usd_per_million_tokens,
+            cache_write_nano_usd_per_million=nano_usd_per_million_tokens,
+            output_nano_usd_per_million=nano_usd_per_million_tokens,
+        )
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriceOverride:
     """One row of the operator's file."""

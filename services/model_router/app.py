@@ -16,7 +16,7 @@ from services.kit.clock import Clock, SystemClock
 from services.kit.health import Health
 from services.kit.journal import Journal
 from services.kit.peers import Peers
-from services.kit.prices import SIMULATED, Price, PriceTable, Rates
+from services.kit.prices import SIMULATED, Price, PriceTable, flat_price
 from services.kit.service import Register, ServiceDefinition
 from services.kit.tokens import load_vocabulary
 from services.model_router.attempt_log import AttemptLog, NoAttemptLog
@@ -41,6 +41,8 @@ from services.model_router.routes import Routes
 from services.model_router.servicer import ModelRouterServicer
 from services.model_router.settings import ModelRouterSettings
 from services.model_router.shadow import ShadowPool
+
+_NANO = 1_000_000_000
 
 
 @asynccontextmanager
@@ -277,14 +279,5 @@ def _behaviour(settings: ModelRouterSettings) -> SimulatedBehaviour:
 
 
 def _unknown_price(settings: ModelRouterSettings) -> Price | None:
-    if settings.unknown_price_usd_per_million is None:
-        return None
-    nano = int(settings.unknown_price_usd_per_million * 1_000_000_000)
-    return Price(
-        rates=Rates(
-            input_nano_usd_per_million=nano,
-            cached_input_nano_usd_per_million=nano,
-            cache_write_nano_usd_per_million=nano,
-            output_nano_usd_per_million=nano,
-        )
-    )
+    usd = settings.unknown_price_usd_per_million
+    return None if usd is None else flat_price(int(usd * _NANO))

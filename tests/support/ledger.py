@@ -10,7 +10,7 @@ from services.accounting.app import MIGRATIONS
 from services.accounting.costs import CostGrouping, CostQuery
 from services.accounting.moment import Timekeeper
 from services.accounting.policy import Policy
-from services.accounting.pricing import Pricer, flat_price
+from services.accounting.pricing import Pricer
 from services.accounting.reserving import ReserveRequest
 from services.accounting.roller import Roller
 from services.accounting.settling import AnswerSource, Attempt, SettleRequest
@@ -22,7 +22,7 @@ from services.accounting.subjects import Subject, SubjectKey, SubjectLevel
 from services.accounting.sweeper import Sweeper
 from services.accounting.terms import Terms
 from services.kit.database import open_database
-from services.kit.prices import TokenUsage
+from services.kit.prices import TokenUsage, flat_price
 from tests.support.clock import ManualClock
 
 ADA = Subject(tenant_id="acme", team_id="core", user_id="ada", key_id="key_1")

@@ -10,14 +10,14 @@ from services.accounting.allowances import Limits
 from services.accounting.books import Books
 from services.accounting.moment import Timekeeper
 from services.accounting.policy import load_policy
-from services.accounting.pricing import Pricer, flat_price
+from services.accounting.pricing import Pricer
 from services.accounting.reserving import Reserve, ReserveRequest
 from services.accounting.settling import AnswerSource, Attempt, Settle, SettleRequest
 from services.accounting.subjects import Subject, SubjectLevel
 from services.accounting.terms import Terms
 from services.accounting.turns import BudgetDecision
 from services.kit.errors import BudgetExhausted
-from services.kit.prices import PriceTable, TokenUsage
+from services.kit.prices import PriceTable, TokenUsage, flat_price
 from tests.support.clock import ManualClock
 
 CENT = 10**7

@@ -12,11 +12,11 @@ from services.accounting.allowances import NO_LIMITS
 from services.accounting.books import Books
 from services.accounting.moment import Timekeeper
 from services.accounting.policy import Policy
-from services.accounting.pricing import Pricer, flat_price
+from services.accounting.pricing import Pricer
 from services.accounting.settling import AnswerSource, Attempt, Settle, SettleRequest
 from services.accounting.subjects import Subject, SubjectLevel
 from services.accounting.terms import Terms
-from services.kit.prices import PriceTable, TokenUsage
+from services.kit.prices import PriceTable, TokenUsage, flat_price
 from services.model_router.failures import ProviderError
 from services.model_router.providers.anthropic_decoder import MessagesDecoder
 from services.model_router.providers.openai_chat_decoder import ChatDecoder

@@ -8,9 +8,12 @@ import grpc
 import httpx
 from parley.semantic_cache.v1 import semantic_cache_service_pb2_grpc as pb_grpc
 
+from services.kit.attempt_journal import AttemptJournal
 from services.kit.clock import Clock, SystemClock
 from services.kit.health import Health
+from services.kit.journal import Journal
 from services.kit.peers import Peers
+from services.kit.prices import Price, PriceTable, flat_price
 from services.kit.server import StartRefused
 from services.kit.service import Register, ServiceDefinition
 from services.semantic_cache.cache import CacheLimits, SemanticCache
@@ -28,6 +31,7 @@ from services.semantic_cache.kept_statistics import (
 from services.semantic_cache.leases import LeaseStore, Leasing, MemoryLeases
 from services.semantic_cache.onnx_embedder import OnnxEmbedder, OnnxMissing, open_onnx_embedder
 from services.semantic_cache.openai_embedder import OpenAIEmbedder
+from services.semantic_cache.peers.accounting import JournalledBills
 from services.semantic_cache.policy import Policies, Policy
 from services.semantic_cache.policy_file import PolicyFileError, read_policies
 from services.semantic_cache.servicer import SemanticCacheServicer
@@ -42,6 +46,9 @@ from services.semantic_cache.words import WordReader
 
 NAME = "semantic_cache"
 
+_PROVIDER = "openai"
+"""Whose prices hold for the embedder."""
+
 
 @asynccontextmanager
 async def open_semantic_cache(
@@ -50,18 +57,20 @@ async def open_semantic_cache(
     clock: Clock | None = None,
     store: AnswerStore | None = None,
     embedder: Embedder | None = None,
+    accounting: grpc.aio.Channel | None = None,
     say: Say = say_nothing,
 ) -> AsyncIterator[Register]:
     """
     Open what the semantic cache needs and yield the function that registers it.
 
-    A test passes its own *clock*, *store* and *embedder*; production passes none. *say*
+    Accounting is told over the channel *accounting* what a paid embedder costs. A test passes
+    its own *clock*, *store* and *embedder*; production passes none. *say*
     hears when the store is lost and when it is back. Raises StartRefused if the embedded
     store cannot be opened, the policies' file is wrong or an optional part is missing.
     """
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
-        embedder = embedder or await _open_embedder(settings, stack)
+        embedder = embedder or await _open_embedder(settings, clock, accounting, stack)
         leases: LeaseStore = MemoryLeases()
         kept: StatisticsStore = MemoryStatistics()
         if store is None:
@@ -106,9 +115,26 @@ async def open_semantic_cache(
         yield register
 
 
-async def _open_embedder(settings: SemanticCacheSettings, stack: AsyncExitStack) -> Embedder:
+async def _open_embedder(
+    settings: SemanticCacheSettings,
+    clock: Clock,
+    accounting: grpc.aio.Channel | None,
+    stack: AsyncExitStack,
+) -> Embedder:
     if settings.embedder == "wordllama":
         return WordLlamaEmbedder()
+    if accounting is None:
+        raise StartRefused("The cache cannot use a paid embedder without accounting's address.")
+    prices = PriceTable.load()
+    price = _embedding_price(settings, prices, clock)
+    journal = AttemptJournal(
+        Journal(settings.data_dir / "embeddings" / "attempts.db"),
+        accounting,
+        clock=clock,
+        interval_seconds=settings.upkeep_seconds,
+        record_limit=settings.embedding_record_limit,
+    )
+    await stack.enter_async_context(journal.telling())
     return OpenAIEmbedder(
         await stack.enter_async_context(httpx.AsyncClient()),
         base_url=settings.openai_base_url,
@@ -116,7 +142,28 @@ async def _open_embedder(settings: SemanticCacheSettings, stack: AsyncExitStack)
         model=settings.openai_model,
         dimension=settings.openai_dimension,
         timeout_seconds=settings.openai_timeout_seconds,
+        bills=JournalledBills(
+            journal,
+            clock=clock,
+            provider=_PROVIDER,
+            model=settings.openai_model,
+            price=price,
+            price_version=prices.version,
+            call_seconds=settings.openai_timeout_seconds,
+        ),
     )
+
+
+def _embedding_price(settings: SemanticCacheSettings, prices: PriceTable, clock: Clock) -> Price:
+    if settings.openai_price_usd_per_million is not None:
+        return flat_price(int(settings.openai_price_usd_per_million * 1_000_000_000))
+    known = prices.price(provider=_PROVIDER, model=settings.openai_model, at=clock.now())
+    if known is None:
+        raise StartRefused(
+            f"The cache cannot start: nobody knows what {settings.openai_model} costs. Set "
+            "PARLEY_SEMANTIC_CACHE_OPENAI_PRICE_USD_PER_MILLION, 0 for an endpoint of your own."
+        )
+    return known
 
 
 def _open_second(settings: SemanticCacheSettings, stack: AsyncExitStack) -> OnnxEmbedder | None:
@@ -199,7 +246,13 @@ async def _open(*, peers: Peers, health: Health, clock: Clock) -> AsyncIterator[
     async def say(can_answer: bool) -> None:
         await health.set(NAME, can_answer)
 
-    async with open_semantic_cache(SemanticCacheSettings(), clock=clock, say=say) as register:
+    settings = SemanticCacheSettings()
+    async with open_semantic_cache(
+        settings,
+        clock=clock,
+        accounting=None if settings.embedder == "wordllama" else peers.channel("accounting"),
+        say=say,
+    ) as register:
         yield register
 
 

@@ -95,19 +95,20 @@ class SemanticCache:
         self._room = Room(store, capacity=limits.capacity)
 
     async def lookup(
-        self, partition: Partition, text: str, *, is_fallback: bool = False
+        self, partition: Partition, text: str, *, is_fallback: bool = False, request_id: str = ""
     ) -> Hit | Miss:
         """
         Return an answer that serves *text*, from *partition* only.
 
         With *is_fallback* a lower similarity is enough, since no model can be reached;
         what the verifier's rules refuse stays refused. A store or an embedder that is
-        away is a Miss. Raises InvalidArgument and InputTooLarge.
+        away is a Miss. What a paid embedder costs is booked to *request_id*. Raises
+        InvalidArgument and InputTooLarge.
         """
         check_text(partition, text)
         counts = self._statistics.of(partition.tenant_id, partition.template)
         outcome, _ = await self._find(
-            self._asked(partition, text), is_fallback=is_fallback, judge_all=False
+            self._asked(partition, text, request_id), is_fallback=is_fallback, judge_all=False
         )
         counts.add(outcome)
         return outcome
@@ -144,6 +145,7 @@ class SemanticCache:
         ended_normally: bool,
         ttl_seconds: float | None = None,
         tags: Sequence[str] = (),
+        request_id: str = "",
     ) -> Stored | NotStored:
         """
         Keep *answer* for *text*, in place of an earlier one for the same text.
@@ -157,7 +159,7 @@ class SemanticCache:
         """
         check_text(partition, text)
         check_kept(tags, ttl_seconds)
-        asked = self._asked(partition, text)
+        asked = self._asked(partition, text, request_id)
         counts = self._statistics.of(partition.tenant_id, partition.template)
         ttl_seconds = asked.policy.ttl_seconds if ttl_seconds is None else ttl_seconds
         refusal = ""
@@ -183,7 +185,7 @@ class SemanticCache:
             tags=tuple(tags),
         )
         try:
-            vector = await self._vector_of(text)
+            vector = await self._vector_of(asked)
             if asked.policy.max_error_rate is not None and vector is not None:
                 candidates = await self._nearest(
                     asked, self._own(asked), floor=asked.policy.similarity_threshold, vector=vector
@@ -278,12 +280,16 @@ class SemanticCache:
         except StoreUnavailable as error:
             raise store_away() from error
 
-    def _asked(self, partition: Partition, text: str) -> Asked:
+    def _asked(self, partition: Partition, text: str, request_id: str = "") -> Asked:
         policy = self._policies.of(partition.tenant_id, partition.template)
         if policy.scope is Scope.TENANT and partition.user_id:
             partition = replace(partition, user_id="")
         return Asked(
-            partition=partition, text=text, policy=policy, now=self._clock.now().timestamp()
+            partition=partition,
+            text=text,
+            policy=policy,
+            now=self._clock.now().timestamp(),
+            request_id=request_id,
         )
 
     async def _find(
@@ -337,18 +343,18 @@ class SemanticCache:
         self, asked: Asked, selection: Selection, *, floor: float, vector: Vector | None = None
     ) -> list[Candidate]:
         return await self._store.nearest(
-            await self._embedder.embed(asked.text) if vector is None else vector,
+            await self._embedder.embed(asked.text, asked.payer) if vector is None else vector,
             selection,
             now=asked.now,
             floor=floor,
             limit=self._limits.candidates,
         )
 
-    async def _vector_of(self, text: str) -> Vector | None:
-        if len(text) > self._limits.semantic_characters:
+    async def _vector_of(self, asked: Asked) -> Vector | None:
+        if len(asked.text) > self._limits.semantic_characters:
             return None
         try:
-            return await self._embedder.embed(text)
+            return await self._embedder.embed(asked.text, asked.payer)
         except EmbedderUnavailable:
             log.warning("embedder_away", degraded="exact only")
             return None

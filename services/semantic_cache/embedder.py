@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from services.semantic_cache.billing import Payer
 from services.semantic_cache.store import Vector
 
 
@@ -22,6 +23,6 @@ class Embedder(Protocol):
         """The length of every vector."""
         ...
 
-    async def embed(self, text: str) -> Vector:
-        """Return the vector of *text*. Raises EmbedderUnavailable."""
+    async def embed(self, text: str, payer: Payer) -> Vector:
+        """Return the vector of *text*, at the cost of *payer*. Raises EmbedderUnavailable."""
         ...

@@ -6,6 +6,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from services.semantic_cache.billing import Payer
 from services.semantic_cache.curve import explore_probability, score_of
 from services.semantic_cache.embedder import EmbedderUnavailable
 from services.semantic_cache.entry import Candidate
@@ -41,6 +42,14 @@ class Asked:
     policy: Policy
     now: float
     """Seconds since the Unix epoch."""
+
+    request_id: str = ""
+    """The turn; empty outside of one."""
+
+    @property
+    def payer(self) -> Payer:
+        """Who pays where a paid embedder is asked."""
+        return Payer(tenant_id=self.partition.tenant_id, request_id=self.request_id)
 
 
 class Judge:

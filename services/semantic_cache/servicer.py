@@ -28,7 +28,12 @@ class SemanticCacheServicer(pb_grpc.SemanticCacheServiceServicer):
 
     async def Lookup(self, request: pb.LookupRequest, context: Context) -> pb.LookupResponse:
         partition = messages.partition_from(request.partition)
-        outcome = await self._cache.lookup(partition, request.text, is_fallback=request.is_fallback)
+        outcome = await self._cache.lookup(
+            partition,
+            request.text,
+            is_fallback=request.is_fallback,
+            request_id=request.request_id,
+        )
         response = messages.outcome_to(outcome)
         if isinstance(outcome, Miss) and request.HasField("lease_ttl"):
             lease = await self._leasing.on_miss(
@@ -50,6 +55,7 @@ class SemanticCacheServicer(pb_grpc.SemanticCacheServiceServicer):
             ended_normally=request.answer.finish_reason == chat_pb2.FINISH_REASON_STOP,
             ttl_seconds=seconds_of(request.ttl) if request.HasField("ttl") else None,
             tags=request.tags,
+            request_id=request.request_id,
         )
         if request.lease_id:
             await self._leasing.release(request.partition.tenant_id, request.lease_id)

@@ -1,5 +1,6 @@
 """What the semantic cache reads from its environment, once, at start."""
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
@@ -51,6 +52,15 @@ class SemanticCacheSettings(ParleySettings):
 
     openai_dimension: int = Field(default=1536, ge=8, le=4096)
     """Length of that model's vectors. The default is that of text-embedding-3-small."""
+
+    openai_price_usd_per_million: Decimal | None = Field(default=None, ge=0)
+    """US dollars for 1,000,000 tokens of that model; 0 for an endpoint of your own. Unset, the
+    default: OpenAI's price, and no start with a model of which none is known, since nothing
+    may be free by accident."""
+
+    embedding_record_limit: int = Field(default=100_000, ge=1)
+    """Calls of a paid embedder that may wait to be told to accounting. Beyond it texts are not
+    embedded, and only exact hits are found."""
 
     openai_timeout_seconds: float = Field(default=0.2, gt=0)
     """Seconds that the endpoint may take before a lookup goes on with exact hits only."""

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from safetensors import safe_open
 from tokenizers import Tokenizer
 
+from services.semantic_cache.billing import Payer
 from services.semantic_cache.store import Vector
 
 _WEIGHTS = "weights/l2_supercat_256.safetensors"
@@ -37,7 +38,7 @@ class WordLlamaEmbedder:
     def dimension(self) -> int:
         return int(self._table.shape[1])
 
-    async def embed(self, text: str) -> Vector:
+    async def embed(self, text: str, payer: Payer) -> Vector:
         vector: list[float] = self.vector(text).tolist()
         return vector
 

@@ -43,7 +43,7 @@ class TableEmbedder:
         self.away = away
         self.texts = []
 
-    async def embed(self, text):
+    async def embed(self, text, payer):
         self.texts.append(text)
         if self.away:
             raise EmbedderUnavailable("away")

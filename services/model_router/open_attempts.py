@@ -14,9 +14,9 @@ from services.model_router.means import Means
 from services.model_router.provider import ProviderCall
 from services.model_router.routes import Permit
 
-WINDOWS_BETWEEN_NOTES: Final = 10
+WINDOWS_BETWEEN_NOTES: Final = 4
 """How often it is written down what an attempt has used so far, in windows of the pacer: every
-50 ms while there are few streams, every 1.5 s with hundreds, so that it takes some hundredths
+20 ms while there are few streams, every 0.6 s with hundreds, so that it takes some hundredths
 of a core at most. If a stream's router and its caller die, so much of it is not booked."""
 
 

@@ -24,7 +24,8 @@ async def stub(llmock):
         openai_base_url=llmock.base_url("openai"),
         anthropic_api_key="k",
         anthropic_base_url=llmock.base_url("anthropic"),
-        first_pause_seconds=0.1,
+        # Long enough that a busy machine cannot make two pauses look alike.
+        first_pause_seconds=0.3,
         jitter_seconds=0.02,
         first_token_seconds=1.0,
         stall_seconds=0.5,

@@ -156,9 +156,14 @@ class Host:
         stack.push_async_callback(self.in_process.stop, None)
         await self.health.prepare()
         for service in self._services:
-            register = await stack.enter_async_context(
-                service.open(peers=self.peers, health=self.health, clock=self._clock)
-            )
+            opening = service.open(peers=self.peers, health=self.health, clock=self._clock)
+            try:
+                register = await stack.enter_async_context(opening)
+            except OSError as error:
+                raise StartRefused(
+                    f"The service {service.name} cannot start: {error}. PARLEY_DATA_DIR names "
+                    "the folder for its data, which it must be able to write."
+                ) from error
             register(tcp)
             register(self.in_process)
         self._add_common_services(tcp)

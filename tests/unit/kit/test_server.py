@@ -98,6 +98,14 @@ class TestRefusalToStart:
             async with Host([definition()], settings(address=address)):
                 pass
 
+    async def test_data_folder_that_cannot_be_written(self):
+        async def opened(**_):
+            raise PermissionError(13, "Permission denied", "/data")
+
+        with pytest.raises(StartRefused, match="accounting cannot start.*'/data'.*DATA_DIR"):
+            async with Host([definition("accounting", opened=opened)], settings()):
+                pass
+
     async def test_port_that_is_taken(self):
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))

@@ -102,7 +102,7 @@ class TestRefusalToStart:
         async def opened(**_):
             raise PermissionError(13, "Permission denied", "/data")
 
-        with pytest.raises(StartRefused, match="accounting cannot start.*'/data'.*DATA_DIR"):
+        with pytest.raises(StartRefused, match=r"accounting cannot start.*'/data'.*DATA_DIR"):
             async with Host([definition("accounting", opened=opened)], settings()):
                 pass
 

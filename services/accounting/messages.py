@@ -20,7 +20,7 @@ from services.accounting.settling import AnswerSource, Attempt, SettleRequest
 from services.accounting.subjects import EVERYONE, Subject, SubjectKey, SubjectLevel
 from services.accounting.used_allowance import UsedAllowance
 from services.kit.errors import InvalidArgument
-from services.kit.messages import timestamp, usage_from, usage_to
+from services.kit.messages import subject_to, timestamp, usage_from, usage_to
 
 E = TypeVar("E", bound=Enum)
 
@@ -88,16 +88,6 @@ def subject_from(message: chat_pb2.Subject) -> Subject:
         team_id=message.team_id,
         user_id=message.user_id,
         key_id=message.key_id,
-    )
-
-
-def subject_to(subject: Subject) -> chat_pb2.Subject:
-    """Return a subject as a message."""
-    return chat_pb2.Subject(
-        tenant_id=subject.tenant_id,
-        team_id=subject.team_id,
-        user_id=subject.user_id,
-        key_id=subject.key_id,
     )
 
 

@@ -1,12 +1,39 @@
-"""What every service turns into messages and back: usage, spans and points of time."""
+"""What every service turns into messages and back: subjects, usage, spans and points of time."""
 
 from datetime import datetime
+from typing import Protocol
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from parley.chat.v1 import chat_pb2
 
 from services.kit.prices import TokenUsage
+
+
+class Subject(Protocol):
+    """Who something is for, as each service has it. Ids that are not known are empty."""
+
+    @property
+    def tenant_id(self) -> str: ...
+
+    @property
+    def team_id(self) -> str: ...
+
+    @property
+    def user_id(self) -> str: ...
+
+    @property
+    def key_id(self) -> str: ...
+
+
+def subject_to(subject: Subject) -> chat_pb2.Subject:
+    """Return *subject* as a message."""
+    return chat_pb2.Subject(
+        tenant_id=subject.tenant_id,
+        team_id=subject.team_id,
+        user_id=subject.user_id,
+        key_id=subject.key_id,
+    )
 
 
 def usage_to(usage: TokenUsage) -> chat_pb2.Usage:

@@ -3,11 +3,10 @@
 from datetime import datetime, timedelta
 
 from parley.accounting.v1 import accounting_service_pb2 as pb
-from parley.chat.v1 import chat_pb2
 
 from services.kit.attempt_journal import AttemptJournal
 from services.kit.clock import Clock
-from services.kit.messages import timestamp
+from services.kit.messages import subject_to, timestamp
 from services.model_router.attempt import Attempt
 from services.model_router.generation import GenerationRequest
 from services.model_router.messages import attempt_message
@@ -35,15 +34,9 @@ class JournalledAttempts:
         self._journal.update(number, self._message(request, attempt))
 
     def _message(self, request: GenerationRequest, attempt: Attempt) -> pb.TurnAttempt:
-        subject = request.subject
         return pb.TurnAttempt(
             request_id=request.request_id,
-            subject=chat_pb2.Subject(
-                tenant_id=subject.tenant_id,
-                team_id=subject.team_id,
-                user_id=subject.user_id,
-                key_id=subject.key_id,
-            ),
+            subject=subject_to(request.subject),
             attempt=attempt_message(attempt),
             end_time=timestamp(self._clock.now()),
         )

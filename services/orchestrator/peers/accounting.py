@@ -5,13 +5,12 @@ from parley.accounting.v1 import accounting_service_pb2 as pb
 from parley.accounting.v1 import accounting_service_pb2_grpc as pb_grpc
 from parley.chat.v1 import chat_pb2
 
-from services.kit.messages import duration, seconds_of, timestamp
+from services.kit.messages import duration, seconds_of, subject_to, timestamp
 from services.orchestrator.accounts import Principal, Reservation, ReservationRequest
 from services.orchestrator.booking import Settlement
 from services.orchestrator.peers.calling import calling
 from services.orchestrator.peers.messages import (
     attempt_message,
-    subject_message,
     subject_of,
 )
 from services.orchestrator.values import BudgetDecision
@@ -45,7 +44,7 @@ class GrpcAccounts:
             response = await self._stub.Reserve(
                 pb.ReserveRequest(
                     request_id=request.request_id,
-                    subject=subject_message(request.subject),
+                    subject=subject_to(request.subject),
                     model=request.model,
                     input_token_count=request.input_token_count,
                     max_output_token_count=request.max_output_token_count,
@@ -93,7 +92,7 @@ def settle_message(settlement: Settlement) -> pb.SettleRequest:
     return pb.SettleRequest(
         request_id=settlement.request_id,
         reservation_id=settlement.reservation_id,
-        subject=subject_message(settlement.subject),
+        subject=subject_to(settlement.subject),
         attempts=[attempt_message(attempt) for attempt in settlement.attempts],
         source=chat_pb2.AnswerSource.ValueType(settlement.source),
         saved_cost_nano_usd=settlement.saved_cost_nano_usd,

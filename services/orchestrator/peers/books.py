@@ -10,6 +10,7 @@ from parley.prompt_registry.v1 import prompt_registry_service_pb2_grpc as prompt
 from parley.semantic_cache.v1 import semantic_cache_service_pb2 as cache_pb2
 from parley.semantic_cache.v1 import semantic_cache_service_pb2_grpc as cache_grpc
 
+from services.kit.messages import subject_to
 from services.orchestrator.booking import (
     BegunTurn,
     NewAnswer,
@@ -21,7 +22,6 @@ from services.orchestrator.booking import (
 from services.orchestrator.outbox import Deliver, Outbox
 from services.orchestrator.peers import accounting, prompt_registry, semantic_cache
 from services.orchestrator.peers.calling import calling
-from services.orchestrator.peers.messages import subject_message
 from services.orchestrator.values import AnswerSource
 
 SETTLE, RELEASE, STORE = "settle", "release", "store"
@@ -40,7 +40,7 @@ class OutboxBooks:
         release = accounting_pb2.ReleaseRequest(
             request_id=turn.request_id,
             reservation_id=turn.reservation_id,
-            subject=subject_message(turn.subject),
+            subject=subject_to(turn.subject),
         )
         due_time = turn.last_time.timestamp() + self._abandoned_after_seconds
         return self._outbox.promise(RELEASE, release.SerializeToString(), due_time=due_time)
@@ -54,7 +54,7 @@ class OutboxBooks:
                 release = accounting_pb2.ReleaseRequest(
                     request_id=record.request_id,
                     reservation_id=record.reservation_id,
-                    subject=subject_message(record.subject),
+                    subject=subject_to(record.subject),
                 )
                 payload = release.SerializeToString()
                 self._outbox.put(RELEASE, payload, promise_id=turn_number)

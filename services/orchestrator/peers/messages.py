@@ -25,16 +25,6 @@ from services.orchestrator.values import (
 )
 
 
-def subject_message(subject: Subject) -> chat_pb2.Subject:
-    """Return *subject* as a message."""
-    return chat_pb2.Subject(
-        tenant_id=subject.tenant_id,
-        team_id=subject.team_id,
-        user_id=subject.user_id,
-        key_id=subject.key_id,
-    )
-
-
 def subject_of(message: chat_pb2.Subject) -> Subject:
     """Return a message as a subject."""
     return Subject(

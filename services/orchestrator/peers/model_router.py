@@ -6,13 +6,13 @@ import grpc
 from parley.model_router.v1 import model_router_service_pb2 as pb
 from parley.model_router.v1 import model_router_service_pb2_grpc as pb_grpc
 
+from services.kit.messages import subject_to
 from services.orchestrator.peers.calling import failure
 from services.orchestrator.peers.messages import (
     attempt_of,
     format_message,
     message_message,
     parameters_message,
-    subject_message,
     tool_call_of,
     tool_choice_message,
     tool_message,
@@ -60,7 +60,7 @@ class GrpcRouter:
 def _request(call: ModelCall) -> pb.GenerateRequest:
     return pb.GenerateRequest(
         request_id=call.request_id,
-        subject=subject_message(call.subject),
+        subject=subject_to(call.subject),
         model=call.model,
         system_text=call.system_text,
         messages=[message_message(message) for message in call.messages],

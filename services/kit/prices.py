@@ -255,7 +255,7 @@ def _convert(price: "ModelPrice") -> Price | None:
             )
             for start in starts
         ),
-        call_nano_usd=_nano(_rate(per_thousand_calls, 0) / 1000),
+        call_nano_usd=nano_usd(_rate(per_thousand_calls, 0) / 1000),
     )
 
 
@@ -273,7 +273,7 @@ def _rate(value: Any, input_token_count: int) -> Decimal:
 
 
 def _rates(dollars: list[Decimal]) -> Rates:
-    read, cached, written, output = (_nano(each) for each in dollars)
+    read, cached, written, output = (nano_usd(each) for each in dollars)
     return Rates(
         input_nano_usd_per_million=read,
         cached_input_nano_usd_per_million=cached,
@@ -282,7 +282,8 @@ def _rates(dollars: list[Decimal]) -> Rates:
     )
 
 
-def _nano(dollars: Decimal) -> int:
+def nano_usd(dollars: Decimal) -> int:
+    """Return US dollars in billionths, rounded half up."""
     return int((dollars * _NANO).to_integral_value(rounding="ROUND_HALF_UP"))
 
 
@@ -332,6 +333,6 @@ def _parse_row(number: int, row: Any) -> PriceOverride:
                     dollars("output", Decimal(0)),
                 ]
             ),
-            call_nano_usd=_nano(dollars("per_call", Decimal(0))),
+            call_nano_usd=nano_usd(dollars("per_call", Decimal(0))),
         ),
     )

@@ -16,7 +16,7 @@ from services.kit.clock import Clock, SystemClock
 from services.kit.health import Health
 from services.kit.journal import Journal
 from services.kit.peers import Peers
-from services.kit.prices import SIMULATED, Price, PriceTable, flat_price
+from services.kit.prices import SIMULATED, Price, PriceTable, flat_price, nano_usd
 from services.kit.service import Register, ServiceDefinition
 from services.kit.tokens import load_vocabulary
 from services.model_router.attempt_log import AttemptLog, NoAttemptLog
@@ -41,8 +41,6 @@ from services.model_router.routes import Routes
 from services.model_router.servicer import ModelRouterServicer
 from services.model_router.settings import ModelRouterSettings
 from services.model_router.shadow import ShadowPool
-
-_NANO = 1_000_000_000
 
 
 @asynccontextmanager
@@ -280,4 +278,4 @@ def _behaviour(settings: ModelRouterSettings) -> SimulatedBehaviour:
 
 def _unknown_price(settings: ModelRouterSettings) -> Price | None:
     usd = settings.unknown_price_usd_per_million
-    return None if usd is None else flat_price(int(usd * _NANO))
+    return None if usd is None else flat_price(nano_usd(usd))

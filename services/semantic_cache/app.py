@@ -13,7 +13,7 @@ from services.kit.clock import Clock, SystemClock
 from services.kit.health import Health
 from services.kit.journal import Journal
 from services.kit.peers import Peers
-from services.kit.prices import Price, PriceTable, flat_price
+from services.kit.prices import Price, PriceTable, flat_price, nano_usd
 from services.kit.server import StartRefused
 from services.kit.service import Register, ServiceDefinition
 from services.semantic_cache.cache import CacheLimits, SemanticCache
@@ -156,7 +156,7 @@ async def _open_embedder(
 
 def _embedding_price(settings: SemanticCacheSettings, prices: PriceTable, clock: Clock) -> Price:
     if settings.openai_price_usd_per_million is not None:
-        return flat_price(int(settings.openai_price_usd_per_million * 1_000_000_000))
+        return flat_price(nano_usd(settings.openai_price_usd_per_million))
     known = prices.price(provider=_PROVIDER, model=settings.openai_model, at=clock.now())
     if known is None:
         raise StartRefused(

@@ -14,10 +14,10 @@ import asyncio
 import tempfile
 from pathlib import Path
 
+from parley_services.kit.log import configure
 from rich.console import Console
 from rich.table import Table
 
-from services.kit.log import configure
 from tests.support.kills import judge, run
 
 

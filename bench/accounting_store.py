@@ -22,16 +22,16 @@ from parley.accounting.v1 import accounting_service_pb2 as pb
 from parley.accounting.v1 import accounting_service_pb2_grpc as pb_grpc
 from parley.chat.v1 import chat_pb2
 from parley.model_router.v1 import model_router_service_pb2 as router_pb
+from parley_services.accounting.app import open_accounting
+from parley_services.accounting.settings import AccountingSettings
+from parley_services.kit.log import configure
+from parley_services.kit.rpc.in_process import InProcessChannel, InProcessServer
+from parley_services.kit.rpc.interceptors import interceptors_in_process
+from parley_services.kit.storage.database.sqlite import SqliteDatabase
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from services.accounting.app import open_accounting
-from services.accounting.settings import AccountingSettings
-from services.kit.database.sqlite import SqliteDatabase
-from services.kit.in_process import InProcessChannel, InProcessServer
-from services.kit.interceptors import interceptors_in_process
-from services.kit.log import configure
 from tests.support.postgres import cluster
 
 TURNS = 4_000

@@ -20,23 +20,22 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from parley_services.accounting.app import MIGRATIONS
+from parley_services.accounting.clock_reader import to_us
+from parley_services.accounting.ledger.entry import Account, Entry
+from parley_services.accounting.reports.costs import CostGrouping, CostQuery
+from parley_services.accounting.sql import rows, schema
+from parley_services.accounting.sql.costs import SqlCostReader
+from parley_services.accounting.sql.rollups import SqlRollups
+from parley_services.accounting.sql.statements import driver_of, insert_into
+from parley_services.accounting.subjects import Subject
+from parley_services.accounting.workers.rollup_worker import Roller
+from parley_services.kit.log import configure
+from parley_services.kit.models.prices import TokenUsage
+from parley_services.kit.storage.database import Database, open_database
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Connection, func, select
-
-from services.accounting import rows, schema
-from services.accounting.app import MIGRATIONS
-from services.accounting.costs import CostGrouping, CostQuery
-from services.accounting.ledger import Account, Entry
-from services.accounting.moment import to_us
-from services.accounting.roller import Roller
-from services.accounting.sql_costs import SqlCostReader
-from services.accounting.sql_rollups import SqlRollups
-from services.accounting.sql_text import driver_of, insert_into
-from services.accounting.subjects import Subject
-from services.kit.database import Database, open_database
-from services.kit.log import configure
-from services.kit.prices import TokenUsage
 
 END = datetime(2026, 1, 1, tzinfo=UTC)
 YEAR = timedelta(days=365)

@@ -21,17 +21,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from parley_services.semantic_cache.embed.billing import Payer
+from parley_services.semantic_cache.embed.wordllama import WordLlamaEmbedder
+from parley_services.semantic_cache.entry import Answer, Entry
+from parley_services.semantic_cache.partition import Partition, entry_id_of
+from parley_services.semantic_cache.store.edge import open_edge_store
+from parley_services.semantic_cache.store.qdrant import open_qdrant_store
+from parley_services.semantic_cache.store.store import AnswerStore, Selection
+from parley_services.semantic_cache.verify import lexicon
 from qdrant_client import AsyncQdrantClient
 from rich.console import Console
-
-from services.semantic_cache import lexicon
-from services.semantic_cache.billing import Payer
-from services.semantic_cache.edge_store import open_edge_store
-from services.semantic_cache.entry import Answer, Entry
-from services.semantic_cache.partition import Partition, entry_id_of
-from services.semantic_cache.qdrant_store import open_qdrant_store
-from services.semantic_cache.store import AnswerStore, Selection
-from services.semantic_cache.wordllama_embedder import WordLlamaEmbedder
 
 console = Console()
 

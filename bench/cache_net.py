@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from parley_services.semantic_cache.embed.wordllama import WordLlamaEmbedder
+from parley_services.semantic_cache.verify.alignment_net import LAYERS, SCALE, SHARPNESS
+from parley_services.semantic_cache.verify.question import question_of
 
 from bench.cache_data import Pair
-from services.semantic_cache.alignment_net import LAYERS, SCALE, SHARPNESS
-from services.semantic_cache.question import question_of
-from services.semantic_cache.wordllama_embedder import WordLlamaEmbedder
 
 Array = npt.NDArray[np.float32]
 

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+from parley_services.semantic_cache.embed.wordllama import WordLlamaEmbedder
+from parley_services.semantic_cache.verify.trained_verifier import TrainedVerifier, Weights
+from parley_services.semantic_cache.verify.verifier import RuleVerifier
+from parley_services.semantic_cache.verify.words import WordReader
 from rich.console import Console
 
 from bench.cache_data import Pair, question_pairs
 from bench.cache_train import FLOOR, TEST
 from bench.cache_traps import noun_traps, traps
-from services.semantic_cache.trained_verifier import TrainedVerifier, Weights
-from services.semantic_cache.verifier import RuleVerifier
-from services.semantic_cache.wordllama_embedder import WordLlamaEmbedder
-from services.semantic_cache.words import WordReader
 
 console = Console()
 

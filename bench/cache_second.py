@@ -15,6 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from parley_services.semantic_cache.embed.onnx import OnnxEmbedder, open_onnx_embedder
+from parley_services.semantic_cache.embed.wordllama import WordLlamaEmbedder
+from parley_services.semantic_cache.verify.judge import SECOND_FROM
+from parley_services.semantic_cache.verify.trained_verifier import TrainedVerifier, Weights
+from parley_services.semantic_cache.verify.words import WordReader
 from rich.console import Console
 from sklearn.linear_model import LogisticRegression
 
@@ -22,11 +27,6 @@ from bench.cache_data import Pair, question_pairs
 from bench.cache_quality import RATES as SHOWN
 from bench.cache_quality import hits_at
 from bench.cache_train import CALIBRATE, FLOOR, RATES, TEST, WEIGHTS
-from services.semantic_cache.judge import SECOND_FROM
-from services.semantic_cache.onnx_embedder import OnnxEmbedder, open_onnx_embedder
-from services.semantic_cache.trained_verifier import TrainedVerifier, Weights
-from services.semantic_cache.wordllama_embedder import WordLlamaEmbedder
-from services.semantic_cache.words import WordReader
 
 console = Console()
 

@@ -10,6 +10,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from parley_services.semantic_cache.embed.wordllama import WordLlamaEmbedder
+from parley_services.semantic_cache.verify.alignment_net import AlignmentNet
+from parley_services.semantic_cache.verify.features import FEATURES, features_of
+from parley_services.semantic_cache.verify.verifier import SOFT_REFUSALS, rule_refusal
+from parley_services.semantic_cache.verify.words import WordReader, similarities
 from rich.console import Console
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
@@ -17,11 +22,6 @@ from sklearn.linear_model import LogisticRegression
 from bench import cache_net
 from bench.cache_data import Pair, question_pairs
 from bench.cache_traps import lessons, swaps
-from services.semantic_cache.alignment_net import AlignmentNet
-from services.semantic_cache.features import FEATURES, features_of
-from services.semantic_cache.verifier import SOFT_REFUSALS, rule_refusal
-from services.semantic_cache.wordllama_embedder import WordLlamaEmbedder
-from services.semantic_cache.words import WordReader, similarities
 
 console = Console()
 
@@ -35,7 +35,10 @@ LEARNT_FROM = 0.50
 LESSONS = 3_000
 SWAPS = 500
 EPOCHS = 10
-WEIGHTS = Path(__file__).parent.parent / "services/semantic_cache/weights/verifier.npz"
+WEIGHTS = (
+    Path(__file__).parent.parent
+    / "services/parley_services/semantic_cache/verify/weights/verifier.npz"
+)
 RATES = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1)
 
 

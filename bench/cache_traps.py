@@ -5,11 +5,11 @@ import re
 from collections import Counter
 
 import numpy as np
+from parley_services.semantic_cache.embed.wordllama import WordLlamaEmbedder
+from parley_services.semantic_cache.verify import lexicon
+from parley_services.semantic_cache.verify.question import question_of, stem
 
 from bench.cache_data import Pair
-from services.semantic_cache import lexicon
-from services.semantic_cache.question import question_of, stem
-from services.semantic_cache.wordllama_embedder import WordLlamaEmbedder
 
 _NAMES = [
     ("Apple", "Microsoft"),

@@ -13,22 +13,22 @@ import random
 import tempfile
 from pathlib import Path
 
+from parley_services.kit.clock import SystemClock
+from parley_services.semantic_cache.cache import CacheLimits, SemanticCache
+from parley_services.semantic_cache.embed.wordllama import WordLlamaEmbedder
+from parley_services.semantic_cache.entry import Answer
+from parley_services.semantic_cache.outcome import Hit, Miss, MissReason
+from parley_services.semantic_cache.partition import Partition
+from parley_services.semantic_cache.policy import Policies, Policy
+from parley_services.semantic_cache.statistics import Statistics
+from parley_services.semantic_cache.store.edge import open_edge_store
+from parley_services.semantic_cache.verify.feedback import Experience
+from parley_services.semantic_cache.verify.judge import Judge
+from parley_services.semantic_cache.verify.trained_verifier import TrainedVerifier, Weights
+from parley_services.semantic_cache.verify.words import WordReader
 from rich.console import Console
 
 from bench.cache_data import data_folder
-from services.kit.clock import SystemClock
-from services.semantic_cache.cache import CacheLimits, SemanticCache
-from services.semantic_cache.edge_store import open_edge_store
-from services.semantic_cache.entry import Answer
-from services.semantic_cache.experience import Experience
-from services.semantic_cache.judge import Judge
-from services.semantic_cache.outcome import Hit, Miss, MissReason
-from services.semantic_cache.partition import Partition
-from services.semantic_cache.policy import Policies, Policy
-from services.semantic_cache.statistics import Statistics
-from services.semantic_cache.trained_verifier import TrainedVerifier, Weights
-from services.semantic_cache.wordllama_embedder import WordLlamaEmbedder
-from services.semantic_cache.words import WordReader
 
 console = Console()
 

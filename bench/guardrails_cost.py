@@ -11,16 +11,15 @@ import re
 import time
 from collections.abc import Callable
 
+from parley_services.guardrails.checks import Checks, InputText
+from parley_services.guardrails.guardrails import Guardrails
+from parley_services.guardrails.offload import Offload, OffloadBounds
+from parley_services.guardrails.output_scanner import OutputContext
+from parley_services.guardrails.policy_file import default_policy, load_policies
+from parley_services.guardrails.rules import ALL_RULES
+from parley_services.kit.clock import SystemClock
 from rich.console import Console
 from rich.table import Table
-
-from services.guardrails.checks import Checks, InputText
-from services.guardrails.guardrails import Guardrails
-from services.guardrails.offload import Offload, OffloadBounds
-from services.guardrails.output_scanner import OutputContext
-from services.guardrails.policy_file import default_policy, load_policies
-from services.guardrails.rules import ALL_RULES
-from services.kit.clock import SystemClock
 
 PROSE = (
     "The committee met on Tuesday to discuss three proposals, and after a long debate it chose "

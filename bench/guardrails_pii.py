@@ -9,15 +9,15 @@ are synthetic, from templates and fake identities.
 import json
 from collections import Counter
 
+from parley_services.guardrails.failures import Failures
+from parley_services.guardrails.policy_file import default_policy
+from parley_services.guardrails.rules import PATTERN_RULES
+from parley_services.guardrails.text_plan import TextPlan
+from parley_services.guardrails.verdict import Stage
 from rich.console import Console
 from rich.table import Table
 
 from bench.guardrails_data import data_folder
-from services.guardrails.failures import Failures
-from services.guardrails.policy_file import default_policy
-from services.guardrails.rules import PATTERN_RULES
-from services.guardrails.text_plan import TextPlan
-from services.guardrails.verdict import Stage
 
 GOLD = {
     "CREDIT_CARD": "pii.payment_card",

@@ -21,14 +21,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import quicktok
+from parley_services.guardrails.checks import Checks
+from parley_services.guardrails.output_scanner import OutputContext
+from parley_services.guardrails.policy_file import default_policy
+from parley_services.guardrails.rules import ALL_RULES
 from rich.console import Console
 from rich.table import Table
 
 from bench.guardrails_data import data_folder
-from services.guardrails.checks import Checks
-from services.guardrails.output_scanner import OutputContext
-from services.guardrails.policy_file import default_policy
-from services.guardrails.rules import ALL_RULES
 
 MAX_TEXTS = 300
 

@@ -3,7 +3,7 @@ Trains the classifiers of the guardrails. `python -m bench.guardrails_train [NAM
 
 Reads public data sets from PARLEY_BENCH_DATA and texts written for training, measures by
 five-fold cross-validation, in which near-copies of a text and texts of one template stay in
-one fold, and writes the weights that are learnt from all texts to services/guardrails/models.
+one fold, and writes the weights that are learnt from all texts to the guardrails' `models/`.
 What it prints is about texts that the measured model had not seen: also one measured without
 all in-the-wild jailbreaks, and texts that were held out. Needs the dependency
 group `bench`.
@@ -17,6 +17,8 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from parley_services.guardrails.classifier import Classifier, Reading, read
+from parley_services.guardrails.rule import BLOCK_FROM, FLAG_FROM
 from rich.console import Console
 from rich.table import Table
 from sklearn.feature_extraction.text import CountVectorizer
@@ -30,10 +32,8 @@ from bench.guardrails_texts import (
     injection_texts,
     moderation_texts,
 )
-from services.guardrails.classifier import Classifier, Reading, read
-from services.guardrails.rule import BLOCK_FROM, FLAG_FROM
 
-MODELS = Path("services/guardrails/models")
+MODELS = Path("services/parley_services/guardrails/models")
 FOLDS = 5
 MIN_TEXTS_WITH_FEATURE = 2
 MAX_FEATURES = 80_000

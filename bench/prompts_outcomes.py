@@ -20,22 +20,21 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from parley_services.kit.clock import SystemClock
+from parley_services.kit.models.prices import TokenUsage
+from parley_services.kit.storage.database import open_database
+from parley_services.prompt_registry.app import MIGRATIONS
+from parley_services.prompt_registry.background import running
+from parley_services.prompt_registry.outcomes.outcome import AnswerSource, FinishReason, Outcome
+from parley_services.prompt_registry.outcomes.reporting import Reports
+from parley_services.prompt_registry.outcomes.turn_texts import TextPolicy
+from parley_services.prompt_registry.registry import Registry
+from parley_services.prompt_registry.stores.sql import SqlStore
+from parley_services.prompt_registry.templates.catalogue import Catalogue
+from parley_services.prompt_registry.templates.seed_templates import fill_if_empty
+from parley_services.prompt_registry.templates.template_file import load_starters
 from rich.console import Console
 from rich.table import Table
-
-from services.kit.clock import SystemClock
-from services.kit.database import open_database
-from services.kit.prices import TokenUsage
-from services.prompt_registry.app import MIGRATIONS
-from services.prompt_registry.catalogue import Catalogue
-from services.prompt_registry.outcome import AnswerSource, FinishReason, Outcome
-from services.prompt_registry.registry import Registry
-from services.prompt_registry.reporting import Reports
-from services.prompt_registry.starter import fill_if_empty
-from services.prompt_registry.stores.sql import SqlStore
-from services.prompt_registry.template_file import load_starters
-from services.prompt_registry.turn_texts import TextPolicy
-from services.prompt_registry.upkeep import running
 
 AT_ONCE = (1, 4, 16, 64)
 START = datetime(2026, 1, 1, tzinfo=UTC)

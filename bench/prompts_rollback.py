@@ -11,13 +11,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
-
-from services.prompt_registry.experiment import Arm, Experiment, ExperimentState, Guard
-from services.prompt_registry.guard import judge_experiment, judge_label
-from services.prompt_registry.outcome import Tally, TallyKey
-from services.prompt_registry.sequential import (
+from parley_services.prompt_registry.experiments.experiment import (
+    Arm,
+    Experiment,
+    ExperimentState,
+    Guard,
+)
+from parley_services.prompt_registry.experiments.regression_test import (
+    judge_experiment,
+    judge_label,
+)
+from parley_services.prompt_registry.experiments.sequential import (
     EventSplit,
     MeanSplit,
     log_e_of_events,
@@ -26,6 +30,9 @@ from services.prompt_registry.sequential import (
     mixture,
     upper_rate,
 )
+from parley_services.prompt_registry.outcomes.outcome import Tally, TallyKey
+from rich.console import Console
+from rich.table import Table
 
 SEED = 20260101
 CHUNK = 250

@@ -19,10 +19,10 @@ from pathlib import Path
 import grpc
 from parley.prompt_registry.v1 import prompt_registry_service_pb2 as pb
 from parley.prompt_registry.v1 import prompt_registry_service_pb2_grpc as pb_grpc
+from parley_services.prompt_registry.app import open_prompt_registry
+from parley_services.prompt_registry.settings import PromptRegistrySettings
 from rich.console import Console
 
-from services.prompt_registry.app import open_prompt_registry
-from services.prompt_registry.settings import PromptRegistrySettings
 from tests.support import postgres
 from tests.support.serving import served
 

@@ -15,17 +15,17 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from rich.console import Console
-from rich.table import Table
-
-from bench.router_train import LARGE, SMALL, Questions, fit, questions
-from services.model_router.auto import (
+from parley_services.model_router.route.auto import (
     MAX_REASONING_WORDS,
     REASONING_WORD,
     THRESHOLD,
     AutoScore,
 )
-from services.model_router.auto_features import reasoning_word_count
+from parley_services.model_router.route.auto_features import reasoning_word_count
+from rich.console import Console
+from rich.table import Table
+
+from bench.router_train import LARGE, SMALL, Questions, fit, questions
 
 mpl.use("Agg")
 from matplotlib import pyplot

@@ -8,17 +8,16 @@ at random places and fails 15 % of calls, for 2,000 answers through the whole ro
 import asyncio
 from collections import Counter
 
+from parley_services.model_router.app import open_model_router
+from parley_services.model_router.generation import GenerationRequest, Message, Role
+from parley_services.model_router.providers.provider import TextDelta
+from parley_services.model_router.providers.simulated_answers import Script
+from parley_services.model_router.router import Router
+from parley_services.model_router.servicer import ModelRouterServicer
+from parley_services.model_router.settings import ModelRouterSettings
+from parley_services.model_router.stream.events import AttemptEnded, Completed, RouterEvent
 from rich.console import Console
 from rich.table import Table
-
-from services.model_router.app import open_model_router
-from services.model_router.events import AttemptEnded, Completed, RouterEvent
-from services.model_router.generation import GenerationRequest, Message, Role
-from services.model_router.provider import TextDelta
-from services.model_router.providers.simulated_answers import Script
-from services.model_router.router import Router
-from services.model_router.servicer import ModelRouterServicer
-from services.model_router.settings import ModelRouterSettings
 
 CALLS = 2000
 QUESTIONS = (

@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from parley_services.model_router.attempt.failures import ProviderError
+from parley_services.model_router.providers.anthropic_decoder import MessagesDecoder
+from parley_services.model_router.providers.openai_chat_decoder import ChatDecoder
+from parley_services.model_router.providers.openai_responses_decoder import ResponsesDecoder
+from parley_services.model_router.providers.provider import Finished, TextDelta, ToolCallDone
 from rich.console import Console
 from rich.table import Table
 
 from bench.router_folds import folded
-from services.model_router.failures import ProviderError
-from services.model_router.provider import Finished, TextDelta, ToolCallDone
-from services.model_router.providers.anthropic_decoder import MessagesDecoder
-from services.model_router.providers.openai_chat_decoder import ChatDecoder
-from services.model_router.providers.openai_responses_decoder import ResponsesDecoder
 
 FOLDERS = (
     "openai/chat", "openai/responses", "open-responses/responses", "azure", "openai-compatible",

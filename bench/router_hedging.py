@@ -10,16 +10,16 @@ short.
 import asyncio
 from collections.abc import Sequence
 
+from parley_services.model_router.app import open_model_router
+from parley_services.model_router.attempt.attempt import AttemptKind
+from parley_services.model_router.generation import GenerationRequest, Message, Role
+from parley_services.model_router.providers.provider import TextDelta
+from parley_services.model_router.settings import ModelRouterSettings
+from parley_services.model_router.stream.events import AttemptEnded, Emit, RouterEvent
 from rich.console import Console
 from rich.table import Table
 
 from bench.router_failover import QUESTIONS, Registry
-from services.model_router.app import open_model_router
-from services.model_router.attempt import AttemptKind
-from services.model_router.events import AttemptEnded, Emit, RouterEvent
-from services.model_router.generation import GenerationRequest, Message, Role
-from services.model_router.provider import TextDelta
-from services.model_router.settings import ModelRouterSettings
 from tests.support.virtual_time import VirtualTime
 
 CALLS = 2000

@@ -17,20 +17,20 @@ from typing import Any
 import httpx2
 import openai
 import uvloop
+from parley_services.model_router.app import open_model_router
+from parley_services.model_router.generation import GenerationRequest, Message, Role
+from parley_services.model_router.providers.anthropic_decoder import MessagesDecoder
+from parley_services.model_router.providers.http_connection import HttpConnection
+from parley_services.model_router.providers.http_transport import StreamingTransport
+from parley_services.model_router.providers.openai_chat_decoder import ChatDecoder
+from parley_services.model_router.providers.openai_provider import OpenAIProvider
+from parley_services.model_router.providers.provider import Finished, ModelTraits, ProviderCall
+from parley_services.model_router.settings import ModelRouterSettings
+from parley_services.model_router.stream.events import RouterEvent
 from rich.console import Console
 from rich.table import Table
 
 from bench.router_failover import Registry
-from services.model_router.app import open_model_router
-from services.model_router.events import RouterEvent
-from services.model_router.generation import GenerationRequest, Message, Role
-from services.model_router.provider import Finished, ModelTraits, ProviderCall
-from services.model_router.providers.anthropic_decoder import MessagesDecoder
-from services.model_router.providers.http_connection import HttpConnection
-from services.model_router.providers.http_transport import StreamingTransport
-from services.model_router.providers.openai_chat_decoder import ChatDecoder
-from services.model_router.providers.openai_provider import OpenAIProvider
-from services.model_router.settings import ModelRouterSettings
 
 CHUNKS = 400
 ROUNDS = 10

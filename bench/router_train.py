@@ -20,12 +20,11 @@ from typing import Any
 
 import numpy as np
 import orjson
+from parley_services.model_router.route.auto import WEIGHTS_PATH, AutoScore
+from parley_services.model_router.route.auto_features import GRAM_BUCKETS, SURFACE, grams, surface
 from rich.console import Console
 from scipy.sparse import csr_matrix, hstack
 from sklearn.linear_model import Ridge
-
-from services.model_router.auto import WEIGHTS_PATH, AutoScore
-from services.model_router.auto_features import GRAM_BUCKETS, SURFACE, grams, surface
 
 SMALL = ("gemma-2-9b-it", "llama-3.1-8b-instruct", "qwen2.5-7b-instruct")
 LARGE = ("llama-3.1-nemotron-51b-instruct", "llama-3.3-nemotron-super-49b-v1")

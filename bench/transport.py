@@ -15,10 +15,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import grpc
 import uvloop
+from parley_services.kit import log
+from parley_services.kit.rpc.in_process import InProcessChannel, InProcessServer
+from parley_services.kit.rpc.interceptors import interceptors_for_tcp, interceptors_in_process
 
-from services.kit import log
-from services.kit.in_process import InProcessChannel, InProcessServer
-from services.kit.interceptors import interceptors_for_tcp, interceptors_in_process
 from tests.support.echo import Echo, echo, pb, pb_grpc
 
 UNARY_CALLS = {"tcp": 3_000, "in_process": 30_000}

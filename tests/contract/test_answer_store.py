@@ -6,14 +6,14 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
+from parley_services.semantic_cache.generation_locks import Lease, MemoryLeases
+from parley_services.semantic_cache.store.edge import open_edge_store
+from parley_services.semantic_cache.store.qdrant import open_qdrant_store
+from parley_services.semantic_cache.store.qdrant_locks import QdrantLeases
+from parley_services.semantic_cache.store.store import Selection
+from parley_services.semantic_cache.verify.calibration import Observation
 from qdrant_client import AsyncQdrantClient
 
-from services.semantic_cache.curve import Observation
-from services.semantic_cache.edge_store import open_edge_store
-from services.semantic_cache.leases import Lease, MemoryLeases
-from services.semantic_cache.qdrant_leases import QdrantLeases
-from services.semantic_cache.qdrant_store import open_qdrant_store
-from services.semantic_cache.store import Selection
 from tests.support.qdrant_server import qdrant_server
 from tests.support.semantic_cache import PARTITION, ListStore, entry
 

@@ -4,19 +4,19 @@ import asyncio
 
 import grpc
 import pytest
-from structlog.testing import capture_logs
-
-from services.kit import request_context
-from services.kit.around import Around
-from services.kit.errors import (
+from parley_services.kit.errors import (
     BudgetExhausted,
     GuardrailBlocked,
     InvalidArgument,
     NotFound,
     RateLimited,
 )
-from services.kit.interceptors import interceptors_for_tcp
-from services.kit.status import service_error_of
+from parley_services.kit.rpc import request_context
+from parley_services.kit.rpc.interceptors import interceptors_for_tcp
+from parley_services.kit.rpc.status import service_error_of
+from parley_services.kit.rpc.wrap_handler import Around
+from structlog.testing import capture_logs
+
 from tests.support.echo import SERVICE, Echo, echo, pb, pb_grpc
 from tests.support.serving import our_interceptors
 from tests.support.transports import serving

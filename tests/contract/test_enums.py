@@ -7,8 +7,7 @@ from parley.guardrails.v1 import guardrails_service_pb2 as guardrails_pb2
 from parley.model_router.v1 import model_router_service_pb2 as router_pb2
 from parley.orchestrator.v1 import orchestrator_service_pb2 as orchestrator_pb2
 from parley.prompt_registry.v1 import prompt_registry_service_pb2 as prompts_pb2
-
-from services.orchestrator import values
+from parley_services.orchestrator import values
 
 PAIRS = [
     (values.Role, chat_pb2.Role, "ROLE_"),

@@ -14,7 +14,7 @@ def declared_and_implemented():
         name = f"{service.title().replace('_', '')}Service"
         stubs = importlib.import_module(f"parley.{service}.v1.{service}_service_pb2_grpc")
         base = getattr(stubs, f"{name}Servicer")
-        module = importlib.import_module(f"services.{service}.servicer")
+        module = importlib.import_module(f"parley_services.{service}.servicer")
         (servicer,) = (
             value
             for value in vars(module).values()

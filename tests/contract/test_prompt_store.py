@@ -6,18 +6,24 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from parley_services.kit.errors import Conflict
+from parley_services.kit.storage.database import current, downgrade, open_database, upgrade
+from parley_services.prompt_registry.app import MIGRATIONS
+from parley_services.prompt_registry.experiments.experiment import ExperimentState
+from parley_services.prompt_registry.experiments.rollback_records import Rollback
+from parley_services.prompt_registry.experiments.shadow import ShadowComparison
+from parley_services.prompt_registry.outcomes.outcome import (
+    Rating,
+    TallyKey,
+    TurnTexts,
+    sum_of,
+    tally_of,
+)
+from parley_services.prompt_registry.stores.memory import MemoryStore
+from parley_services.prompt_registry.stores.sql import SqlStore
+from parley_services.prompt_registry.stores.store import CountedOutcome, EvaluationFilter, Happening
+from parley_services.prompt_registry.templates.template import LabelMove, Template
 
-from services.kit.database import current, downgrade, open_database, upgrade
-from services.kit.errors import Conflict
-from services.prompt_registry.app import MIGRATIONS
-from services.prompt_registry.experiment import ExperimentState
-from services.prompt_registry.outcome import Rating, TallyKey, TurnTexts, sum_of, tally_of
-from services.prompt_registry.rollback import Rollback
-from services.prompt_registry.shadow import ShadowComparison
-from services.prompt_registry.store import CountedOutcome, EvaluationFilter, Happening
-from services.prompt_registry.stores.memory import MemoryStore
-from services.prompt_registry.stores.sql import SqlStore
-from services.prompt_registry.template import LabelMove, Template
 from tests.support import postgres
 from tests.support.prompts import START, content, experiment, outcome
 

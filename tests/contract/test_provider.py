@@ -7,9 +7,8 @@ from dataclasses import replace
 import httpx2
 import pytest
 import uvloop
-
-from services.model_router.failures import FailureKind, ProviderError
-from services.model_router.generation import (
+from parley_services.model_router.attempt.failures import FailureKind, ProviderError
+from parley_services.model_router.generation import (
     AnswerForm,
     GenerationRequest,
     Message,
@@ -19,7 +18,8 @@ from services.model_router.generation import (
     ToolCall,
     ToolChoiceMode,
 )
-from services.model_router.provider import (
+from parley_services.model_router.providers.http_transport import StreamingTransport
+from parley_services.model_router.providers.provider import (
     Finished,
     FinishReason,
     Logprobs,
@@ -30,7 +30,7 @@ from services.model_router.provider import (
     TokenLogprob,
     ToolCallDone,
 )
-from services.model_router.providers.http_transport import StreamingTransport
+
 from tests.support.provider_server import Reply, cut_every, provider_server, sse
 from tests.support.provider_wires import USAGE, WIRES, error_bytes
 

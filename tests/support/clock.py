@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 
 class ManualClock:
-    """A `services.kit.clock.Clock` that stands still until `advance`."""
+    """A `parley_services.kit.clock.Clock` that stands still until `advance`."""
 
     def __init__(self, now: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
         self._now = now

@@ -7,7 +7,8 @@ import re
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from services.kit.prices import TokenUsage
+from parley_services.kit.models.prices import TokenUsage
+
 from tests.support.loopback import listening
 
 WORD = " tide"

@@ -2,8 +2,9 @@
 
 from contextlib import asynccontextmanager
 
-from services.kit.server import ServerSettings
-from services.kit.service import ServiceDefinition
+from parley_services.kit.rpc.server import ServerSettings
+from parley_services.kit.rpc.service import ServiceDefinition
+
 from tests.support.echo import SERVICE, Echo, pb_grpc
 
 

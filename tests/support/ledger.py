@@ -3,26 +3,27 @@
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from services.accounting.accounting import Accounting
-from services.accounting.allowance_book import AllowanceBook
-from services.accounting.allowances import Allowance, Budget, BudgetPeriod, Limits
-from services.accounting.app import MIGRATIONS
-from services.accounting.costs import CostGrouping, CostQuery
-from services.accounting.moment import Timekeeper
-from services.accounting.policy import Policy
-from services.accounting.pricing import Pricer
-from services.accounting.reserving import ReserveRequest
-from services.accounting.roller import Roller
-from services.accounting.settling import AnswerSource, Attempt, SettleRequest
-from services.accounting.sql_allowances import SqlAllowances
-from services.accounting.sql_costs import SqlCostReader
-from services.accounting.sql_rollups import SqlRollups
-from services.accounting.sql_store import SqlLedgerStore
-from services.accounting.subjects import Subject, SubjectKey, SubjectLevel
-from services.accounting.sweeper import Sweeper
-from services.accounting.terms import Terms
-from services.kit.database import open_database
-from services.kit.prices import TokenUsage, flat_price
+from parley_services.accounting.accounting import Accounting
+from parley_services.accounting.app import MIGRATIONS
+from parley_services.accounting.clock_reader import Timekeeper
+from parley_services.accounting.ledger.levels import Terms
+from parley_services.accounting.ledger.pricing import Pricer
+from parley_services.accounting.ledger.reserve import ReserveRequest
+from parley_services.accounting.ledger.settle import AnswerSource, Attempt, SettleRequest
+from parley_services.accounting.limits.allowance_book import AllowanceBook
+from parley_services.accounting.limits.allowances import Allowance, Budget, BudgetPeriod, Limits
+from parley_services.accounting.limits.budget_policy import Policy
+from parley_services.accounting.reports.costs import CostGrouping, CostQuery
+from parley_services.accounting.sql.allowances import SqlAllowances
+from parley_services.accounting.sql.costs import SqlCostReader
+from parley_services.accounting.sql.rollups import SqlRollups
+from parley_services.accounting.sql.store import SqlLedgerStore
+from parley_services.accounting.subjects import Subject, SubjectKey, SubjectLevel
+from parley_services.accounting.workers.lease_expirer import Sweeper
+from parley_services.accounting.workers.rollup_worker import Roller
+from parley_services.kit.models.prices import TokenUsage, flat_price
+from parley_services.kit.storage.database import open_database
+
 from tests.support.clock import ManualClock
 
 ADA = Subject(tenant_id="acme", team_id="core", user_id="ada", key_id="key_1")

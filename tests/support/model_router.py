@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 
-from services.kit.prices import TokenUsage
-from services.model_router.failures import FailureKind, ProviderError
-from services.model_router.provider import (
+from parley_services.kit.models.prices import TokenUsage
+from parley_services.model_router.attempt.failures import FailureKind, ProviderError
+from parley_services.model_router.providers.provider import (
     Finished,
     FinishReason,
     ProviderCall,

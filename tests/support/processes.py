@@ -94,7 +94,7 @@ class Suite:
     def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run `parley ARGUMENTS` against this suite."""
         return subprocess.run(
-            [sys.executable, "-m", "services.cli.main", *arguments],
+            [sys.executable, "-m", "parley_services.cli.main", *arguments],
             env={**self._environment, "NO_COLOR": "1", "COLUMNS": "120"},
             cwd=ROOT,
             capture_output=True,
@@ -105,7 +105,7 @@ class Suite:
 
     def _serve(self, name: str, *services: str, **environment: str) -> None:
         self._processes[name] = subprocess.Popen(
-            [sys.executable, "-m", "services.cli.main", "serve", *services],
+            [sys.executable, "-m", "parley_services.cli.main", "serve", *services],
             env={
                 **self._environment,
                 "PARLEY_SERVER_ADDRESS": self.addresses[name],

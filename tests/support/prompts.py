@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime
 
-from services.prompt_registry.experiment import Arm, Experiment, ExperimentState
-from services.prompt_registry.outcome import Outcome
-from services.prompt_registry.template import TemplateContent, Variable
+from parley_services.prompt_registry.experiments.experiment import Arm, Experiment, ExperimentState
+from parley_services.prompt_registry.outcomes.outcome import Outcome
+from parley_services.prompt_registry.templates.template import TemplateContent, Variable
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import httpx2
+from parley_services.kit.models.prices import TokenUsage
+from parley_services.model_router.providers.anthropic_provider import AnthropicProvider
+from parley_services.model_router.providers.openai_provider import OpenAIProvider
+from parley_services.model_router.providers.provider import Api, Provider
 
-from services.kit.prices import TokenUsage
-from services.model_router.provider import Api, Provider
-from services.model_router.providers.anthropic_provider import AnthropicProvider
-from services.model_router.providers.openai_provider import OpenAIProvider
 from tests.support.provider_server import sse
 
 USAGE = TokenUsage(

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from services.semantic_cache.embedder import EmbedderUnavailable
-from services.semantic_cache.entry import Answer, Candidate, Entry
-from services.semantic_cache.partition import Partition, entry_id_of
-from services.semantic_cache.store import StoreUnavailable
+from parley_services.semantic_cache.embed.embedder import EmbedderUnavailable
+from parley_services.semantic_cache.entry import Answer, Candidate, Entry
+from parley_services.semantic_cache.partition import Partition, entry_id_of
+from parley_services.semantic_cache.store.store import StoreUnavailable
 
 PARTITION = Partition(
     tenant_id="acme",

@@ -3,9 +3,8 @@
 from contextlib import asynccontextmanager
 
 import grpc
-
-from services.kit.in_process import InProcessChannel, InProcessServer
-from services.kit.interceptors import interceptors_for_tcp, interceptors_in_process
+from parley_services.kit.rpc.in_process import InProcessChannel, InProcessServer
+from parley_services.kit.rpc.interceptors import interceptors_for_tcp, interceptors_in_process
 
 TRANSPORTS = ("tcp", "in_process")
 

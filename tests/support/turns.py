@@ -5,29 +5,29 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from services.kit.clock import SystemClock
-from services.kit.errors import DependencyUnavailable, KeyInvalid, NotFound
-from services.kit.pacing import Pacer
-from services.kit.prices import TokenUsage
-from services.orchestrator.accounts import Principal, Reservation
-from services.orchestrator.admission import Admission
-from services.orchestrator.coalescing import Coalescing, Held, Vacant
-from services.orchestrator.deadline import Deadline
-from services.orchestrator.flight import Flights
-from services.orchestrator.generation import Generation
-from services.orchestrator.guard import Guard
-from services.orchestrator.guarding import InputVerdict, Released, ScanEnded
-from services.orchestrator.hits import GivenHits
-from services.orchestrator.keys import Keyring
-from services.orchestrator.offline import OfflineAllowance
-from services.orchestrator.prompting import Prompt, Prompting
-from services.orchestrator.replay import Replay
-from services.orchestrator.request import TurnRequest
-from services.orchestrator.reuse import Reuse
-from services.orchestrator.routing import AnswerEnded, AttemptEnded, RouteChosen, Text
-from services.orchestrator.shadow import Shadows
-from services.orchestrator.turn import Stages, Turn
-from services.orchestrator.values import (
+from parley_services.kit.clock import SystemClock
+from parley_services.kit.errors import DependencyUnavailable, KeyInvalid, NotFound
+from parley_services.kit.models.prices import TokenUsage
+from parley_services.kit.rpc.pacing import Pacer
+from parley_services.orchestrator.accounting_port import Principal, Reservation
+from parley_services.orchestrator.admission.admission import Admission
+from parley_services.orchestrator.admission.key_cache import Keyring
+from parley_services.orchestrator.admission.offline import OfflineAllowance
+from parley_services.orchestrator.admission.request import TurnRequest
+from parley_services.orchestrator.deadline import Deadline
+from parley_services.orchestrator.finish.shadow import Shadows
+from parley_services.orchestrator.generate.generation import Generation
+from parley_services.orchestrator.generate.guarded_scan import Guard
+from parley_services.orchestrator.generate.shared_generation import Flights
+from parley_services.orchestrator.guardrails_port import InputVerdict, Released, ScanEnded
+from parley_services.orchestrator.prompt.prompting import Prompt, Prompting
+from parley_services.orchestrator.reuse.coalescing import Coalescing, Held, Vacant
+from parley_services.orchestrator.reuse.hits import GivenHits
+from parley_services.orchestrator.reuse.lookup import Reuse
+from parley_services.orchestrator.reuse.replay import Replay
+from parley_services.orchestrator.router_port import AnswerEnded, AttemptEnded, RouteChosen, Text
+from parley_services.orchestrator.turn import Stages, Turn
+from parley_services.orchestrator.values import (
     Action,
     AnswerSource,
     Attempt,

@@ -3,17 +3,26 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from parley_services.accounting.ledger.settle import (
+    AnswerSource,
+    Attempt,
+    AttemptKind,
+    SettleRequest,
+)
+from parley_services.accounting.reports.archive import Archiver, ChainBroken
+from parley_services.accounting.reports.archive_files import (
+    ArchiveFolder,
+    read_archive,
+    verify_archive,
+)
+from parley_services.accounting.reports.audit import verify
+from parley_services.accounting.reports.costs import CostGrouping, CostQuery, EntryQuery
+from parley_services.accounting.sql.archive import SqlArchive
+from parley_services.accounting.subjects import Subject
+from parley_services.kit.errors import InvalidArgument
+from parley_services.kit.models.prices import TokenUsage
 from sqlalchemy import text
 
-from services.accounting.archive import Archiver, ChainBroken
-from services.accounting.archive_files import ArchiveFolder, read_archive, verify_archive
-from services.accounting.audit import verify
-from services.accounting.costs import CostGrouping, CostQuery, EntryQuery
-from services.accounting.settling import AnswerSource, Attempt, AttemptKind, SettleRequest
-from services.accounting.sql_archive import SqlArchive
-from services.accounting.subjects import Subject
-from services.kit.errors import InvalidArgument
-from services.kit.prices import TokenUsage
 from tests.support.ledger import ADA, COST, reserve, settle
 
 DAYS = 30

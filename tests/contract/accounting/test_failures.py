@@ -3,15 +3,15 @@
 import shutil
 
 import pytest
+from parley_services.accounting.app import MIGRATIONS
+from parley_services.accounting.reports.audit import verify
+from parley_services.accounting.reports.costs import EntryQuery
+from parley_services.accounting.subjects import SubjectKey, SubjectLevel
+from parley_services.accounting.workers.lease_expirer import Sweeper
+from parley_services.kit.errors import DependencyUnavailable, RateLimited
+from parley_services.kit.storage.database import current, open_database, upgrade
 from sqlalchemy import text
 
-from services.accounting.app import MIGRATIONS
-from services.accounting.audit import verify
-from services.accounting.costs import EntryQuery
-from services.accounting.subjects import SubjectKey, SubjectLevel
-from services.accounting.sweeper import Sweeper
-from services.kit.database import current, open_database, upgrade
-from services.kit.errors import DependencyUnavailable, RateLimited
 from tests.support.ledger import COST, JumpingClock, open_replica, reserve, settle
 from tests.support.postgres import cluster
 

@@ -4,21 +4,21 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import text
-
-from services.accounting.audit import verify
-from services.accounting.books import Needs
-from services.accounting.costs import CostQuery, EntryQuery
-from services.accounting.extending import ExtendRequest
-from services.accounting.ledger import AttemptKind
-from services.accounting.settling import AnswerSource
-from services.accounting.subjects import Subject
-from services.kit.errors import (
+from parley_services.accounting.ledger.entry import AttemptKind
+from parley_services.accounting.ledger.extend import ExtendRequest
+from parley_services.accounting.ledger.settle import AnswerSource
+from parley_services.accounting.ledger.unit_of_work import Needs
+from parley_services.accounting.reports.audit import verify
+from parley_services.accounting.reports.costs import CostQuery, EntryQuery
+from parley_services.accounting.subjects import Subject
+from parley_services.kit.errors import (
     BudgetExhausted,
     ConcurrencyLimited,
     DependencyUnavailable,
     StateForbids,
 )
+from sqlalchemy import text
+
 from tests.support.ledger import ADA, COST, TENANT, Replica, reserve, settle
 
 

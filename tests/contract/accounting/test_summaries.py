@@ -6,12 +6,11 @@ from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 
 import pytest
-
-from services.accounting.costs import CostGrouping, CostQuery, EntryQuery
-from services.accounting.moment import from_us
-from services.accounting.settling import AnswerSource, Attempt, SettleRequest
-from services.accounting.subjects import Subject
-from services.kit.prices import TokenUsage
+from parley_services.accounting.clock_reader import from_us
+from parley_services.accounting.ledger.settle import AnswerSource, Attempt, SettleRequest
+from parley_services.accounting.reports.costs import CostGrouping, CostQuery, EntryQuery
+from parley_services.accounting.subjects import Subject
+from parley_services.kit.models.prices import TokenUsage
 
 LAST = datetime(2026, 1, 1, tzinfo=UTC)
 """When the test's clock begins; turns ended before."""

@@ -5,8 +5,7 @@ import pytest
 from parley.accounting.v1 import accounting_service_pb2 as pb
 from parley.chat.v1 import chat_pb2
 from parley.model_router.v1 import model_router_service_pb2 as router_pb
-
-from services.kit.status import service_error_of
+from parley_services.kit.rpc.status import service_error_of
 
 ADA = chat_pb2.Subject(tenant_id="acme", team_id="core", user_id="ada", key_id="key_1")
 USD = 10**9

@@ -4,9 +4,9 @@ from contextlib import AsyncExitStack
 
 import pytest
 from parley.accounting.v1 import accounting_service_pb2_grpc as pb_grpc
+from parley_services.accounting.app import open_accounting
+from parley_services.accounting.settings import AccountingSettings
 
-from services.accounting.app import open_accounting
-from services.accounting.settings import AccountingSettings
 from tests.support.clock import ManualClock
 from tests.support.serving import TRANSPORTS, served
 

@@ -10,12 +10,12 @@ import grpc
 import pytest
 from parley.accounting.v1 import accounting_service_pb2_grpc as pb_grpc
 from parley.chat.v1 import chat_pb2
+from parley_services.accounting.app import open_accounting
+from parley_services.accounting.reports.archive import Checkpoint, Part
+from parley_services.accounting.reports.archive_files import ArchiveFolder
+from parley_services.accounting.reports.costs import EntryQuery
+from parley_services.accounting.settings import AccountingSettings
 
-from services.accounting.app import open_accounting
-from services.accounting.archive import Checkpoint, Part
-from services.accounting.archive_files import ArchiveFolder
-from services.accounting.costs import EntryQuery
-from services.accounting.settings import AccountingSettings
 from tests.service.accounting.calls import settle
 from tests.support import commands
 from tests.support.clock import ManualClock

@@ -20,10 +20,10 @@ SERVER = """
 import asyncio, sys
 import grpc
 from pathlib import Path
-from services.accounting.app import open_accounting
-from services.accounting.settings import AccountingSettings
-from services.kit.interceptors import interceptors_for_tcp
-from services.kit.log import configure
+from parley_services.accounting.app import open_accounting
+from parley_services.accounting.settings import AccountingSettings
+from parley_services.kit.rpc.interceptors import interceptors_for_tcp
+from parley_services.kit.log import configure
 
 async def main():
     configure("error")

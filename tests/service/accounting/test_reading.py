@@ -6,8 +6,8 @@ from contextlib import closing
 import pytest
 from parley.accounting.v1 import accounting_service_pb2 as pb
 from parley.chat.v1 import chat_pb2
+from parley_services.kit.errors import InvalidArgument, NotFound
 
-from services.kit.errors import InvalidArgument, NotFound
 from tests.service.accounting.calls import ADA, refused, reserve, settle
 from tests.support.waiting import eventually
 

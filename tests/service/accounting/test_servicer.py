@@ -4,8 +4,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from parley.accounting.v1 import accounting_service_pb2 as pb
 from parley.chat.v1 import chat_pb2
-
-from services.kit.errors import (
+from parley_services.kit.errors import (
     BudgetExhausted,
     InvalidArgument,
     KeyInvalid,
@@ -14,6 +13,7 @@ from services.kit.errors import (
     RateLimited,
     StateForbids,
 )
+
 from tests.service.accounting.calls import ADA, USD, refused, reserve, set_budget, settle
 from tests.service.accounting.conftest import SECRET_DIGEST
 

@@ -2,12 +2,12 @@ import asyncio
 
 import grpc
 import pytest
+from parley_services.cli.guardrails import app
+from parley_services.guardrails.app import open_guardrails
+from parley_services.guardrails.settings import GuardrailsSettings
+from parley_services.kit.rpc.interceptors import interceptors_for_tcp
 from typer.testing import CliRunner
 
-from services.cli.guardrails import app
-from services.guardrails.app import open_guardrails
-from services.guardrails.settings import GuardrailsSettings
-from services.kit.interceptors import interceptors_for_tcp
 from tests.support.clock import ManualClock
 
 

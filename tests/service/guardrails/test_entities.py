@@ -4,15 +4,15 @@ from contextlib import asynccontextmanager
 import pytest
 from parley.guardrails.v1 import guardrails_service_pb2 as pb
 from parley.guardrails.v1 import guardrails_service_pb2_grpc as pb_grpc
+from parley_services.guardrails.app import open_guardrails
+from parley_services.guardrails.entity import EntityKind
+from parley_services.guardrails.rules import ALL_RULES
+from parley_services.guardrails.rules.named import entity_rules
+from parley_services.guardrails.settings import GuardrailsSettings
+from parley_services.kit.rpc.in_process import InProcessChannel, InProcessServer
+from parley_services.kit.rpc.interceptors import interceptors_in_process
+from parley_services.kit.rpc.server import StartRefused
 
-from services.guardrails.app import open_guardrails
-from services.guardrails.entity import EntityKind
-from services.guardrails.rules import ALL_RULES
-from services.guardrails.rules.named import entity_rules
-from services.guardrails.settings import GuardrailsSettings
-from services.kit.in_process import InProcessChannel, InProcessServer
-from services.kit.interceptors import interceptors_in_process
-from services.kit.server import StartRefused
 from tests.support.clock import ManualClock
 from tests.support.entities import ListedNames
 

@@ -5,12 +5,12 @@ import pytest
 from parley.chat.v1 import chat_pb2
 from parley.guardrails.v1 import guardrails_service_pb2 as pb
 from parley.guardrails.v1 import guardrails_service_pb2_grpc as pb_grpc
+from parley_services.guardrails.app import open_guardrails
+from parley_services.guardrails.rules.banned_output_destructive_sql import RULE as DESTRUCTIVE_SQL
+from parley_services.guardrails.settings import GuardrailsSettings
+from parley_services.kit.rpc.in_process import InProcessChannel, InProcessServer
+from parley_services.kit.rpc.interceptors import interceptors_for_tcp, interceptors_in_process
 
-from services.guardrails.app import open_guardrails
-from services.guardrails.rules.banned_output_destructive_sql import RULE as DESTRUCTIVE_SQL
-from services.guardrails.settings import GuardrailsSettings
-from services.kit.in_process import InProcessChannel, InProcessServer
-from services.kit.interceptors import interceptors_for_tcp, interceptors_in_process
 from tests.support.clock import ManualClock
 
 

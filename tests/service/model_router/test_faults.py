@@ -4,9 +4,9 @@ import pytest
 from parley.chat.v1 import chat_pb2
 from parley.model_router.v1 import model_router_service_pb2 as pb
 from parley.model_router.v1 import model_router_service_pb2_grpc as pb_grpc
+from parley_services.model_router.app import open_model_router
+from parley_services.model_router.settings import ModelRouterSettings
 
-from services.model_router.app import open_model_router
-from services.model_router.settings import ModelRouterSettings
 from tests.support.serving import served
 
 MODELS = ["gpt-4o", "claude-sonnet-5-5"]

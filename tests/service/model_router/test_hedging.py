@@ -6,10 +6,10 @@ import pytest
 from parley.chat.v1 import chat_pb2
 from parley.model_router.v1 import model_router_service_pb2 as pb
 from parley.model_router.v1 import model_router_service_pb2_grpc as pb_grpc
+from parley_services.model_router.app import open_model_router
+from parley_services.model_router.route.routes import MIN_SAMPLES
+from parley_services.model_router.settings import ModelRouterSettings
 
-from services.model_router.app import open_model_router
-from services.model_router.routes import MIN_SAMPLES
-from services.model_router.settings import ModelRouterSettings
 from tests.support.provider_server import Reply, provider_server
 from tests.support.provider_wires import WIRES
 from tests.support.serving import TRANSPORTS, served

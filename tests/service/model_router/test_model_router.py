@@ -5,16 +5,15 @@ import pytest
 from parley.chat.v1 import chat_pb2
 from parley.model_router.v1 import model_router_service_pb2 as pb
 from parley.model_router.v1 import model_router_service_pb2_grpc as pb_grpc
-
-from services.kit.errors import InvalidArgument, NotFound, ProviderUnavailable, SlowReader
-from services.kit.interceptors import interceptors_for_tcp
-from services.kit.peers import channel_options
-from services.kit.prices import TokenUsage
-from services.kit.status import service_error_of
-from services.model_router.app import open_model_router
-from services.model_router.failures import FailureKind, ProviderError
-from services.model_router.generation import ToolCall
-from services.model_router.provider import (
+from parley_services.kit.errors import InvalidArgument, NotFound, ProviderUnavailable, SlowReader
+from parley_services.kit.models.prices import TokenUsage
+from parley_services.kit.rpc.interceptors import interceptors_for_tcp
+from parley_services.kit.rpc.peers import channel_options
+from parley_services.kit.rpc.status import service_error_of
+from parley_services.model_router.app import open_model_router
+from parley_services.model_router.attempt.failures import FailureKind, ProviderError
+from parley_services.model_router.generation import ToolCall
+from parley_services.model_router.providers.provider import (
     Alternative,
     Finished,
     FinishReason,
@@ -23,7 +22,8 @@ from services.model_router.provider import (
     TokenLogprob,
     ToolCallDone,
 )
-from services.model_router.settings import ModelRouterSettings
+from parley_services.model_router.settings import ModelRouterSettings
+
 from tests.support.model_router import HANG, STOP, ScriptedProvider
 from tests.support.serving import TRANSPORTS, served
 from tests.support.waiting import until

@@ -7,11 +7,11 @@ import pytest
 from parley.chat.v1 import chat_pb2
 from parley.model_router.v1 import model_router_service_pb2 as pb
 from parley.model_router.v1 import model_router_service_pb2_grpc as pb_grpc
+from parley_services.kit.errors import Overloaded
+from parley_services.kit.rpc.status import service_error_of
+from parley_services.model_router.app import open_model_router
+from parley_services.model_router.settings import ModelRouterSettings
 
-from services.kit.errors import Overloaded
-from services.kit.status import service_error_of
-from services.model_router.app import open_model_router
-from services.model_router.settings import ModelRouterSettings
 from tests.support.model_router import HANG, ScriptedProvider
 from tests.support.serving import TRANSPORTS, served
 from tests.support.waiting import until

@@ -10,12 +10,12 @@ from grpc_status import rpc_status
 from parley.chat.v1 import chat_pb2
 from parley.orchestrator.v1 import orchestrator_service_pb2 as pb
 from parley.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
+from parley_services.orchestrator.finish.records import Settlement
+from parley_services.orchestrator.router_port import ToolCallMade
+from parley_services.orchestrator.servicer import OrchestratorServicer
+from parley_services.orchestrator.turn_service import Turns
+from parley_services.orchestrator.values import ToolCall
 
-from services.orchestrator.booking import Settlement
-from services.orchestrator.routing import ToolCallMade
-from services.orchestrator.servicer import OrchestratorServicer
-from services.orchestrator.turns import Turns
-from services.orchestrator.values import ToolCall
 from tests.support.serving import TRANSPORTS, served
 from tests.support.turns import KEY, Bench, FakeCache, FakeGuardrails
 from tests.support.waiting import until

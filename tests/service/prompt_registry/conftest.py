@@ -2,9 +2,9 @@ from contextlib import AsyncExitStack
 
 import pytest
 from parley.prompt_registry.v1 import prompt_registry_service_pb2_grpc as pb_grpc
+from parley_services.prompt_registry.app import open_prompt_registry
+from parley_services.prompt_registry.settings import PromptRegistrySettings
 
-from services.prompt_registry.app import open_prompt_registry
-from services.prompt_registry.settings import PromptRegistrySettings
 from tests.support.clock import ManualClock
 from tests.support.serving import TRANSPORTS, served
 

@@ -8,9 +8,9 @@ import httpx
 import orjson
 import pytest
 from parley.prompt_registry.v1 import prompt_registry_service_pb2 as pb
+from parley_services.prompt_registry.alerts import ATTEMPTS, WebhookAlerts
+from parley_services.prompt_registry.experiments.rollback_records import Rollback
 
-from services.prompt_registry.alerts import ATTEMPTS, WebhookAlerts
-from services.prompt_registry.rollback import Rollback
 from tests.support.prompts import START
 from tests.support.waiting import until
 

@@ -9,11 +9,16 @@ import grpc
 import pytest
 from parley.prompt_registry.v1 import prompt_registry_service_pb2 as pb
 from parley.prompt_registry.v1 import prompt_registry_service_pb2_grpc as pb_grpc
+from parley_services.cli.prompts import prompt_folder
+from parley_services.prompt_registry.app import open_prompt_registry
+from parley_services.prompt_registry.settings import PromptRegistrySettings
+from parley_services.prompt_registry.templates.prompt_file import (
+    GoldenCase,
+    PromptFile,
+    as_yaml,
+    read_folder,
+)
 
-from services.cli import prompt_folder
-from services.prompt_registry.app import open_prompt_registry
-from services.prompt_registry.prompt_file import GoldenCase, PromptFile, as_yaml, read_folder
-from services.prompt_registry.settings import PromptRegistrySettings
 from tests.support import commands
 from tests.support.prompts import content
 from tests.support.serving import our_interceptors
@@ -108,7 +113,7 @@ async def test_a_folder_is_tested_without_a_server(folder):
     write(folder, "{{ nothing }}", name="wrong")
     environment = {**os.environ, "PARLEY_PEERS_PROMPT_REGISTRY": "127.0.0.1:1"}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "services.cli.main", "prompts", "test", str(folder)),
+        *(sys.executable, "-m", "parley_services.cli.main", "prompts", "test", str(folder)),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         env=environment,

@@ -5,10 +5,10 @@ import grpc
 import pytest
 from parley.chat.v1 import chat_pb2
 from parley.prompt_registry.v1 import prompt_registry_service_pb2 as pb
+from parley_services.kit import errors
+from parley_services.kit.rpc.status import service_error_of
+from parley_services.prompt_registry.stores.memory import MemoryStore
 
-from services.kit import errors
-from services.kit.status import service_error_of
-from services.prompt_registry.stores.memory import MemoryStore
 from tests.support.waiting import eventually
 
 TIMEOUT = 10

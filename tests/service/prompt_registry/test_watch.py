@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 from parley.prompt_registry.v1 import prompt_registry_service_pb2 as pb
+from parley_services.prompt_registry.experiments.assignment import AssignmentKeys
+from parley_services.prompt_registry.messages import updated
+from parley_services.prompt_registry.templates.snapshot import TemplateSnapshot
 
-from services.prompt_registry.assignment import AssignmentKeys
-from services.prompt_registry.messages import updated
-from services.prompt_registry.snapshot import TemplateSnapshot
 from tests.support import postgres
 
 TIMEOUT = 20

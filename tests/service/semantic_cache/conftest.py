@@ -2,9 +2,9 @@ from contextlib import AsyncExitStack
 
 import pytest
 from parley.semantic_cache.v1 import semantic_cache_service_pb2_grpc as pb_grpc
+from parley_services.semantic_cache.app import open_semantic_cache
+from parley_services.semantic_cache.settings import SemanticCacheSettings
 
-from services.semantic_cache.app import open_semantic_cache
-from services.semantic_cache.settings import SemanticCacheSettings
 from tests.support.clock import ManualClock
 from tests.support.serving import TRANSPORTS, served
 

@@ -7,12 +7,11 @@ import pytest
 from parley.chat.v1 import chat_pb2
 from parley.semantic_cache.v1 import semantic_cache_service_pb2 as pb
 from parley.semantic_cache.v1 import semantic_cache_service_pb2_grpc as pb_grpc
+from parley_services.cli.cache import app
+from parley_services.kit.rpc.interceptors import interceptors_for_tcp
+from parley_services.semantic_cache.app import open_semantic_cache
+from parley_services.semantic_cache.settings import SemanticCacheSettings
 from typer.testing import CliRunner
-
-from services.cli.cache import app
-from services.kit.interceptors import interceptors_for_tcp
-from services.semantic_cache.app import open_semantic_cache
-from services.semantic_cache.settings import SemanticCacheSettings
 
 PARTITION = pb.Partition(tenant_id="acme", template="faq", template_version=2)
 

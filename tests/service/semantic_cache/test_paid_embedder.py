@@ -10,10 +10,10 @@ from parley.chat.v1 import chat_pb2
 from parley.model_router.v1 import model_router_service_pb2 as router_pb
 from parley.semantic_cache.v1 import semantic_cache_service_pb2 as pb
 from parley.semantic_cache.v1 import semantic_cache_service_pb2_grpc as pb_grpc
+from parley_services.kit.rpc.server import StartRefused
+from parley_services.semantic_cache.app import open_semantic_cache
+from parley_services.semantic_cache.settings import SemanticCacheSettings
 
-from services.kit.server import StartRefused
-from services.semantic_cache.app import open_semantic_cache
-from services.semantic_cache.settings import SemanticCacheSettings
 from tests.support.provider_server import Reply, provider_server
 from tests.support.serving import served
 from tests.support.waiting import until

@@ -8,10 +8,10 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from parley.chat.v1 import chat_pb2
 from parley.semantic_cache.v1 import semantic_cache_service_pb2 as pb
+from parley_services.kit.rpc.server import StartRefused
+from parley_services.semantic_cache.app import open_semantic_cache
+from parley_services.semantic_cache.settings import SemanticCacheSettings
 
-from services.kit.server import StartRefused
-from services.semantic_cache.app import open_semantic_cache
-from services.semantic_cache.settings import SemanticCacheSettings
 from tests.support.semantic_cache import ListStore, TableEmbedder
 
 PARAPHRASES = [

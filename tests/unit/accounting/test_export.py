@@ -7,9 +7,9 @@ import pytest
 from parley.accounting.v1 import accounting_service_pb2 as pb
 from parley.chat.v1 import chat_pb2
 from parley.model_router.v1 import model_router_service_pb2 as router_pb
+from parley_services.cli.costs.costs_export import COLUMNS, row_of, writing
+from parley_services.kit.errors import InvalidArgument, StateForbids
 
-from services.cli.costs_export import COLUMNS, row_of, writing
-from services.kit.errors import InvalidArgument, StateForbids
 from tests.support.parquet import FakeParquet
 
 

@@ -1,7 +1,6 @@
 from hypothesis import given
 from hypothesis import strategies as st
-
-from services.accounting import gcra
+from parley_services.accounting.limits import rate_limiter as gcra
 
 SECOND = 10**9
 START = 1_000 * SECOND

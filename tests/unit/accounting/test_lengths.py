@@ -1,6 +1,6 @@
 import random
 
-from services.accounting.lengths import OutputLength
+from parley_services.accounting.ledger.output_length import OutputLength
 
 
 def test_it_learns_the_quantile_of_a_templates_answers():

@@ -4,20 +4,20 @@ from collections import Counter
 from datetime import UTC, datetime
 
 import pytest
+from parley_services.accounting.clock_reader import Timekeeper
+from parley_services.accounting.ledger.levels import Terms
+from parley_services.accounting.ledger.pricing import Pricer
+from parley_services.accounting.ledger.reserve import Reserve, ReserveRequest
+from parley_services.accounting.ledger.settle import AnswerSource, Attempt, Settle, SettleRequest
+from parley_services.accounting.ledger.turn import BudgetDecision
+from parley_services.accounting.ledger.unit_of_work import Books
+from parley_services.accounting.limits.alerts import AlertKind
+from parley_services.accounting.limits.allowances import Limits
+from parley_services.accounting.limits.budget_policy import load_policy
+from parley_services.accounting.subjects import Subject, SubjectLevel
+from parley_services.kit.errors import BudgetExhausted
+from parley_services.kit.models.prices import PriceTable, TokenUsage, flat_price
 
-from services.accounting.alerts import AlertKind
-from services.accounting.allowances import Limits
-from services.accounting.books import Books
-from services.accounting.moment import Timekeeper
-from services.accounting.policy import load_policy
-from services.accounting.pricing import Pricer
-from services.accounting.reserving import Reserve, ReserveRequest
-from services.accounting.settling import AnswerSource, Attempt, Settle, SettleRequest
-from services.accounting.subjects import Subject, SubjectLevel
-from services.accounting.terms import Terms
-from services.accounting.turns import BudgetDecision
-from services.kit.errors import BudgetExhausted
-from services.kit.prices import PriceTable, TokenUsage, flat_price
 from tests.support.clock import ManualClock
 
 CENT = 10**7

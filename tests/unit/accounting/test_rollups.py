@@ -4,9 +4,8 @@ import itertools
 
 from hypothesis import given
 from hypothesis import strategies as st
-
-from services.accounting.costs import CostGrouping
-from services.accounting.rollups import (
+from parley_services.accounting.reports.costs import CostGrouping
+from parley_services.accounting.reports.rollups import (
     ALL_TENANTS,
     DAY_US,
     HOUR_US,

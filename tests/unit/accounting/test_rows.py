@@ -1,11 +1,11 @@
 """Rows are written and read by position, so positions are those of the tables."""
 
-from services.accounting import rows, schema
-from services.accounting.ledger import Account, AttemptKind, Entry
-from services.accounting.meters import Meter
-from services.accounting.subjects import Subject
-from services.accounting.turns import BudgetDecision, Turn, TurnKey, TurnState
-from services.kit.prices import TokenUsage
+from parley_services.accounting.ledger.entry import Account, AttemptKind, Entry
+from parley_services.accounting.ledger.turn import BudgetDecision, Turn, TurnKey, TurnState
+from parley_services.accounting.limits.usage_counters import Meter
+from parley_services.accounting.sql import rows, schema
+from parley_services.accounting.subjects import Subject
+from parley_services.kit.models.prices import TokenUsage
 
 
 def names(table):

@@ -7,20 +7,20 @@ from pathlib import Path
 
 import pytest
 import yaml
+from parley_services.accounting.clock_reader import Timekeeper
+from parley_services.accounting.ledger.levels import Terms
+from parley_services.accounting.ledger.pricing import Pricer
+from parley_services.accounting.ledger.settle import AnswerSource, Attempt, Settle, SettleRequest
+from parley_services.accounting.ledger.unit_of_work import Books
+from parley_services.accounting.limits.allowances import NO_LIMITS
+from parley_services.accounting.limits.budget_policy import Policy
+from parley_services.accounting.subjects import Subject, SubjectLevel
+from parley_services.kit.models.prices import PriceTable, TokenUsage, flat_price
+from parley_services.model_router.attempt.failures import ProviderError
+from parley_services.model_router.providers.anthropic_decoder import MessagesDecoder
+from parley_services.model_router.providers.openai_chat_decoder import ChatDecoder
+from parley_services.model_router.providers.openai_responses_decoder import ResponsesDecoder
 
-from services.accounting.allowances import NO_LIMITS
-from services.accounting.books import Books
-from services.accounting.moment import Timekeeper
-from services.accounting.policy import Policy
-from services.accounting.pricing import Pricer
-from services.accounting.settling import AnswerSource, Attempt, Settle, SettleRequest
-from services.accounting.subjects import Subject, SubjectLevel
-from services.accounting.terms import Terms
-from services.kit.prices import PriceTable, TokenUsage, flat_price
-from services.model_router.failures import ProviderError
-from services.model_router.providers.anthropic_decoder import MessagesDecoder
-from services.model_router.providers.openai_chat_decoder import ChatDecoder
-from services.model_router.providers.openai_responses_decoder import ResponsesDecoder
 from tests.support.clock import ManualClock
 
 CASES = yaml.safe_load(Path(__file__).with_name("usage_bodies.yaml").read_text())

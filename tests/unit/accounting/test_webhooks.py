@@ -3,11 +3,11 @@ import hashlib
 import hmac
 
 import orjson
+from parley_services.accounting.limits.alerts import Alert, AlertKind
+from parley_services.accounting.subjects import SUITE
+from parley_services.accounting.workers.change_notifier import Bell
+from parley_services.accounting.workers.webhooks import Webhook
 
-from services.accounting.alerts import Alert, AlertKind
-from services.accounting.subjects import SUITE
-from services.accounting.watching import Bell
-from services.accounting.webhooks import Webhook
 from tests.support.clock import ManualClock
 
 

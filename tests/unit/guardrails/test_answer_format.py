@@ -1,7 +1,6 @@
 import pytest
-
-from services.guardrails.answer_format import AnswerFormat, AnswerFormatType
-from services.kit.errors import InvalidArgument
+from parley_services.guardrails.answer_format import AnswerFormat, AnswerFormatType
+from parley_services.kit.errors import InvalidArgument
 
 SCHEMA = """{"type": "object", "required": ["a/b"], "additionalProperties": false,
  "properties": {"a/b": {"type": "integer"}, "c": {"type": "string", "pattern": "^(a+)+$"}}}"""

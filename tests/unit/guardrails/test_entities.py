@@ -1,15 +1,15 @@
 """Names and addresses, found by a finder that is made by hand."""
 
 import pytest
+from parley_services.guardrails.checks import Checks, InputText
+from parley_services.guardrails.entity import EntityKind
+from parley_services.guardrails.output_scanner import OutputContext
+from parley_services.guardrails.policy import Policy
+from parley_services.guardrails.policy_file import PolicyInvalid, load_policies
+from parley_services.guardrails.rules import ALL_RULES, PATTERN_RULES
+from parley_services.guardrails.rules.named import entity_rules
+from parley_services.guardrails.verdict import Action, InputSource, Stage, Verdict
 
-from services.guardrails.checks import Checks, InputText
-from services.guardrails.entity import EntityKind
-from services.guardrails.output_scanner import OutputContext
-from services.guardrails.policy import Policy
-from services.guardrails.policy_file import PolicyInvalid, load_policies
-from services.guardrails.rules import ALL_RULES, PATTERN_RULES
-from services.guardrails.rules.named import entity_rules
-from services.guardrails.verdict import Action, InputSource, Stage, Verdict
 from tests.support.entities import ListedNames
 
 PERSON, PLACE = EntityKind.PERSON, EntityKind.PLACE

@@ -4,20 +4,19 @@ import base64
 from dataclasses import replace
 
 import pytest
-
-from services.guardrails.checks import Checks, InputText
-from services.guardrails.classifier import EMPTY
-from services.guardrails.failures import Failures
-from services.guardrails.judge import Judge
-from services.guardrails.output_scanner import OutputContext, OutputScanner
-from services.guardrails.own_values import own_values
-from services.guardrails.placeholders import Numbering
-from services.guardrails.policy import Policy
-from services.guardrails.rule import PatternRule, RuleInfo
-from services.guardrails.rules import PATTERN_RULES
-from services.guardrails.rules.classified import INJECTION
-from services.guardrails.stream_plan import StreamPlan
-from services.guardrails.verdict import Action, Placeholder, Severity, Stage, Verdict
+from parley_services.guardrails.checks import Checks, InputText
+from parley_services.guardrails.classifier import EMPTY
+from parley_services.guardrails.failures import Failures
+from parley_services.guardrails.judge import Judge
+from parley_services.guardrails.output_scanner import OutputContext, OutputScanner
+from parley_services.guardrails.own_values import own_values
+from parley_services.guardrails.placeholders import Numbering
+from parley_services.guardrails.policy import Policy
+from parley_services.guardrails.rule import PatternRule, RuleInfo
+from parley_services.guardrails.rules import PATTERN_RULES
+from parley_services.guardrails.rules.classified import INJECTION
+from parley_services.guardrails.stream_plan import StreamPlan
+from parley_services.guardrails.verdict import Action, Placeholder, Severity, Stage, Verdict
 
 POLICY = Policy(name="test")
 SQL = next(rule for rule in PATTERN_RULES if rule.info.rule_id == "banned_output.destructive_sql")
@@ -138,7 +137,7 @@ def test_a_placeholder_whose_value_cannot_be_compared_is_passed_over():
 
 
 def check_hits(given):
-    from services.guardrails.text_plan import TextPlan
+    from parley_services.guardrails.text_plan import TextPlan
 
     return [each.hit for each in TextPlan([(given, Action.REDACT)]).find("xyzzy", Failures()).found]
 

@@ -1,9 +1,8 @@
 import pytest
-
-from services.guardrails import floor
-from services.guardrails.checks import InputText
-from services.guardrails.output_scanner import OutputContext
-from services.guardrails.verdict import InputSource, Stage, Verdict
+from parley_services.guardrails import floor
+from parley_services.guardrails.checks import InputText
+from parley_services.guardrails.output_scanner import OutputContext
+from parley_services.guardrails.verdict import InputSource, Stage, Verdict
 
 
 def check(*texts, source=InputSource.USER):

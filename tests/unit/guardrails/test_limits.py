@@ -2,14 +2,13 @@ import asyncio
 import threading
 
 import pytest
-
-from services.guardrails.checks import Checks, InputText
-from services.guardrails.limits import Limits, require_text, utf8_length
-from services.guardrails.offload import Offload, OffloadBounds
-from services.guardrails.policy import Policy
-from services.guardrails.rule import PatternRule, RuleInfo
-from services.guardrails.verdict import Action, Severity, Stage
-from services.kit.errors import InputTooLarge, InvalidArgument, Overloaded
+from parley_services.guardrails.checks import Checks, InputText
+from parley_services.guardrails.limits import Limits, require_text, utf8_length
+from parley_services.guardrails.offload import Offload, OffloadBounds
+from parley_services.guardrails.policy import Policy
+from parley_services.guardrails.rule import PatternRule, RuleInfo
+from parley_services.guardrails.verdict import Action, Severity, Stage
+from parley_services.kit.errors import InputTooLarge, InvalidArgument, Overloaded
 
 
 def test_lengths_are_bytes():

@@ -9,12 +9,11 @@ import sys
 
 import pytest
 import re2
-
-from services.guardrails.checks import Checks, InputText
-from services.guardrails.output_scanner import OutputContext
-from services.guardrails.patterns import regex
-from services.guardrails.policy_file import default_policy
-from services.guardrails.rules import ALL_RULES
+from parley_services.guardrails.checks import Checks, InputText
+from parley_services.guardrails.output_scanner import OutputContext
+from parley_services.guardrails.patterns import regex
+from parley_services.guardrails.policy_file import default_policy
+from parley_services.guardrails.rules import ALL_RULES
 
 SIZE = 6_000
 ALLOWANCE = 2.3

@@ -7,15 +7,14 @@ from dataclasses import replace
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-
-from services.guardrails.checks import Checks
-from services.guardrails.limits import Limits
-from services.guardrails.output_scanner import OutputContext
-from services.guardrails.policy import Policy
-from services.guardrails.policy_file import default_policy
-from services.guardrails.rules import PATTERN_RULES
-from services.guardrails.verdict import Action, Placeholder, Stage, Verdict
-from services.kit.errors import InputTooLarge
+from parley_services.guardrails.checks import Checks
+from parley_services.guardrails.limits import Limits
+from parley_services.guardrails.output_scanner import OutputContext
+from parley_services.guardrails.policy import Policy
+from parley_services.guardrails.policy_file import default_policy
+from parley_services.guardrails.rules import PATTERN_RULES
+from parley_services.guardrails.verdict import Action, Placeholder, Stage, Verdict
+from parley_services.kit.errors import InputTooLarge
 
 OWN = OutputContext(
     placeholders=(

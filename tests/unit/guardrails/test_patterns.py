@@ -2,12 +2,15 @@ import pytest
 import re2
 from hypothesis import given
 from hypothesis import strategies as st
-
-from services.guardrails.patterns.disguises import escaped_pattern, reversed_pattern, rot13_pattern
-from services.guardrails.patterns.parse import PatternInvalid, parse
-from services.guardrails.patterns.prefixes import open_prefixes
-from services.guardrails.patterns.regex import compile_regex
-from services.guardrails.patterns.tree import max_length, render
+from parley_services.guardrails.patterns.disguises import (
+    escaped_pattern,
+    reversed_pattern,
+    rot13_pattern,
+)
+from parley_services.guardrails.patterns.parse import PatternInvalid, parse
+from parley_services.guardrails.patterns.prefixes import open_prefixes
+from parley_services.guardrails.patterns.regex import compile_regex
+from parley_services.guardrails.patterns.tree import max_length, render
 
 PATTERNS = (
     r"drop\s{1,3}table\b",

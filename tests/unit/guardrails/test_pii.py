@@ -1,10 +1,9 @@
 import functools
 
 import pytest
-
-from services.guardrails.checks import Checks, InputText
-from services.guardrails.policy_file import default_policy
-from services.guardrails.rules import PATTERN_RULES
+from parley_services.guardrails.checks import Checks, InputText
+from parley_services.guardrails.policy_file import default_policy
+from parley_services.guardrails.rules import PATTERN_RULES
 
 
 @functools.cache

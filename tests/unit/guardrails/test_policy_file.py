@@ -1,9 +1,8 @@
 import pytest
-
-from services.guardrails.checks import Checks, InputText
-from services.guardrails.policy_file import PolicyInvalid, default_policy, load_policies
-from services.guardrails.rules import ALL_RULES, SCAN_RULES
-from services.guardrails.verdict import Action, Verdict
+from parley_services.guardrails.checks import Checks, InputText
+from parley_services.guardrails.policy_file import PolicyInvalid, default_policy, load_policies
+from parley_services.guardrails.rules import ALL_RULES, SCAN_RULES
+from parley_services.guardrails.verdict import Action, Verdict
 
 GOOD = """
 policies:

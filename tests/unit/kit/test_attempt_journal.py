@@ -4,10 +4,10 @@ from parley.accounting.v1 import accounting_service_pb2 as pb
 from parley.accounting.v1 import accounting_service_pb2_grpc as pb_grpc
 from parley.chat.v1 import chat_pb2
 from parley.model_router.v1 import model_router_service_pb2 as router_pb
+from parley_services.kit.errors import DependencyUnavailable, InvalidArgument, Overloaded
+from parley_services.kit.storage.attempt_journal import AttemptJournal
+from parley_services.kit.storage.journal import Journal
 
-from services.kit.attempt_journal import AttemptJournal
-from services.kit.errors import DependencyUnavailable, InvalidArgument, Overloaded
-from services.kit.journal import Journal
 from tests.support.clock import ManualClock
 from tests.support.serving import served
 from tests.support.waiting import until

@@ -1,6 +1,7 @@
 from datetime import UTC, timedelta
 
-from services.kit.clock import SystemClock
+from parley_services.kit.clock import SystemClock
+
 from tests.support.clock import ManualClock
 
 

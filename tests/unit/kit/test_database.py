@@ -4,12 +4,12 @@ import threading
 from pathlib import Path
 
 import pytest
+from parley_services.kit.errors import DependencyUnavailable, Overloaded
+from parley_services.kit.storage.database import current, downgrade, insert, open_database, upgrade
+from parley_services.kit.storage.database.sqlite import SqliteDatabase
 from sqlalchemy import Column, Connection, Integer, MetaData, Table, text
 from sqlalchemy.exc import IntegrityError
 
-from services.kit.database import current, downgrade, insert, open_database, upgrade
-from services.kit.database.sqlite import SqliteDatabase
-from services.kit.errors import DependencyUnavailable, Overloaded
 from tests.support.postgres import cluster
 
 FIRST = """

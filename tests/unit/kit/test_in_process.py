@@ -4,9 +4,9 @@ import asyncio
 
 import grpc
 import pytest
+from parley_services.kit.rpc.in_process import InProcessChannel, InProcessServer
+from parley_services.kit.rpc.in_process.pipe import Pipe
 
-from services.kit.in_process import InProcessChannel, InProcessServer
-from services.kit.in_process.pipe import Pipe
 from tests.support.echo import SERVICE, Echo, echo, pb, pb_grpc
 from tests.support.waiting import until
 

@@ -5,10 +5,10 @@ import subprocess
 import sys
 
 import pytest
+from parley_services.kit.errors import DependencyUnavailable
+from parley_services.kit.storage import journal as journal_module
+from parley_services.kit.storage.journal import Journal, Record
 
-from services.kit import journal as journal_module
-from services.kit.errors import DependencyUnavailable
-from services.kit.journal import Journal, Record
 from tests.support.waiting import until
 
 
@@ -100,7 +100,7 @@ async def test_records_are_brought_to_the_disk_and_the_log_begins_anew(path, mon
 def test_a_record_outlives_the_kill_of_its_process(path):
     program = (
         "import os, signal, sys; from pathlib import Path\n"
-        "from services.kit.journal import Journal\n"
+        "from parley_services.kit.storage.journal import Journal\n"
         "Journal(Path(sys.argv[1])).add('settle', b'one')\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )

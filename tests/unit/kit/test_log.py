@@ -4,8 +4,7 @@ import logging
 
 import pytest
 import structlog
-
-from services.kit import log
+from parley_services.kit import log
 
 
 class Terminal(io.StringIO):

@@ -1,4 +1,4 @@
-from services.kit.pacing import (
+from parley_services.kit.rpc.pacing import (
     FREE_STREAMS,
     MAX_WINDOW_SECONDS,
     MIN_WINDOW_SECONDS,

@@ -2,13 +2,13 @@ import asyncio
 
 import grpc
 import pytest
+from parley_services.kit.errors import DependencyUnavailable
+from parley_services.kit.rpc import request_context
+from parley_services.kit.rpc.in_process import InProcessServer
+from parley_services.kit.rpc.interceptors import interceptors_for_tcp
+from parley_services.kit.rpc.peers import SERVICES, Peers, PeersSettings
+from parley_services.kit.rpc.request_context import RequestContext
 
-from services.kit import request_context
-from services.kit.errors import DependencyUnavailable
-from services.kit.in_process import InProcessServer
-from services.kit.interceptors import interceptors_for_tcp
-from services.kit.peers import SERVICES, Peers, PeersSettings
-from services.kit.request_context import RequestContext
 from tests.support.echo import Echo, echo, pb, pb_grpc
 from tests.support.serving import TRANSPORTS
 

@@ -5,9 +5,8 @@ import pytest
 from genai_prices import Usage, calc_price
 from hypothesis import given
 from hypothesis import strategies as st
-
-from services.kit.errors import PriceUnknown
-from services.kit.prices import Price, PriceTable, Rates, Tier, TokenUsage
+from parley_services.kit.errors import PriceUnknown
+from parley_services.kit.models.prices import Price, PriceTable, Rates, Tier, TokenUsage
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 

@@ -1,9 +1,8 @@
 import asyncio
 
 import pytest
-
-from services.kit import request_context
-from services.kit.request_context import NO_REQUEST, RequestContext, from_metadata
+from parley_services.kit.rpc import request_context
+from parley_services.kit.rpc.request_context import NO_REQUEST, RequestContext, from_metadata
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 

@@ -9,12 +9,10 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from pydantic import ValidationError
-
-from services.kit.clock import SystemClock
-from services.kit.in_process import InProcessChannel
-from services.kit.peers import KEEPALIVE_SECONDS, channel_options
-from services.kit.server import (
+from parley_services.kit.clock import SystemClock
+from parley_services.kit.rpc.in_process import InProcessChannel
+from parley_services.kit.rpc.peers import KEEPALIVE_SECONDS, channel_options
+from parley_services.kit.rpc.server import (
     Host,
     ServerSettings,
     StartRefused,
@@ -22,6 +20,8 @@ from services.kit.server import (
     serve,
     server_options,
 )
+from pydantic import ValidationError
+
 from tests.support.echo import SERVICE, echo, pb, pb_grpc
 from tests.support.hosting import definition, settings
 from tests.support.waiting import eventually, until

@@ -1,10 +1,9 @@
 from pathlib import Path
 
 import pytest
+from parley_services.kit.settings import ParleySettings
 from pydantic import ValidationError
 from pydantic_settings import SettingsConfigDict
-
-from services.kit.settings import ParleySettings
 
 
 class ExampleSettings(ParleySettings):

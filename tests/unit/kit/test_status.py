@@ -3,10 +3,9 @@ import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from parley.errors.v1.error_reason_pb2 import ErrorReason
-
-from services.kit import errors
-from services.kit.errors import FieldViolation
-from services.kit.status import (
+from parley_services.kit import errors
+from parley_services.kit.errors import FieldViolation
+from parley_services.kit.rpc.status import (
     CODES,
     MAX_DETAILS_BYTES,
     MAX_MESSAGE_BYTES,

@@ -1,9 +1,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from services.kit import tokens
-from services.kit.tokens import count_tokens, encoding_name, measure_tokens
+from parley_services.kit.models import tokens
+from parley_services.kit.models.tokens import count_tokens, encoding_name, measure_tokens
 
 
 @pytest.mark.parametrize(

@@ -1,24 +1,23 @@
 import random
 
 import pytest
-
-from services.kit.clock import SystemClock
-from services.kit.prices import PriceTable
-from services.model_router.attempt_log import NoAttemptLog
-from services.model_router.auto import AutoScore
-from services.model_router.breaker import BreakerPolicy
-from services.model_router.budget import ShareBudget
-from services.model_router.catalogue import Catalogue, Group, Link, Model
-from services.model_router.events import AttemptEnded
-from services.model_router.generation import GenerationRequest, Message, Role
-from services.model_router.hedging import Hedging
-from services.model_router.keys import KeyRing
-from services.model_router.live_attempt import Limits
-from services.model_router.means import Means
-from services.model_router.policy import RouterPolicy
-from services.model_router.provider import ModelTraits, TextDelta
-from services.model_router.router import Router
-from services.model_router.routes import Routes
+from parley_services.kit.clock import SystemClock
+from parley_services.kit.models.prices import PriceTable
+from parley_services.model_router.attempt.attempt_log import NoAttemptLog
+from parley_services.model_router.attempt.hedging import Hedging
+from parley_services.model_router.attempt.live_attempt import Limits
+from parley_services.model_router.attempt.policy import RouterPolicy
+from parley_services.model_router.attempt.retry_budget import ShareBudget
+from parley_services.model_router.dependencies import Means
+from parley_services.model_router.generation import GenerationRequest, Message, Role
+from parley_services.model_router.providers.provider import ModelTraits, TextDelta
+from parley_services.model_router.route.auto import AutoScore
+from parley_services.model_router.route.breaker import BreakerPolicy
+from parley_services.model_router.route.catalogue import Catalogue, Group, Link, Model
+from parley_services.model_router.route.provider_keys import KeyRing
+from parley_services.model_router.route.routes import Routes
+from parley_services.model_router.router import Router
+from parley_services.model_router.stream.events import AttemptEnded
 
 
 @pytest.fixture(scope="session")

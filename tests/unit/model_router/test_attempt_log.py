@@ -3,11 +3,11 @@
 import asyncio
 
 import pytest
+from parley_services.kit.errors import Overloaded
+from parley_services.model_router.attempt.attempt import AttemptOutcome
+from parley_services.model_router.attempt.failures import FailureKind
+from parley_services.model_router.route.limiter import LimiterPolicy
 
-from services.kit.errors import Overloaded
-from services.model_router.attempt import AttemptOutcome
-from services.model_router.failures import FailureKind
-from services.model_router.limiter import LimiterPolicy
 from tests.support.clock import ManualClock
 from tests.support.model_router import HANG, ScriptedProvider
 from tests.support.waiting import until

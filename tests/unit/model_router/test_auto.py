@@ -1,8 +1,8 @@
 import pytest
+from parley_services.model_router.generation import AnswerForm, Message, Role, Tool
+from parley_services.model_router.route.auto import THRESHOLD, AutoScore
+from parley_services.model_router.route.auto_features import GRAM_BUCKETS, SURFACE, grams, surface
 
-from services.model_router.auto import THRESHOLD, AutoScore
-from services.model_router.auto_features import GRAM_BUCKETS, SURFACE, grams, surface
-from services.model_router.generation import AnswerForm, Message, Role, Tool
 from tests.unit.model_router.conftest import request_for
 
 SCORE = AutoScore.load()

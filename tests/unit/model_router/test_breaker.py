@@ -1,8 +1,13 @@
 import pytest
+from parley_services.model_router.attempt.failures import (
+    ROUTE_FAULTS,
+    TREATMENTS,
+    Failure,
+    FailureKind,
+)
+from parley_services.model_router.attempt.retry_budget import ShareBudget
+from parley_services.model_router.route.breaker import Breaker, BreakerPolicy, BreakerState
 
-from services.model_router.breaker import Breaker, BreakerPolicy, BreakerState
-from services.model_router.budget import ShareBudget
-from services.model_router.failures import ROUTE_FAULTS, TREATMENTS, Failure, FailureKind
 from tests.support.clock import ManualClock
 
 FAULT = Failure(kind=FailureKind.SERVER_ERROR)

@@ -1,15 +1,15 @@
 import random
 
 import pytest
+from parley_services.kit.clock import SystemClock
+from parley_services.kit.errors import InvalidArgument, NotFound
+from parley_services.kit.models.prices import Price, Rates
+from parley_services.model_router.generation import AnswerForm, Message, Role, Sampling, Tool
+from parley_services.model_router.route.auto import THRESHOLD
+from parley_services.model_router.route.catalogue import Conditions, Group, Link
+from parley_services.model_router.route.chain import plan_chain
+from parley_services.model_router.route.config import ConfigInvalid, load_config, parse_config
 
-from services.kit.clock import SystemClock
-from services.kit.errors import InvalidArgument, NotFound
-from services.kit.prices import Price, Rates
-from services.model_router.auto import THRESHOLD
-from services.model_router.catalogue import Conditions, Group, Link
-from services.model_router.chain import plan_chain
-from services.model_router.config import ConfigInvalid, load_config, parse_config
-from services.model_router.generation import AnswerForm, Message, Role, Sampling, Tool
 from tests.support.model_router import ScriptedProvider
 from tests.unit.model_router.conftest import model, request_for
 

@@ -1,13 +1,18 @@
 import asyncio
 
 import pytest
+from parley_services.kit.errors import DeadlineExceeded, ProviderUnavailable
+from parley_services.model_router.attempt.attempt import AttemptKind, AttemptOutcome
+from parley_services.model_router.attempt.failures import FailureKind
+from parley_services.model_router.providers.provider import TextDelta
+from parley_services.model_router.route.limiter import LimiterPolicy
+from parley_services.model_router.stream.events import (
+    AttemptEnded,
+    Completed,
+    RouteChosen,
+    Switched,
+)
 
-from services.kit.errors import DeadlineExceeded, ProviderUnavailable
-from services.model_router.attempt import AttemptKind, AttemptOutcome
-from services.model_router.events import AttemptEnded, Completed, RouteChosen, Switched
-from services.model_router.failures import FailureKind
-from services.model_router.limiter import LimiterPolicy
-from services.model_router.provider import TextDelta
 from tests.support.model_router import HANG, ScriptedProvider
 from tests.support.virtual_time import VirtualTime
 from tests.unit.model_router.conftest import attempts_of, request_for, text_of

@@ -1,7 +1,6 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
-
-from services.model_router.join import Seam
+from parley_services.model_router.stream.continuation_dedup import Seam
 
 WORDS = st.lists(
     st.text(st.sampled_from("abcdefghij\u00e9\u4e2d"), min_size=1, max_size=9),

@@ -1,9 +1,10 @@
 from datetime import timedelta
 
-from services.kit.prices import TokenUsage
-from services.model_router.attempt import Attempt, AttemptKind, AttemptOutcome
-from services.model_router.generation import GenerationRequest, Message, Role, Subject
-from services.model_router.peers.accounting import JournalledAttempts
+from parley_services.kit.models.prices import TokenUsage
+from parley_services.model_router.attempt.attempt import Attempt, AttemptKind, AttemptOutcome
+from parley_services.model_router.generation import GenerationRequest, Message, Role, Subject
+from parley_services.model_router.peers.accounting import JournalledAttempts
+
 from tests.support.clock import ManualClock
 
 REQUEST = GenerationRequest(

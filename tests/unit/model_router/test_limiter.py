@@ -1,8 +1,8 @@
 import asyncio
 
 import pytest
+from parley_services.model_router.route.limiter import Limiter, LimiterPolicy, NoPlace
 
-from services.model_router.limiter import Limiter, LimiterPolicy, NoPlace
 from tests.support.clock import ManualClock
 from tests.support.waiting import until
 

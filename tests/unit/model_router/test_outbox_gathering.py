@@ -1,7 +1,8 @@
 import asyncio
 
-from services.model_router.outbox import Outbox
-from services.model_router.provider import TextDelta
+from parley_services.model_router.providers.provider import TextDelta
+from parley_services.model_router.stream.stream_buffer import Outbox
+
 from tests.support.waiting import until
 
 LONG = 60.0

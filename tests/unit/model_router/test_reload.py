@@ -1,7 +1,7 @@
 import pytest
+from parley_services.model_router.route.config import parse_config
+from parley_services.model_router.route.reload import ConfigFile
 
-from services.model_router.config import parse_config
-from services.model_router.reload import ConfigFile
 from tests.support.model_router import ScriptedProvider
 from tests.unit.model_router.test_config import GOOD
 

@@ -1,9 +1,8 @@
 """What only OpenAI's Responses API has; the rest is in the contract of all adapters."""
 
 import pytest
-
-from services.model_router.failures import FailureKind, ProviderError
-from services.model_router.generation import (
+from parley_services.model_router.attempt.failures import FailureKind, ProviderError
+from parley_services.model_router.generation import (
     AnswerForm,
     Message,
     Role,
@@ -12,7 +11,9 @@ from services.model_router.generation import (
     ToolCall,
     ToolChoiceMode,
 )
-from services.model_router.provider import (
+from parley_services.model_router.providers.openai_responses_body import responses_body
+from parley_services.model_router.providers.openai_responses_decoder import ResponsesDecoder
+from parley_services.model_router.providers.provider import (
     Alternative,
     Finished,
     FinishReason,
@@ -23,8 +24,7 @@ from services.model_router.provider import (
     TextDelta,
     TokenLogprob,
 )
-from services.model_router.providers.openai_responses_body import responses_body
-from services.model_router.providers.openai_responses_decoder import ResponsesDecoder
+
 from tests.support.provider_server import sse
 from tests.unit.model_router.conftest import request_for
 

@@ -1,8 +1,7 @@
 import asyncio
 
 import pytest
-
-from services.kit.errors import (
+from parley_services.kit.errors import (
     DeadlineExceeded,
     InputTooLarge,
     NotFound,
@@ -10,16 +9,22 @@ from services.kit.errors import (
     ProviderRefused,
     ProviderUnavailable,
 )
-from services.kit.prices import TokenUsage
-from services.model_router.attempt import AttemptKind, AttemptOutcome
-from services.model_router.breaker import BreakerPolicy
-from services.model_router.events import AttemptEnded, Completed, RouteChosen, Switched
-from services.model_router.failures import FailureKind, ProviderError
-from services.model_router.generation import MidStreamPolicy, ToolCall
-from services.model_router.limiter import LimiterPolicy
-from services.model_router.live_attempt import Limits
-from services.model_router.policy import RouterPolicy
-from services.model_router.provider import FinishReason, ToolCallDone
+from parley_services.kit.models.prices import TokenUsage
+from parley_services.model_router.attempt.attempt import AttemptKind, AttemptOutcome
+from parley_services.model_router.attempt.failures import FailureKind, ProviderError
+from parley_services.model_router.attempt.live_attempt import Limits
+from parley_services.model_router.attempt.policy import RouterPolicy
+from parley_services.model_router.generation import MidStreamPolicy, ToolCall
+from parley_services.model_router.providers.provider import FinishReason, ToolCallDone
+from parley_services.model_router.route.breaker import BreakerPolicy
+from parley_services.model_router.route.limiter import LimiterPolicy
+from parley_services.model_router.stream.events import (
+    AttemptEnded,
+    Completed,
+    RouteChosen,
+    Switched,
+)
+
 from tests.support.clock import ManualClock
 from tests.support.model_router import HANG, STOP, ScriptedProvider
 from tests.support.waiting import until

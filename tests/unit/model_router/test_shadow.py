@@ -1,16 +1,16 @@
 import asyncio
 
 import pytest
+from parley_services.kit.errors import Overloaded, ProviderUnavailable
+from parley_services.model_router.attempt.attempt import AttemptKind
+from parley_services.model_router.attempt.failures import FailureKind, ProviderError
+from parley_services.model_router.attempt.shadow import ShadowPool
+from parley_services.model_router.route.breaker import BreakerPolicy, BreakerState
+from parley_services.model_router.route.limiter import LimiterPolicy
+from parley_services.model_router.servicer import pump
+from parley_services.model_router.stream.stream_buffer import Outbox
 from structlog.testing import capture_logs
 
-from services.kit.errors import Overloaded, ProviderUnavailable
-from services.model_router.attempt import AttemptKind
-from services.model_router.breaker import BreakerPolicy, BreakerState
-from services.model_router.failures import FailureKind, ProviderError
-from services.model_router.limiter import LimiterPolicy
-from services.model_router.outbox import Outbox
-from services.model_router.servicer import pump
-from services.model_router.shadow import ShadowPool
 from tests.support.clock import ManualClock
 from tests.support.model_router import ScriptedProvider
 from tests.unit.model_router.conftest import attempts_of, request_for, text_of

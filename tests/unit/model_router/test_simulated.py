@@ -3,9 +3,8 @@ import json
 
 import jsonschema_rs
 import pytest
-
-from services.model_router.failures import ProviderError
-from services.model_router.generation import (
+from parley_services.model_router.attempt.failures import ProviderError
+from parley_services.model_router.generation import (
     AnswerForm,
     GenerationRequest,
     Message,
@@ -14,7 +13,7 @@ from services.model_router.generation import (
     Tool,
     ToolChoiceMode,
 )
-from services.model_router.provider import (
+from parley_services.model_router.providers.provider import (
     Finished,
     FinishReason,
     ModelTraits,
@@ -22,8 +21,9 @@ from services.model_router.provider import (
     TextDelta,
     ToolCallDone,
 )
-from services.model_router.providers.simulated import SimulatedBehaviour, SimulatedProvider
-from services.model_router.providers.simulated_answers import Script
+from parley_services.model_router.providers.simulated import SimulatedBehaviour, SimulatedProvider
+from parley_services.model_router.providers.simulated_answers import Script
+
 from tests.support.clock import ManualClock
 
 SCRIPT = Script.load()

@@ -1,16 +1,16 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from services.model_router.generation import ToolCall
-from services.model_router.provider import (
+from parley_services.model_router.generation import ToolCall
+from parley_services.model_router.providers.provider import (
     Finished,
     FinishReason,
     ProviderCall,
     TextDelta,
     ToolCallDone,
 )
-from services.model_router.providers.stop_sequences import StoppingStream, StopScanner
+from parley_services.model_router.providers.stop_sequences import StoppingStream, StopScanner
+
 from tests.support.model_router import ScriptedProvider
 from tests.unit.model_router.conftest import model, request_for
 

@@ -1,10 +1,10 @@
 """Whose key a call carries, and for how long that is believed."""
 
 import pytest
+from parley_services.kit.errors import KeyInvalid
+from parley_services.orchestrator.admission.key_cache import WATCHED_SECONDS, Keyring
+from parley_services.orchestrator.deadline import Deadline
 
-from services.kit.errors import KeyInvalid
-from services.orchestrator.deadline import Deadline
-from services.orchestrator.keys import WATCHED_SECONDS, Keyring
 from tests.support.clock import ManualClock
 from tests.support.turns import KEY, FakeAccounts
 

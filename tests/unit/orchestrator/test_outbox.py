@@ -2,12 +2,12 @@ import asyncio
 from contextlib import asynccontextmanager
 
 import pytest
+from parley_services.kit.clock import SystemClock
+from parley_services.kit.errors import DependencyUnavailable, InvalidArgument, Overloaded
+from parley_services.kit.storage.journal import Journal
+from parley_services.orchestrator.finish import outbox as outbox_module
+from parley_services.orchestrator.finish.outbox import Outbox
 
-from services.kit.clock import SystemClock
-from services.kit.errors import DependencyUnavailable, InvalidArgument, Overloaded
-from services.kit.journal import Journal
-from services.orchestrator import outbox as outbox_module
-from services.orchestrator.outbox import Outbox
 from tests.support.waiting import until
 
 

@@ -3,10 +3,9 @@
 from itertools import combinations, product
 
 import pytest
-
-from services.orchestrator.booking import NewAnswer
-from services.orchestrator.routing import AttemptEnded, ToolCallMade
-from services.orchestrator.values import (
+from parley_services.orchestrator.finish.records import NewAnswer
+from parley_services.orchestrator.router_port import AttemptEnded, ToolCallMade
+from parley_services.orchestrator.values import (
     AttemptKind,
     AttemptOutcome,
     BudgetDecision,
@@ -19,6 +18,7 @@ from services.orchestrator.values import (
     ToolChoice,
     ToolChoiceMode,
 )
+
 from tests.support.turns import (
     Bench,
     FakeAccounts,

@@ -3,11 +3,11 @@
 import asyncio
 from dataclasses import replace
 
-from services.kit.errors import Overloaded
-from services.orchestrator.booking import Outcome, Settlement, ShadowOutcome, Texts
-from services.orchestrator.events import Completed, Delta
-from services.orchestrator.prompting import ShadowArm
-from services.orchestrator.values import (
+from parley_services.kit.errors import Overloaded
+from parley_services.orchestrator.events import Completed, Delta
+from parley_services.orchestrator.finish.records import Outcome, Settlement, ShadowOutcome, Texts
+from parley_services.orchestrator.prompt.prompting import ShadowArm
+from parley_services.orchestrator.values import (
     AnswerSource,
     AttemptKind,
     AttemptOutcome,
@@ -16,6 +16,7 @@ from services.orchestrator.values import (
     ResponseFormatType,
     SamplingParameters,
 )
+
 from tests.support.turns import (
     Bench,
     FakeCache,

@@ -1,8 +1,7 @@
 import asyncio
 
 import pytest
-
-from services.kit.errors import (
+from parley_services.kit.errors import (
     BudgetExhausted,
     DeadlineExceeded,
     DependencyUnavailable,
@@ -15,16 +14,16 @@ from services.kit.errors import (
     RateLimited,
     ScopeMissing,
 )
-from services.orchestrator.booking import NewAnswer, Outcome, Settlement
-from services.orchestrator.events import Completed, Degraded, Delta, Intervened, Switched
-from services.orchestrator.routing import (
+from parley_services.orchestrator.events import Completed, Degraded, Delta, Intervened, Switched
+from parley_services.orchestrator.finish.records import NewAnswer, Outcome, Settlement
+from parley_services.orchestrator.router_port import (
     AttemptEnded,
     AttemptsLost,
     Reasoning,
     RouteChosen,
     RouteSwitched,
 )
-from services.orchestrator.values import (
+from parley_services.orchestrator.values import (
     AnswerSource,
     AttemptKind,
     AttemptOutcome,
@@ -39,6 +38,7 @@ from services.orchestrator.values import (
     Role,
     Tool,
 )
+
 from tests.support.turns import (
     AWAY,
     Bench,

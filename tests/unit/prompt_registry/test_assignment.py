@@ -6,8 +6,7 @@ Arms by hash. The vectors are those of GrowthBook's SDK specification, in the fi
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from services.prompt_registry.assignment import (
+from parley_services.prompt_registry.experiments.assignment import (
     AssignmentKeys,
     assign,
     bucket_of,
@@ -16,7 +15,13 @@ from services.prompt_registry.assignment import (
     fnv1a32,
     is_in_namespace,
 )
-from services.prompt_registry.experiment import Arm, AssignmentUnit, ExperimentMode, RampStep
+from parley_services.prompt_registry.experiments.experiment import (
+    Arm,
+    AssignmentUnit,
+    ExperimentMode,
+    RampStep,
+)
+
 from tests.support.prompts import experiment
 
 

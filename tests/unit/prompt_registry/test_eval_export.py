@@ -2,12 +2,17 @@ from datetime import UTC, datetime, timedelta
 
 import orjson
 import pytest
+from parley_services.cli.prompts.evals import moment
+from parley_services.kit.errors import InvalidArgument, StateForbids
+from parley_services.prompt_registry.experiments.shadow import ShadowComparison
+from parley_services.prompt_registry.outcomes.eval_export import (
+    COLUMNS,
+    TEXT_COLUMNS,
+    row_of,
+    writing,
+)
+from parley_services.prompt_registry.outcomes.outcome import Evaluation, TurnTexts
 
-from services.cli.evals import moment
-from services.kit.errors import InvalidArgument, StateForbids
-from services.prompt_registry.eval_export import COLUMNS, TEXT_COLUMNS, row_of, writing
-from services.prompt_registry.outcome import Evaluation, TurnTexts
-from services.prompt_registry.shadow import ShadowComparison
 from tests.support.parquet import FakeParquet
 from tests.support.prompts import START, outcome
 

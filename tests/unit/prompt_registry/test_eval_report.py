@@ -2,11 +2,10 @@ import random
 from types import SimpleNamespace
 
 import pytest
-
-from services.cli.eval_report import draw, report_table
-from services.kit.errors import StateForbids
-from services.kit.prices import TokenUsage
-from services.prompt_registry.eval_report import (
+from parley_services.cli.prompts.eval_report import draw, report_table
+from parley_services.kit.errors import StateForbids
+from parley_services.kit.models.prices import TokenUsage
+from parley_services.prompt_registry.outcomes.eval_report import (
     MEASURES,
     Estimate,
     EvalReport,
@@ -15,8 +14,9 @@ from services.prompt_registry.eval_report import (
     quantile,
     wilson,
 )
-from services.prompt_registry.outcome import Evaluation
-from services.prompt_registry.sketch import LatencySketch
+from parley_services.prompt_registry.outcomes.outcome import Evaluation
+from parley_services.prompt_registry.outcomes.sketch import LatencySketch
+
 from tests.support.prompts import outcome
 
 

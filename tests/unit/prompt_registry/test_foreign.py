@@ -1,16 +1,15 @@
 import orjson
 import pytest
-
-from services.kit.errors import InvalidArgument
-from services.prompt_registry.foreign import (
+from parley_services.kit.errors import InvalidArgument
+from parley_services.prompt_registry.templates.importers import (
     from_format_string,
     from_jinja,
     from_langfuse,
     from_mlflow,
     template_name,
 )
-from services.prompt_registry.rendering import CompiledContent, check_content
-from services.prompt_registry.template import ResponseFormat, ResponseFormatType
+from parley_services.prompt_registry.templates.rendering import CompiledContent, check_content
+from parley_services.prompt_registry.templates.template import ResponseFormat, ResponseFormatType
 
 LANGFUSE_TEXT = {
     "name": "movie-critic",

@@ -1,9 +1,14 @@
 import pytest
+from parley_services.kit.errors import InvalidArgument
+from parley_services.prompt_registry.templates.golden import (
+    Failed,
+    Passed,
+    check_contents,
+    run_cases,
+)
+from parley_services.prompt_registry.templates.prompt_file import GoldenCase, PromptFile
+from parley_services.prompt_registry.templates.template import Variable
 
-from services.kit.errors import InvalidArgument
-from services.prompt_registry.golden import Failed, Passed, check_contents, run_cases
-from services.prompt_registry.prompt_file import GoldenCase, PromptFile
-from services.prompt_registry.template import Variable
 from tests.support.prompts import content
 
 GREETING = content(

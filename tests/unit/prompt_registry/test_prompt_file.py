@@ -1,9 +1,8 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from services.kit.errors import InvalidArgument
-from services.prompt_registry.prompt_file import (
+from parley_services.kit.errors import InvalidArgument
+from parley_services.prompt_registry.templates.prompt_file import (
     GoldenCase,
     PromptFile,
     as_yaml,
@@ -11,7 +10,7 @@ from services.prompt_registry.prompt_file import (
     read_prompt,
     write_prompt,
 )
-from services.prompt_registry.template import (
+from parley_services.prompt_registry.templates.template import (
     CacheAlso,
     CacheScope,
     ResponseFormat,
@@ -20,6 +19,7 @@ from services.prompt_registry.template import (
     TemplateContent,
     Variable,
 )
+
 from tests.support.prompts import content
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60) | st.text(

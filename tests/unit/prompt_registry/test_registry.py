@@ -1,8 +1,7 @@
 import asyncio
 
 import pytest
-
-from services.kit.errors import (
+from parley_services.kit.errors import (
     AlreadyExists,
     Conflict,
     InvalidArgument,
@@ -10,9 +9,8 @@ from services.kit.errors import (
     ScopeMissing,
     StateForbids,
 )
-from services.prompt_registry.assignment import AssignmentKeys
-from services.prompt_registry.catalogue import Catalogue
-from services.prompt_registry.experiment import (
+from parley_services.prompt_registry.experiments.assignment import AssignmentKeys
+from parley_services.prompt_registry.experiments.experiment import (
     DEFAULT_RAMP,
     Arm,
     ExperimentMode,
@@ -20,10 +18,12 @@ from services.prompt_registry.experiment import (
     Guard,
     RampStep,
 )
-from services.prompt_registry.registry import Registry
-from services.prompt_registry.snapshot import ByArm, ByLabel, ByVersion
-from services.prompt_registry.stores.memory import MemoryStore
-from services.prompt_registry.template import Variable
+from parley_services.prompt_registry.registry import Registry
+from parley_services.prompt_registry.stores.memory import MemoryStore
+from parley_services.prompt_registry.templates.catalogue import Catalogue
+from parley_services.prompt_registry.templates.snapshot import ByArm, ByLabel, ByVersion
+from parley_services.prompt_registry.templates.template import Variable
+
 from tests.support.clock import ManualClock
 from tests.support.prompts import TEXT, content, experiment
 

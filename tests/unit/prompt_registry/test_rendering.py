@@ -1,15 +1,15 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from services.kit.errors import InputTooLarge, InvalidArgument
-from services.prompt_registry.rendering import CompiledContent, check_content
-from services.prompt_registry.template import (
+from parley_services.kit.errors import InputTooLarge, InvalidArgument
+from parley_services.prompt_registry.templates.rendering import CompiledContent, check_content
+from parley_services.prompt_registry.templates.template import (
     ResponseFormat,
     ResponseFormatType,
     SamplingParameters,
     Variable,
 )
+
 from tests.support.prompts import TEXT, content
 
 ITEMS = Variable(name="items", json_schema='{"type": "array"}')

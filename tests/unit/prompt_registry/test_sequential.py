@@ -4,8 +4,7 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from services.prompt_registry.sequential import (
+from parley_services.prompt_registry.experiments.sequential import (
     EventSplit,
     MeanSplit,
     log_e_of_events,

@@ -1,8 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from services.prompt_registry.shadow import (
+from parley_services.prompt_registry.experiments.shadow import (
     MAX_LENGTH_RATIO,
     GivenAnswer,
     compare,
@@ -11,7 +10,7 @@ from services.prompt_registry.shadow import (
     shadow_tally,
     similarity,
 )
-from services.prompt_registry.template import ResponseFormat, ResponseFormatType
+from parley_services.prompt_registry.templates.template import ResponseFormat, ResponseFormatType
 
 TEXT = ResponseFormat()
 JSON = ResponseFormat(type=ResponseFormatType.JSON_OBJECT)

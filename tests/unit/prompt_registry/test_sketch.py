@@ -1,7 +1,6 @@
 from hypothesis import given
 from hypothesis import strategies as st
-
-from services.prompt_registry.sketch import RELATIVE_ERROR, LatencySketch
+from parley_services.prompt_registry.outcomes.sketch import RELATIVE_ERROR, LatencySketch
 
 times = st.lists(st.floats(0.001, 1000), min_size=1, max_size=50)
 

@@ -1,8 +1,7 @@
 import pytest
-
-from services.kit.errors import DependencyUnavailable
-from services.prompt_registry.outcome import TurnTexts
-from services.prompt_registry.turn_texts import MAX_TEXT_CHARACTERS, TextPolicy
+from parley_services.kit.errors import DependencyUnavailable
+from parley_services.prompt_registry.outcomes.outcome import TurnTexts
+from parley_services.prompt_registry.outcomes.turn_texts import MAX_TEXT_CHARACTERS, TextPolicy
 
 SAID = TurnTexts(input_text="call +1 555 0100", output_text="I will")
 

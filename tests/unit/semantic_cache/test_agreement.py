@@ -1,8 +1,7 @@
 import pytest
-
-from services.semantic_cache.agreement import answers_agree
-from services.semantic_cache.wordllama_embedder import WordLlamaEmbedder
-from services.semantic_cache.words import WordReader
+from parley_services.semantic_cache.embed.wordllama import WordLlamaEmbedder
+from parley_services.semantic_cache.verify.answer_equivalence import answers_agree
+from parley_services.semantic_cache.verify.words import WordReader
 
 
 @pytest.fixture(scope="module")

@@ -2,17 +2,22 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from parley_services.kit.errors import (
+    DependencyUnavailable,
+    InputTooLarge,
+    InvalidArgument,
+    NotFound,
+)
+from parley_services.semantic_cache.cache import CacheLimits, SemanticCache
+from parley_services.semantic_cache.entry import Answer
+from parley_services.semantic_cache.outcome import Hit, Miss, MissReason, NotStored, Stored, Tier
+from parley_services.semantic_cache.policy import Policies, Policy
+from parley_services.semantic_cache.statistics import Statistics
+from parley_services.semantic_cache.store.store import Selection
+from parley_services.semantic_cache.verify.feedback import Experience
+from parley_services.semantic_cache.verify.judge import Judge
+from parley_services.semantic_cache.verify.verifier import RuleVerifier
 
-from services.kit.errors import DependencyUnavailable, InputTooLarge, InvalidArgument, NotFound
-from services.semantic_cache.cache import CacheLimits, SemanticCache
-from services.semantic_cache.entry import Answer
-from services.semantic_cache.experience import Experience
-from services.semantic_cache.judge import Judge
-from services.semantic_cache.outcome import Hit, Miss, MissReason, NotStored, Stored, Tier
-from services.semantic_cache.policy import Policies, Policy
-from services.semantic_cache.statistics import Statistics
-from services.semantic_cache.store import Selection
-from services.semantic_cache.verifier import RuleVerifier
 from tests.support.clock import ManualClock
 from tests.support.semantic_cache import PARTITION, ListStore, TableEmbedder, WordCosine, entry
 
@@ -342,7 +347,7 @@ class TestReports:
         keys = [("acme", "general_chat"), ("acme", "b")]
         counted = await cache.entries_by_template(keys)
         assert counted == {("acme", "general_chat"): 2, ("acme", "b"): 1}
-        monkeypatch.setattr("services.semantic_cache.cache.MAX_COUNTED_TEMPLATES", 1)
+        monkeypatch.setattr("parley_services.semantic_cache.cache.MAX_COUNTED_TEMPLATES", 1)
         assert await cache.entries_by_template(keys) == {}
 
 

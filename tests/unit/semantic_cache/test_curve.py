@@ -3,8 +3,11 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from services.semantic_cache.curve import Observation, explore_probability, score_of
+from parley_services.semantic_cache.verify.calibration import (
+    Observation,
+    explore_probability,
+    score_of,
+)
 
 RIGHT = [Observation(score=3.0, correct=True)] * 40
 WRONG = [Observation(score=3.0, correct=False)] * 10

@@ -6,10 +6,10 @@ import sys
 from contextlib import asynccontextmanager
 
 import pytest
+from parley_services.semantic_cache.store.edge import open_edge_store
+from parley_services.semantic_cache.store.store import Selection, StoreUnavailable
+from parley_services.semantic_cache.verify.calibration import Observation
 
-from services.semantic_cache.curve import Observation
-from services.semantic_cache.edge_store import open_edge_store
-from services.semantic_cache.store import Selection, StoreUnavailable
 from tests.support.semantic_cache import entry
 
 ACME = Selection(tenant_id="acme")
@@ -17,8 +17,8 @@ ACME = Selection(tenant_id="acme")
 DIES_AFTER_STORING = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from services.semantic_cache.curve import Observation
-from services.semantic_cache.edge_store import open_edge_store
+from parley_services.semantic_cache.verify.calibration import Observation
+from parley_services.semantic_cache.store.edge import open_edge_store
 from tests.support.semantic_cache import entry
 
 async def main():

@@ -1,7 +1,7 @@
 import pytest
+from parley_services.semantic_cache.store.guarded import GuardedStore
+from parley_services.semantic_cache.store.store import StoreUnavailable
 
-from services.semantic_cache.guarded_store import GuardedStore
-from services.semantic_cache.store import StoreUnavailable
 from tests.support.clock import ManualClock
 from tests.support.semantic_cache import ListStore, entry
 

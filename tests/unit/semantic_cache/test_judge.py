@@ -1,10 +1,10 @@
 import pytest
+from parley_services.semantic_cache.embed.embedder import EmbedderUnavailable
+from parley_services.semantic_cache.entry import Candidate
+from parley_services.semantic_cache.policy import Policy
+from parley_services.semantic_cache.verify.judge import Asked, Judge
+from parley_services.semantic_cache.verify.verifier import Verdict
 
-from services.semantic_cache.embedder import EmbedderUnavailable
-from services.semantic_cache.entry import Candidate
-from services.semantic_cache.judge import Asked, Judge
-from services.semantic_cache.policy import Policy
-from services.semantic_cache.verifier import Verdict
 from tests.support.semantic_cache import PARTITION, entry
 
 

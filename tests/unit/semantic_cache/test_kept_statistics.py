@@ -1,12 +1,15 @@
 import pytest
+from parley_services.kit.errors import DependencyUnavailable, Overloaded
+from parley_services.semantic_cache.generation_locks import MemoryLeases
+from parley_services.semantic_cache.outcome import Miss, MissReason
+from parley_services.semantic_cache.statistics import OVERFLOW, Counts, Statistics
+from parley_services.semantic_cache.store.file_statistics import FileStatistics
+from parley_services.semantic_cache.store.persisted_statistics import (
+    KeptStatistics,
+    MemoryStatistics,
+)
+from parley_services.semantic_cache.store.store import StoreUnavailable
 
-from services.kit.errors import DependencyUnavailable, Overloaded
-from services.semantic_cache.file_statistics import FileStatistics
-from services.semantic_cache.kept_statistics import KeptStatistics, MemoryStatistics
-from services.semantic_cache.leases import MemoryLeases
-from services.semantic_cache.outcome import Miss, MissReason
-from services.semantic_cache.statistics import OVERFLOW, Counts, Statistics
-from services.semantic_cache.store import StoreUnavailable
 from tests.support.clock import ManualClock
 
 KEY = ("acme", "faq")
@@ -164,7 +167,7 @@ async def test_only_the_tenant_that_is_asked_for(start):
 
 
 async def test_a_place_holds_no_more_keys_than_a_process_counts(start, monkeypatch):
-    monkeypatch.setattr("services.semantic_cache.kept_statistics.MAX_KEYS", 2)
+    monkeypatch.setattr("parley_services.semantic_cache.store.persisted_statistics.MAX_KEYS", 2)
     process = start()
     for tenant_id in ("a", "b", "c", "d"):
         process.count(tenant_id)

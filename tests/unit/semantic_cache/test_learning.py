@@ -3,16 +3,20 @@
 from dataclasses import replace
 
 import pytest
+from parley_services.semantic_cache.cache import CacheLimits, SemanticCache
+from parley_services.semantic_cache.entry import Answer
+from parley_services.semantic_cache.outcome import Hit, Miss, MissReason, Tier
+from parley_services.semantic_cache.policy import Policies, Policy
+from parley_services.semantic_cache.statistics import Statistics
+from parley_services.semantic_cache.verify.calibration import (
+    MAX_OBSERVATIONS,
+    Observation,
+    score_of,
+)
+from parley_services.semantic_cache.verify.feedback import Experience
+from parley_services.semantic_cache.verify.judge import Judge
+from parley_services.semantic_cache.verify.verifier import RuleVerifier
 
-from services.semantic_cache.cache import CacheLimits, SemanticCache
-from services.semantic_cache.curve import MAX_OBSERVATIONS, Observation, score_of
-from services.semantic_cache.entry import Answer
-from services.semantic_cache.experience import Experience
-from services.semantic_cache.judge import Judge
-from services.semantic_cache.outcome import Hit, Miss, MissReason, Tier
-from services.semantic_cache.policy import Policies, Policy
-from services.semantic_cache.statistics import Statistics
-from services.semantic_cache.verifier import RuleVerifier
 from tests.support.clock import ManualClock
 from tests.support.semantic_cache import PARTITION, ListStore, TableEmbedder, WordCosine, entry
 

@@ -10,10 +10,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import wordllama
+from parley_services.semantic_cache.embed.embedder import EmbedderUnavailable
+from parley_services.semantic_cache.embed.onnx import OnnxEmbedder, OnnxMissing, open_onnx_embedder
 from tokenizers import Tokenizer
-
-from services.semantic_cache.embedder import EmbedderUnavailable
-from services.semantic_cache.onnx_embedder import OnnxEmbedder, OnnxMissing, open_onnx_embedder
 
 TOKENIZER = Path(wordllama.__file__).parent / "tokenizers/l2_supercat_tokenizer_config.json"
 

@@ -2,11 +2,11 @@ import json
 
 import httpx
 import pytest
+from parley_services.kit.errors import Overloaded
+from parley_services.semantic_cache.embed.billing import Payer
+from parley_services.semantic_cache.embed.embedder import EmbedderUnavailable
+from parley_services.semantic_cache.embed.openai import OpenAIEmbedder
 
-from services.kit.errors import Overloaded
-from services.semantic_cache.billing import Payer
-from services.semantic_cache.embedder import EmbedderUnavailable
-from services.semantic_cache.openai_embedder import OpenAIEmbedder
 from tests.support.provider_server import Reply, provider_server
 
 

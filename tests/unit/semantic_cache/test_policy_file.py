@@ -1,7 +1,6 @@
 import pytest
-
-from services.semantic_cache.policy import Policy, Scope
-from services.semantic_cache.policy_file import PolicyFileError, read_policies
+from parley_services.semantic_cache.policy import Policy, Scope
+from parley_services.semantic_cache.policy_file import PolicyFileError, read_policies
 
 FILE = """
 default: {ttl_seconds: 60}

@@ -1,8 +1,8 @@
 from dataclasses import replace
 
 import pytest
+from parley_services.semantic_cache.evictor import Room
 
-from services.semantic_cache.room import Room
 from tests.support.semantic_cache import PARTITION, ListStore, entry
 
 

@@ -1,8 +1,7 @@
 import pytest
-
-from services.semantic_cache.question import question_of, stem
-from services.semantic_cache.rules import refusal_of
-from services.semantic_cache.verifier import RuleVerifier
+from parley_services.semantic_cache.verify.question import question_of, stem
+from parley_services.semantic_cache.verify.rules import refusal_of
+from parley_services.semantic_cache.verify.verifier import RuleVerifier
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,9 @@
 import pytest
-
-from services.semantic_cache.features import FEATURES
-from services.semantic_cache.trained_verifier import TrainedVerifier, Weights
-from services.semantic_cache.verifier import RuleVerifier
-from services.semantic_cache.wordllama_embedder import WordLlamaEmbedder
-from services.semantic_cache.words import WordReader
+from parley_services.semantic_cache.embed.wordllama import WordLlamaEmbedder
+from parley_services.semantic_cache.verify.features import FEATURES
+from parley_services.semantic_cache.verify.trained_verifier import TrainedVerifier, Weights
+from parley_services.semantic_cache.verify.verifier import RuleVerifier
+from parley_services.semantic_cache.verify.words import WordReader
 
 RATE = {"max_false_hit_rate": 0.02}
 

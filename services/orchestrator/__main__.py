@@ -1,5 +1,0 @@
-"""`python -m services.orchestrator` is `parley serve orchestrator`."""
-
-from services.cli.serve import serve
-
-serve(["orchestrator"])

@@ -1,0 +1,5 @@
+"""`python -m parley_services.accounting` is `parley serve accounting`."""
+
+from parley_services.cli.serve import serve
+
+serve(["accounting"])

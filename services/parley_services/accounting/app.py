@@ -1,0 +1,249 @@
+"""Puts accounting together. The only module that knows which classes are real."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import grpc
+import httpx
+import structlog
+from parley.accounting.v1 import accounting_service_pb2_grpc as pb_grpc
+
+from parley_services.accounting.accounting import Accounting
+from parley_services.accounting.clock_reader import Timekeeper
+from parley_services.accounting.keys.authorization import Access
+from parley_services.accounting.keys.authorizing_servicer import KeyedServicer
+from parley_services.accounting.keys.bootstrap import ensure_first_key
+from parley_services.accounting.keys.keys import FailureLimit, KeyRing
+from parley_services.accounting.ledger.levels import Terms
+from parley_services.accounting.ledger.pricing import Pricer, Prices
+from parley_services.accounting.limits.allowance_book import AllowanceBook
+from parley_services.accounting.limits.allowances import Limits
+from parley_services.accounting.limits.budget_policy import DEFAULT_PATH, Policy, load_policy
+from parley_services.accounting.reports.archive import Archiver
+from parley_services.accounting.reports.archive_files import ArchiveFolder
+from parley_services.accounting.reports.audit import Auditor
+from parley_services.accounting.reports.queries import Office
+from parley_services.accounting.servicer import AccountingServicer
+from parley_services.accounting.settings import AccountingSettings
+from parley_services.accounting.sql.alerts import SqlAlerts
+from parley_services.accounting.sql.allowances import SqlAllowances
+from parley_services.accounting.sql.archive import SqlArchive
+from parley_services.accounting.sql.costs import SqlCostReader
+from parley_services.accounting.sql.keys import SqlKeyStore
+from parley_services.accounting.sql.rollups import SqlRollups
+from parley_services.accounting.sql.store import SqlLedgerStore
+from parley_services.accounting.subjects import SubjectLevel
+from parley_services.accounting.workers.change_notifier import Bell
+from parley_services.accounting.workers.lease_expirer import Sweeper
+from parley_services.accounting.workers.rollup_worker import Roller
+from parley_services.accounting.workers.webhooks import Post, Webhook
+from parley_services.kit.clock import Clock, SystemClock
+from parley_services.kit.models.prices import PriceTable, flat_price
+from parley_services.kit.rpc.health import Health
+from parley_services.kit.rpc.peers import Peers
+from parley_services.kit.rpc.service import Register, ServiceDefinition
+from parley_services.kit.storage.database import open_database
+
+log = structlog.get_logger()
+
+NAME = "accounting"
+ARCHIVE_FOLDER = "ledger_archive"
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+_NANO = 10**9
+_WORST_NANO_USD_PER_MILLION = 100 * _NANO
+"""What a call costs whose model has no price and no cap, until it is corrected: at least as
+much as the dearest models that people chat with."""
+
+_BURST = 10
+_WEBHOOK_TIMEOUT_SECONDS = 10.0
+
+Report = Callable[[bool], Awaitable[None]]
+
+
+@asynccontextmanager
+async def open_accounting(
+    settings: AccountingSettings,
+    *,
+    clock: Clock | None = None,
+    prices: Prices | None = None,
+    post: Post | None = None,
+    report: Report | None = None,
+    webhook_sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> AsyncIterator[Register]:
+    """
+    Open what accounting needs and yield the function that registers it.
+
+    A test passes its own *clock*, *prices*, and for webhooks *post* or *webhook_sleep*.
+    *report* is told again and again whether the store answers. Raises ValueError for a policy
+    or a price file that is wrong, DependencyUnavailable if the database cannot be reached.
+    """
+    clock = clock or SystemClock()
+    policy = load_policy(settings.policy_path or DEFAULT_PATH)
+    defaults = default_limits(policy, settings)
+    pricer = _pricer(policy, settings, prices or PriceTable.load(settings.prices_path))
+    terms = Terms(policy=policy, pricer=pricer, lease_grace_seconds=settings.lease_grace_seconds)
+    timekeeper = Timekeeper(clock)
+    alert_bell, key_bell = Bell(), Bell()
+    url = settings.database_url or f"sqlite:///{settings.data_dir / 'accounting.db'}"
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(
+            open_database(url, service=NAME, migrations=MIGRATIONS)
+        )
+        store = SqlLedgerStore(database, defaults=defaults, alert_bell=alert_bell)
+        stack.push_async_callback(store.aclose)
+        key_store = SqlKeyStore(database)
+        reader = SqlCostReader(database)
+        alerts = SqlAlerts(database)
+        rate = settings.wrong_keys_per_second
+        keys = KeyRing(
+            key_store,
+            clock=clock,
+            failures=FailureLimit(clock, per_second=rate, burst=max(1, int(rate * _BURST))),
+        )
+        made = await ensure_first_key(
+            keys, secret=settings.bootstrap_key.get_secret_value(), data_dir=settings.data_dir
+        )
+        if made is not None:
+            log.info("bootstrap_key_written", path=str(made))
+        servicer = AccountingServicer(
+            accounting=Accounting(store, terms=terms, timekeeper=timekeeper),
+            keys=keys,
+            office=Office(
+                reader=reader,
+                auditor=Auditor(reader, store, timekeeper=timekeeper),
+                allowances=AllowanceBook(SqlAllowances(database), defaults=defaults),
+                alerts=alerts,
+                key_changes=key_store,
+                pricer=pricer,
+                clock=clock,
+                alert_bell=alert_bell,
+                key_bell=key_bell,
+                poll_interval_seconds=settings.poll_interval_seconds,
+            ),
+            clock=clock,
+            key_max_age_seconds=settings.key_max_age_seconds,
+        )
+        sweeper = Sweeper(
+            store,
+            terms=terms,
+            timekeeper=timekeeper,
+            interval_seconds=settings.sweep_interval_seconds,
+            report=report or _no_report,
+        )
+        await stack.enter_async_context(_running(sweeper.run()))
+        roller = Roller(SqlRollups(database), interval_seconds=settings.roll_interval_seconds)
+        await stack.enter_async_context(_running(roller.run()))
+        if settings.detail_days is not None:
+            archiver = Archiver(
+                SqlArchive(database),
+                ArchiveFolder(settings.data_dir / ARCHIVE_FOLDER).keep,
+                detail_days=settings.detail_days,
+                clock=clock,
+                interval_seconds=settings.archive_interval_seconds,
+            )
+            await stack.enter_async_context(_running(archiver.run()))
+        if settings.webhook_urls:
+            post = post or await stack.enter_async_context(_posting())
+        for each in settings.webhook_urls:
+            assert post is not None
+            webhook = Webhook(
+                each,
+                secret=_webhook_secret(settings),
+                deliveries=alerts,
+                post=post,
+                bell=alert_bell,
+                clock=clock,
+                poll_interval_seconds=settings.poll_interval_seconds,
+                sleep=webhook_sleep,
+            )
+            await stack.enter_async_context(_running(webhook.run()))
+
+        # It offers every method that the servicer has.
+        keyed = cast(pb_grpc.AccountingServiceServicer, KeyedServicer(servicer, Access(keys)))
+
+        def register(server: grpc.aio.Server) -> None:
+            pb_grpc.add_AccountingServiceServicer_to_server(keyed, server)
+
+        yield register
+
+
+def default_limits(policy: Policy, settings: AccountingSettings) -> dict[SubjectLevel, Limits]:
+    """Return what holds at each level for a subject without an allowance of its own."""
+    defaults = {level: policy.default_limits(level) for level in SubjectLevel}
+    user = defaults[SubjectLevel.USER]
+    if not user.requests_per_minute:
+        defaults[SubjectLevel.USER] = Limits(
+            budgets=user.budgets,
+            requests_per_minute=settings.user_requests_per_minute,
+            tokens_per_minute=user.tokens_per_minute,
+            max_concurrent_turns=user.max_concurrent_turns,
+        )
+    return defaults
+
+
+def _pricer(policy: Policy, settings: AccountingSettings, prices: Prices) -> Pricer:
+    cap = settings.unknown_price_usd_per_million
+    return Pricer(
+        prices,
+        default_model=policy.default_model,
+        groups=policy.model_groups,
+        cap=None if cap is None else flat_price(int(cap * _NANO)),
+        worst=flat_price(_WORST_NANO_USD_PER_MILLION),
+    )
+
+
+def _webhook_secret(settings: AccountingSettings) -> str:
+    secret = settings.webhook_secret.get_secret_value()
+    if not secret:
+        raise ValueError("Set PARLEY_ACCOUNTING_WEBHOOK_SECRET: webhooks must be signed.")
+    return secret
+
+
+@asynccontextmanager
+async def _posting() -> AsyncGenerator[Post, None]:
+    async with httpx.AsyncClient(timeout=_WEBHOOK_TIMEOUT_SECONDS) as client:
+
+        async def post(url: str, body: bytes, headers: Mapping[str, str]) -> bool:
+            try:
+                response = await client.post(url, content=body, headers=dict(headers))
+            except httpx.HTTPError:
+                return False
+            return response.is_success
+
+        yield post
+
+
+@asynccontextmanager
+async def _running(work: Coroutine[Any, Any, None]) -> AsyncGenerator[None, None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def _no_report(is_up: bool) -> None:
+    return None
+
+
+@asynccontextmanager
+async def _open(*, peers: Peers, health: Health, clock: Clock) -> AsyncIterator[Register]:
+    async def report(is_up: bool) -> None:
+        if health.is_serving(NAME) is not is_up:
+            await health.set(NAME, is_up)
+
+    async with open_accounting(AccountingSettings(), clock=clock, report=report) as register:
+        yield register
+
+
+accounting = ServiceDefinition(
+    name=NAME,
+    proto_service_full_name="parley.accounting.v1.AccountingService",
+    default_port=50056,
+    open=_open,
+)

@@ -1,0 +1,280 @@
+"""Settle: books what a turn used, attempt by attempt, and ends its reservation."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from parley_services.accounting.clock_reader import Moment, to_us
+from parley_services.accounting.ledger.entry import Account, AttemptKind, Entry
+from parley_services.accounting.ledger.levels import Level, Terms, book, free, levels_of
+from parley_services.accounting.ledger.turn import Turn, TurnKey, TurnState
+from parley_services.accounting.ledger.unit_of_work import Books, Needs
+from parley_services.accounting.limits import rate_limiter as gcra
+from parley_services.accounting.subjects import Subject, SubjectLevel
+from parley_services.kit.models.prices import TokenUsage
+
+_BESIDE = {AttemptKind.SHADOW, AttemptKind.EMBEDDING}
+"""Kinds of attempts that do not write the answer, and so say nothing of its end."""
+
+
+class AnswerSource(StrEnum):
+    """Where an answer came from."""
+
+    NONE = "none"
+    """The turn failed."""
+    MODEL = "model"
+    CACHE = "cache"
+    COALESCED = "coalesced"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """A call to a provider."""
+
+    number: int
+    """From 1."""
+    provider: str
+    model: str
+    kind: AttemptKind = AttemptKind.PRIMARY
+    usage: TokenUsage = field(default_factory=TokenUsage)
+    cost_nano_usd: int = 0
+    price_version: str = ""
+    """Empty if the router knew no price; the cost is then worked out here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettleRequest:
+    """What a turn used."""
+
+    request_id: str
+    subject: Subject
+    attempts: tuple[Attempt, ...] = ()
+    source: AnswerSource = AnswerSource.NONE
+    saved_cost_nano_usd: int = 0
+    template: str = ""
+    template_version: int = 0
+    tags: Mapping[str, str] = field(default_factory=dict)
+    end_time: datetime | None = None
+    model: str = ""
+    """The model of the answer."""
+    reservation_id: str = ""
+    """Of a release: the reservation that ends; empty: whichever the turn has."""
+
+    @property
+    def turn_key(self) -> TurnKey:
+        """The turn's identity."""
+        return TurnKey(tenant_id=self.subject.tenant_id, request_id=self.request_id)
+
+    @property
+    def ends_turn(self) -> bool:
+        """Whether it says how the turn ended, not only what was used beside it."""
+        if self.source is not AnswerSource.NONE or not self.attempts:
+            return True
+        return any(attempt.kind not in _BESIDE for attempt in self.attempts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """What is booked for a turn."""
+
+    cost_nano_usd: int
+    was_settled: bool
+    """Whether all of it had been booked before."""
+
+
+class Settle:
+    """
+    The step behind `AccountingService.Settle` and, without attempts and source, `Release`.
+
+    It always books: the money is spent, whatever the budgets say. An attempt that is booked
+    is not booked again, so a turn may be settled again, also with more attempts. If the
+    lease had ended, the estimate that was booked then is taken back. What was used only
+    beside the answer is booked, and the turn goes on.
+    """
+
+    def __init__(self, request: SettleRequest, *, terms: Terms, moment: Moment) -> None:
+        self._request = request
+        self._terms = terms
+        self._moment = moment
+
+    @property
+    def needs(self) -> Needs:
+        """The turn, the meters of its subject, and its template's usual length."""
+        request = self._request
+        return Needs(
+            turn=request.turn_key,
+            subject=request.subject,
+            length=(request.subject.tenant_id, request.template) if request.template else None,
+        )
+
+    def run(self, books: Books) -> Settled:
+        """Settle."""
+        request, now = self._request, self._moment.now
+        known = books.turn(request.turn_key)
+        turn = known or Turn(
+            key=request.turn_key,
+            reservation_id="",
+            state=TurnState.SETTLED,
+            subject=request.subject,
+            create_time_us=to_us(now),
+        )
+        if request.reservation_id not in ("", turn.reservation_id):
+            # Another run of the turn holds it.
+            return Settled(cost_nano_usd=turn.cost_nano_usd, was_settled=True)
+        entries = [entry for entry in self._entries(turn) if not _is_booked(entry, turn)]
+        if not entries and turn.state in (TurnState.SETTLED, TurnState.RELEASED):
+            return Settled(cost_nano_usd=turn.cost_nano_usd, was_settled=known is not None)
+
+        levels = levels_of(books, turn.subject, now)
+        ends = request.ends_turn
+        if ends and turn.state is TurnState.EXPIRED:
+            entries.insert(0, self._correction(turn))
+        if ends and turn.state is TurnState.HELD:
+            free(books, levels, turn.amount_nano_usd)
+            used = sum(_tokens(entry) for entry in entries if entry.account is Account.USAGE)
+            give_back_tokens(levels, turn.charged_token_count - used)
+        for entry in entries:
+            books.append(entry)
+            book(books, _levels_that_pay(levels, entry), entry.cost_nano_usd, self._terms, now)
+        self._learn_length(books)
+        booked = {entry.attempt_number for entry in entries if not entry.is_correction}
+        settled = replace(
+            turn,
+            booked_attempts=tuple(sorted(booked.union(turn.booked_attempts))),
+            cost_nano_usd=turn.cost_nano_usd + sum(entry.cost_nano_usd for entry in entries),
+        )
+        if ends or turn.state is TurnState.RELEASED:
+            was_used = bool(settled.booked_attempts)
+            settled = replace(
+                settled,
+                state=TurnState.SETTLED if was_used else TurnState.RELEASED,
+                amount_nano_usd=0,
+                expiry_cost_nano_usd=0,
+            )
+        books.put_turn(settled)
+        return Settled(cost_nano_usd=settled.cost_nano_usd, was_settled=False)
+
+    def _entries(self, turn: Turn) -> list[Entry]:
+        """Return what this settlement says was used, booked before or not."""
+        request = self._request
+        attempts = request.attempts
+        has_reuse = request.source in (AnswerSource.CACHE, AnswerSource.COALESCED)
+        counted = -1
+        if not turn.booked_attempts and not has_reuse and attempts:
+            # The last one that writes is the one that answered.
+            counted = max(range(len(attempts)), key=lambda i: (attempts[i].kind not in _BESIDE, i))
+        entries = [
+            self._attempt_entry(turn, attempt, turn_count=int(index == counted))
+            for index, attempt in enumerate(attempts)
+        ]
+        if has_reuse:
+            entries.append(
+                self._entry(
+                    turn,
+                    model=request.model,
+                    saved_cost_nano_usd=request.saved_cost_nano_usd,
+                    cache_hit_count=int(request.source is AnswerSource.CACHE),
+                    turn_count=int(not turn.booked_attempts),
+                )
+            )
+        return entries
+
+    def _attempt_entry(self, turn: Turn, attempt: Attempt, *, turn_count: int) -> Entry:
+        cost, version = attempt.cost_nano_usd, attempt.price_version
+        if not version:
+            quote = self._terms.pricer.quote_used(attempt.provider, attempt.model, self._end_time())
+            cost, version = quote.cost_nano_usd(attempt.usage), quote.version
+        return self._entry(
+            turn,
+            attempt_number=attempt.number,
+            account=Account.SHADOW if attempt.kind is AttemptKind.SHADOW else Account.USAGE,
+            provider=attempt.provider,
+            model=attempt.model,
+            kind=attempt.kind,
+            usage=attempt.usage,
+            cost_nano_usd=cost,
+            price_version=version,
+            turn_count=turn_count,
+            attempt_count=1,
+        )
+
+    def _entry(
+        self,
+        turn: Turn,
+        *,
+        attempt_number: int = 0,
+        account: Account = Account.USAGE,
+        **fields: Any,
+    ) -> Entry:
+        """Return an entry of *turn*. Made in one go: copying one costs as much as its hash."""
+        request = self._request
+        return Entry(
+            tenant_id=turn.key.tenant_id,
+            request_id=turn.key.request_id,
+            attempt_number=attempt_number,
+            account=account,
+            subject=turn.subject,
+            template=request.template or turn.template,
+            template_version=request.template_version,
+            tags=request.tags or turn.tags,
+            end_time_us=to_us(self._end_time()),
+            create_time_us=to_us(self._moment.now),
+            **fields,
+        )
+
+    def _end_time(self) -> datetime:
+        # A caller's clock may be ahead; nothing ends in the future.
+        return min(self._request.end_time or self._moment.now, self._moment.now)
+
+    def _correction(self, turn: Turn) -> Entry:
+        """Return the entry that takes the expiry's estimate back."""
+        usage = turn.estimated_usage
+        return self._entry(
+            turn,
+            account=Account.EXPIRY,
+            is_correction=True,
+            model=turn.model,
+            usage=TokenUsage(
+                input_token_count=-usage.input_token_count,
+                output_token_count=-usage.output_token_count,
+                estimated=True,
+            ),
+            cost_nano_usd=-turn.expiry_cost_nano_usd,
+            turn_count=-1,
+        )
+
+    def _learn_length(self, books: Books) -> None:
+        request = self._request
+        if not request.template or request.source is not AnswerSource.MODEL:
+            return
+        written = [a.usage.output_token_count for a in request.attempts if a.kind not in _BESIDE]
+        if written:
+            key = (request.subject.tenant_id, request.template)
+            quantile = self._terms.policy.output_estimate.quantile
+            books.put_length(key, books.length(key).learn(max(written), quantile))
+
+
+def give_back_tokens(levels: Iterable[Level], token_count: int) -> None:
+    """Correct the tokens per minute by what was charged but not used; negative: used on top."""
+    for level in levels:
+        per_minute = level.limits.tokens_per_minute
+        if per_minute:
+            level.meter.tokens_arrival_ns = gcra.give_back(
+                level.meter.tokens_arrival_ns, count=token_count, per_minute=per_minute
+            )
+
+
+def _levels_that_pay(levels: tuple[Level, ...], entry: Entry) -> tuple[Level, ...]:
+    if entry.account is not Account.SHADOW:
+        return levels
+    return tuple(level for level in levels if level.key.level is SubjectLevel.SUITE)
+
+
+def _is_booked(entry: Entry, turn: Turn) -> bool:
+    return entry.attempt_number in turn.booked_attempts
+
+
+def _tokens(entry: Entry) -> int:
+    return entry.usage.input_token_count + entry.usage.output_token_count

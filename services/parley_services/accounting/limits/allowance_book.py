@@ -1,0 +1,88 @@
+"""Sets and lists allowances, and says which limits hold for whom."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from parley_services.accounting.limits.allowances import Allowance, Limits
+from parley_services.accounting.limits.used_allowance import UsedAllowance
+from parley_services.accounting.subjects import (
+    Subject,
+    SubjectKey,
+    SubjectLevel,
+    defaults_of,
+    keys_of,
+)
+from parley_services.kit.errors import NotFound
+
+
+class AllowanceStore(Protocol):
+    """Where allowances are."""
+
+    async def put(self, allowance: Allowance) -> UsedAllowance:
+        """Set an allowance in place of the one before."""
+        ...
+
+    async def delete(self, key: SubjectKey) -> bool:
+        """Remove an allowance; say whether there was one."""
+        ...
+
+    async def page(self, tenant_id: str, *, offset: int, limit: int) -> list[UsedAllowance]:
+        """Return allowances by subject."""
+        ...
+
+    async def limits_set(self, keys: Sequence[SubjectKey]) -> dict[SubjectKey, Allowance]:
+        """Return the allowances among *keys* that were set."""
+        ...
+
+
+class AllowanceBook:
+    """All allowances."""
+
+    def __init__(self, store: AllowanceStore, *, defaults: Mapping[SubjectLevel, Limits]) -> None:
+        self._store = store
+        self._defaults = defaults
+
+    async def put(self, allowance: Allowance) -> UsedAllowance:
+        """Set an allowance; it holds from the next reservation on. Raises InvalidArgument."""
+        allowance.check()
+        return await self._store.put(allowance)
+
+    async def delete(self, key: SubjectKey) -> None:
+        """Remove an allowance; the default holds again. Raises NotFound."""
+        if not await self._store.delete(key):
+            raise NotFound(
+                "There is no such allowance: list those that are set.",
+                resource_type="allowance",
+                resource_name=key.name,
+            )
+
+    async def page(self, tenant_id: str, *, offset: int, limit: int) -> list[UsedAllowance]:
+        """Return allowances by subject; of one tenant, or with an empty id of all."""
+        return await self._store.page(tenant_id, offset=offset, limit=limit)
+
+    async def has_hard_budget(self, subject: Subject) -> bool:
+        """Tell whether a hard budget holds for *subject* at any level."""
+        keys = keys_of(subject)
+        wanted = [each for key in keys for each in (key, *defaults_of(key))]
+        found = await self._store.limits_set(wanted)
+
+        def own(key: SubjectKey) -> Limits | None:
+            allowance = found.get(key)
+            return None if allowance is None else allowance.limits
+
+        return any(
+            budget.is_hard for key in keys for budget in resolve(key, own, self._defaults).budgets
+        )
+
+
+def resolve(
+    key: SubjectKey,
+    own: Callable[[SubjectKey], Limits | None],
+    defaults: Mapping[SubjectLevel, Limits],
+) -> Limits:
+    """Return the limits that hold for *key*: its own, a default that was set, the policy's."""
+    for each in (key, *defaults_of(key)):
+        limits = own(each)
+        if limits is not None:
+            return limits
+    return defaults[key.level]

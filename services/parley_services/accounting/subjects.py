@@ -1,0 +1,124 @@
+"""Whom spending belongs to: the suite, an organisation, a team, a user, a key."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import lru_cache
+
+from parley_services.kit.errors import FieldViolation, InvalidArgument
+
+EVERYONE = "*"
+"""The subject id that stands for the default of a level."""
+
+MAX_ID_CHARACTERS = 256
+_KEPT = 8192
+
+
+class SubjectLevel(StrEnum):
+    """A level at which limits and budgets hold, the widest first."""
+
+    SUITE = "suite"
+    TENANT = "tenant"
+    TEAM = "team"
+    USER = "user"
+    KEY = "key"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """Who a turn is for. Only the tenant is always known; other ids may be empty."""
+
+    tenant_id: str
+    team_id: str = ""
+    user_id: str = ""
+    key_id: str = ""
+
+    def check(self) -> None:
+        """Raise InvalidArgument if the tenant is missing or an id is malformed."""
+        violations = _violations_of(self)
+        if violations:
+            raise InvalidArgument.of(*violations)
+
+
+@lru_cache(maxsize=_KEPT)
+def _violations_of(subject: Subject) -> tuple[FieldViolation, ...]:
+    violations = [
+        FieldViolation(
+            field=f"subject.{name}",
+            description=f"must be printable and at most {MAX_ID_CHARACTERS} characters",
+        )
+        for name, value in (
+            ("tenant_id", subject.tenant_id),
+            ("team_id", subject.team_id),
+            ("user_id", subject.user_id),
+            ("key_id", subject.key_id),
+        )
+        if len(value) > MAX_ID_CHARACTERS or not value.isprintable() or value == EVERYONE
+    ]
+    if not subject.tenant_id:
+        violations.append(
+            FieldViolation(field="subject.tenant_id", description="must not be empty")
+        )
+    return tuple(violations)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubjectKey:
+    """One subject at one level."""
+
+    level: SubjectLevel
+    tenant_id: str = ""
+    """Empty for the suite, and for the default of all tenants."""
+    subject_id: str = ""
+    """Empty for the suite, `*` for the default of the level."""
+
+    text: str = field(init=False, repr=False, compare=False)
+    """The key as one text, for the store. Ids hold no control characters."""
+
+    def __post_init__(self) -> None:
+        text = f"{self.level.value}\x1f{self.tenant_id}\x1f{self.subject_id}"
+        object.__setattr__(self, "text", text)
+
+    @classmethod
+    def of(cls, text: str) -> "SubjectKey":
+        """Return the key whose text that is."""
+        level, tenant_id, subject_id = text.split("\x1f")
+        return cls(level=SubjectLevel(level), tenant_id=tenant_id, subject_id=subject_id)
+
+    @property
+    def name(self) -> str:
+        """The subject for messages, as `user/ada`."""
+        if self.level is SubjectLevel.SUITE:
+            return self.level.value
+        return f"{self.level.value}/{self.subject_id}"
+
+
+SUITE = SubjectKey(level=SubjectLevel.SUITE)
+
+
+@lru_cache(maxsize=_KEPT)
+def keys_of(subject: Subject) -> tuple[SubjectKey, ...]:
+    """Return the subjects whose limits hold for a turn of *subject*, the widest first."""
+    tenant = subject.tenant_id
+    keys = [SUITE, SubjectKey(level=SubjectLevel.TENANT, tenant_id=tenant, subject_id=tenant)]
+    for level, subject_id in (
+        (SubjectLevel.TEAM, subject.team_id),
+        (SubjectLevel.USER, subject.user_id),
+        (SubjectLevel.KEY, subject.key_id),
+    ):
+        if subject_id:
+            keys.append(SubjectKey(level=level, tenant_id=tenant, subject_id=subject_id))
+    return tuple(keys)
+
+
+@lru_cache(maxsize=_KEPT)
+def defaults_of(key: SubjectKey) -> tuple[SubjectKey, ...]:
+    """Return whose allowance holds for *key* if it has none, the nearest first."""
+    if key.level is SubjectLevel.SUITE:
+        return ()
+    everyone = SubjectKey(level=key.level, subject_id=EVERYONE)
+    if key.level is SubjectLevel.TENANT:
+        return (everyone,)
+    return (
+        SubjectKey(level=key.level, tenant_id=key.tenant_id, subject_id=EVERYONE),
+        everyone,
+    )

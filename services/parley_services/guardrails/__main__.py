@@ -1,0 +1,5 @@
+"""`python -m parley_services.guardrails` is `parley serve guardrails`."""
+
+from parley_services.cli.serve import serve
+
+serve(["guardrails"])

@@ -1,0 +1,281 @@
+"""Puts the model router together. The only module that knows which classes are real."""
+
+import asyncio
+import os
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from urllib.request import getproxies
+
+import grpc
+import httpx2
+from parley.model_router.v1 import model_router_service_pb2_grpc as pb_grpc
+
+from parley_services.kit.clock import Clock, SystemClock
+from parley_services.kit.models.prices import SIMULATED, Price, PriceTable, flat_price, nano_usd
+from parley_services.kit.models.tokens import load_vocabulary
+from parley_services.kit.rpc.health import Health
+from parley_services.kit.rpc.peers import Peers
+from parley_services.kit.rpc.service import Register, ServiceDefinition
+from parley_services.kit.storage.attempt_journal import AttemptJournal
+from parley_services.kit.storage.journal import Journal
+from parley_services.model_router.attempt.attempt_log import AttemptLog, NoAttemptLog
+from parley_services.model_router.attempt.hedging import Hedging
+from parley_services.model_router.attempt.live_attempt import Limits
+from parley_services.model_router.attempt.policy import RouterPolicy
+from parley_services.model_router.attempt.retry_budget import ShareBudget
+from parley_services.model_router.attempt.shadow import ShadowPool
+from parley_services.model_router.dependencies import Means
+from parley_services.model_router.peers.accounting import JournalledAttempts
+from parley_services.model_router.providers.http_transport import StreamingTransport
+from parley_services.model_router.providers.provider import Provider
+from parley_services.model_router.providers.simulated import SimulatedBehaviour, SimulatedProvider
+from parley_services.model_router.providers.simulated_answers import Script
+from parley_services.model_router.route.auto import AutoScore
+from parley_services.model_router.route.catalogue import Catalogue
+from parley_services.model_router.route.config import ProviderConfig, RouterConfig, load_config
+from parley_services.model_router.route.limiter import LimiterPolicy
+from parley_services.model_router.route.provider_keys import KeyRing
+from parley_services.model_router.route.reload import ConfigFile
+from parley_services.model_router.route.routes import Routes
+from parley_services.model_router.router import Router
+from parley_services.model_router.servicer import ModelRouterServicer
+from parley_services.model_router.settings import ModelRouterSettings
+
+
+@asynccontextmanager
+async def open_model_router(
+    settings: ModelRouterSettings,
+    *,
+    attempt_log: AttemptLog | None = None,
+    clock: Clock | None = None,
+    providers: Mapping[str, Provider] | None = None,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    draw: random.Random | None = None,
+) -> AsyncIterator[Register]:
+    """
+    Open what the router needs and yield the function that registers it.
+
+    Attempts are written to *attempt_log*, or nowhere. A test passes its own *providers*, by
+    their names in the router's file; then no other is made. Raises ConfigInvalid for a file
+    that is wrong.
+    """
+    clock = clock or SystemClock()
+    config = load_config(settings.config_path)
+    prices = PriceTable.load(settings.prices_path)
+    async with AsyncExitStack() as stack:
+        if providers is None:
+            providers = dict(_providers(config, settings, stack, sleep))
+        usable = providers
+        catalogue = _catalogue(config, settings, usable)
+        load_vocabulary(catalogue.group("").links[0].model.traits.name)
+        routes = Routes(
+            {name: KeyRing(name, _keys(name, config, settings) or [""]) for name in providers},
+            clock=clock,
+            limiter_policy=LimiterPolicy(
+                first_limit=settings.first_concurrency_limit,
+                max_limit=settings.max_concurrency_limit,
+                max_waiting=settings.max_waiting_calls,
+                max_wait_seconds=settings.max_wait_seconds,
+            ),
+        )
+        router = Router(
+            catalogue,
+            Means(
+                providers=providers,
+                routes=routes,
+                retry_budget=ShareBudget(settings.retry_share, reserve=settings.retry_reserve),
+                hedging=(
+                    Hedging(routes, share=settings.hedge_share, clock=clock)
+                    if settings.hedging
+                    else None
+                ),
+                policy=policy_of(settings),
+                price_version=prices.version,
+                clock=clock,
+                sleep=sleep,
+                draw=draw or random.Random(),
+                log=attempt_log or NoAttemptLog(),
+            ),
+            prices,
+            auto_score=AutoScore.load(),
+            unknown_price=_unknown_price(settings),
+        )
+        if settings.config_path is not None:
+            file = ConfigFile(
+                settings.config_path,
+                config,
+                router,
+                lambda changed: _catalogue(changed, settings, usable),
+            )
+            watching = asyncio.create_task(file.watch())
+            stack.push_async_callback(asyncio.wait, [watching])
+            stack.callback(watching.cancel)
+        shadows = ShadowPool(settings.max_shadow_calls)
+        stack.push_async_callback(shadows.aclose)
+        servicer = ModelRouterServicer(
+            router,
+            shadows=shadows,
+            default_deadline_seconds=settings.default_deadline_seconds,
+            deadline_margin_seconds=settings.deadline_margin_seconds,
+            slow_reader_seconds=settings.slow_reader_seconds,
+        )
+
+        def register(server: grpc.aio.Server) -> None:
+            pb_grpc.add_ModelRouterServiceServicer_to_server(servicer, server)
+
+        yield register
+
+
+@asynccontextmanager
+async def _open(*, peers: Peers, health: Health, clock: Clock) -> AsyncIterator[Register]:
+    settings = ModelRouterSettings()
+    journal = AttemptJournal(
+        Journal(settings.data_dir / "model_router" / "attempts.db"),
+        peers.channel("accounting"),
+        clock=clock,
+        interval_seconds=settings.tell_interval_seconds,
+        record_limit=settings.journal_record_limit,
+    )
+    attempts = JournalledAttempts(
+        journal, clock=clock, tell_after_seconds=settings.tell_after_seconds
+    )
+    async with (
+        journal.telling(),
+        open_model_router(settings, attempt_log=attempts, clock=clock) as register,
+    ):
+        yield register
+
+
+model_router = ServiceDefinition(
+    name="model_router",
+    proto_service_full_name="parley.model_router.v1.ModelRouterService",
+    default_port=50055,
+    open=_open,
+)
+
+
+def policy_of(settings: ModelRouterSettings) -> RouterPolicy:
+    """Return how hard the router tries, as the operator set it."""
+    return RouterPolicy(
+        limits=Limits(
+            first_token_seconds=settings.first_token_seconds,
+            stall_seconds=settings.stall_seconds,
+        ),
+        mid_stream_policy=settings.mid_stream_policy,
+        retries=settings.retries,
+        first_pause_seconds=settings.first_pause_seconds,
+        max_pause_seconds=settings.max_pause_seconds,
+        jitter_seconds=settings.jitter_seconds,
+        max_retry_after_seconds=settings.max_retry_after_seconds,
+    )
+
+
+def _catalogue(
+    config: RouterConfig, settings: ModelRouterSettings, providers: Mapping[str, Provider]
+) -> Catalogue:
+    catalogue = config.catalogue()
+    real = [name for name in providers if name != SIMULATED]
+    match settings.simulate:
+        case "always":
+            return catalogue.simulated()
+        case "auto" if not real:
+            return catalogue.simulated()
+        case _:
+            return catalogue.served_by(providers)
+
+
+def _providers(
+    config: RouterConfig,
+    settings: ModelRouterSettings,
+    stack: AsyncExitStack,
+    sleep: Callable[[float], Awaitable[None]],
+) -> Iterator[tuple[str, Provider]]:
+    """Yield the providers that can be used, and close them at the end."""
+    yield SIMULATED, SimulatedProvider(_behaviour(settings), Script.load(), sleep=sleep)
+    if settings.simulate == "always":
+        return
+    for name, each in config.providers.items():
+        provider = _provider(name, each, config, settings)
+        if provider is not None:
+            stack.push_async_callback(provider.aclose)
+            yield name, provider
+
+
+def _provider(
+    name: str, each: ProviderConfig, config: RouterConfig, settings: ModelRouterSettings
+) -> Provider | None:
+    """Return the provider, None without its key. An SDK that nobody uses is not even imported."""
+    has_key = bool(_keys(name, config, settings))
+    match each.kind:
+        case "openai" if has_key:
+            from parley_services.model_router.providers.openai_provider import OpenAIProvider
+
+            return OpenAIProvider(
+                http_client=_http_client(settings),
+                base_url=each.base_url or settings.openai_base_url,
+            )
+        case "anthropic" if has_key:
+            from parley_services.model_router.providers.anthropic_provider import AnthropicProvider
+
+            return AnthropicProvider(
+                http_client=_http_client(settings),
+                base_url=each.base_url or settings.anthropic_base_url,
+            )
+        case "openai_compatible":
+            from parley_services.model_router.providers.openai_provider import OpenAIProvider
+
+            return OpenAIProvider(
+                http_client=_http_client(settings),
+                base_url=each.base_url,
+                limit_field=each.limit_field,
+            )
+        case _:
+            return None
+
+
+def _keys(name: str, config: RouterConfig, settings: ModelRouterSettings) -> list[str]:
+    each = config.providers.get(name)
+    if each is None:
+        return []  # The simulated one is there, named or not.
+    if each.api_key_env:
+        given = os.environ.get(each.api_key_env, "")
+    elif each.kind == "openai":
+        given = settings.openai_api_key.get_secret_value()
+    elif each.kind == "anthropic":
+        given = settings.anthropic_api_key.get_secret_value()
+    else:
+        given = ""
+    return [key.strip() for key in given.split(",") if key.strip()]
+
+
+def _http_client(settings: ModelRouterSettings) -> httpx2.AsyncClient:
+    slowest = max(settings.first_token_seconds, settings.stall_seconds)
+    # Our own transport knows no proxies; where the environment names one, httpx2's does.
+    transport = None if getproxies() else StreamingTransport()
+    return httpx2.AsyncClient(
+        timeout=httpx2.Timeout(slowest, connect=settings.connect_timeout_seconds),
+        limits=httpx2.Limits(max_connections=None, max_keepalive_connections=100),
+        transport=transport,
+    )
+
+
+def _behaviour(settings: ModelRouterSettings) -> SimulatedBehaviour:
+    failing = settings.simulated_failing_models.split(",")
+    return SimulatedBehaviour(
+        seed=settings.simulated_seed,
+        failure_rate=settings.simulated_failure_rate,
+        cut_rate=settings.simulated_cut_rate,
+        stall_rate=settings.simulated_stall_rate,
+        failing_models=frozenset(name.strip() for name in failing if name.strip()),
+        first_token_seconds=settings.simulated_first_token_seconds,
+        slow_rate=settings.simulated_slow_rate,
+        slow_seconds=settings.simulated_slow_seconds,
+        token_seconds=settings.simulated_token_seconds,
+        answer=settings.simulated_answer,
+    )
+
+
+def _unknown_price(settings: ModelRouterSettings) -> Price | None:
+    usd = settings.unknown_price_usd_per_million
+    return None if usd is None else flat_price(nano_usd(usd))

@@ -1,0 +1,42 @@
+"""Tells accounting of every attempt, once the turn that it was made for is over."""
+
+from datetime import datetime, timedelta
+
+from parley.accounting.v1 import accounting_service_pb2 as pb
+
+from parley_services.kit.chat.messages import subject_to, timestamp
+from parley_services.kit.clock import Clock
+from parley_services.kit.storage.attempt_journal import AttemptJournal
+from parley_services.model_router.attempt.attempt import Attempt
+from parley_services.model_router.generation import GenerationRequest
+from parley_services.model_router.messages import attempt_message
+
+
+class JournalledAttempts:
+    """
+    An `AttemptLog` in a journal.
+
+    The caller books its attempts itself when its turn ends, and accounting leaves those as
+    they are. So only what nobody could book any more is booked from here.
+    """
+
+    def __init__(self, journal: AttemptJournal, *, clock: Clock, tell_after_seconds: float) -> None:
+        """Tell of an attempt *tell_after_seconds* after its call's last moment."""
+        self._journal = journal
+        self._clock = clock
+        self._tell_after = timedelta(seconds=tell_after_seconds)
+
+    def begin(self, request: GenerationRequest, attempt: Attempt, *, last_time: datetime) -> int:
+        due_time = (last_time + self._tell_after).timestamp()
+        return self._journal.begin(self._message(request, attempt), due_time=due_time)
+
+    def update(self, number: int, request: GenerationRequest, attempt: Attempt) -> None:
+        self._journal.update(number, self._message(request, attempt))
+
+    def _message(self, request: GenerationRequest, attempt: Attempt) -> pb.TurnAttempt:
+        return pb.TurnAttempt(
+            request_id=request.request_id,
+            subject=subject_to(request.subject),
+            attempt=attempt_message(attempt),
+            end_time=timestamp(self._clock.now()),
+        )

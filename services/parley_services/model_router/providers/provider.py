@@ -1,0 +1,156 @@
+"""The port to whoever runs models: one interface, an adapter for each kind of API."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol, TypeAlias
+
+from parley_services.kit.models.prices import TokenUsage
+from parley_services.model_router.generation import GenerationRequest, ToolCall
+
+
+class FinishReason(StrEnum):
+    """Why an answer ended, as all providers mean it."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    TOOL_CALL = "tool_call"
+    CONTENT_FILTER = "content_filter"
+    REFUSAL = "refusal"
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """Text of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """Text of the model's reasoning; not part of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDone:
+    """A whole call of a tool."""
+
+    call: ToolCall
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alternative:
+    """A token that might have stood at a place."""
+
+    token: str
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenLogprob:
+    """How probable a token was: natural logarithms, 0 or less."""
+
+    token: str
+    logprob: float
+    top: tuple[Alternative, ...] = ()
+    """The most probable tokens at its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Logprobs:
+    """Log probabilities of tokens of the answer, in order."""
+
+    tokens: tuple[TokenLogprob, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The last event of an answer."""
+
+    finish_reason: FinishReason
+
+
+ProviderEvent: TypeAlias = TextDelta | ReasoningDelta | ToolCallDone | Logprobs | Finished
+
+
+class Api(StrEnum):
+    """By which of its APIs a server of OpenAI's kind is asked for a model."""
+
+    CHAT_COMPLETIONS = "chat_completions"
+    RESPONSES = "responses"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelTraits:
+    """What an adapter must know of a model in order to ask it."""
+
+    name: str
+    """The model, as the provider calls it."""
+    max_output_token_count: int
+    """The limit to send when the caller sets none and the API demands one."""
+    api: Api = Api.CHAT_COMPLETIONS
+    """Of meaning only to providers that have both."""
+    takes_sampling: bool = True
+    """Whether temperature, top_p and stop may be sent; reasoning models refuse them."""
+    extra_body: Mapping[str, Any] = field(default_factory=dict)
+    """Fields that the operator adds to each request, as the provider documents them."""
+    behaviour: str = ""
+    """How a simulated model behaves, as `overloaded`; empty is well."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderCall:
+    """One call to a provider."""
+
+    model: ModelTraits
+    request: GenerationRequest
+    api_key: str = ""
+    """The key to use; empty for a provider that needs none."""
+    attempt_number: int = 1
+
+
+class ProviderStream(Protocol):
+    """
+    An answer that is being received. Used by one task at a time.
+
+    `usage` and `provider_request_id` hold what the provider has said so far, also after a
+    failure.
+    """
+
+    @property
+    def usage(self) -> TokenUsage | None: ...
+
+    @property
+    def provider_request_id(self) -> str: ...
+
+    async def read(self) -> Sequence[ProviderEvent]:
+        """
+        Return the next events, at least one; the last of all is `Finished`.
+
+        What came in one piece from the network is returned in one piece, with adjacent
+        text joined. Raises ProviderError when the stream breaks or ends without a finish.
+        Not to be called after `Finished` or an error.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Give the connection back, or close it if the answer has not ended."""
+        ...
+
+
+class Provider(Protocol):
+    """Asks the models of one API."""
+
+    async def open(self, call: ProviderCall) -> ProviderStream:
+        """
+        Send the request and return the answer once the provider has accepted it.
+
+        Raises ProviderError. On cancel the connection is closed.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        ...

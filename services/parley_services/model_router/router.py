@@ -1,0 +1,149 @@
+"""The router: knows the catalogue and starts calls."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from parley_services.kit.errors import InputTooLarge, InvalidArgument, PriceUnknown
+from parley_services.kit.models.prices import Price, PriceTable
+from parley_services.kit.models.tokens import TokenCount, measure_tokens
+from parley_services.model_router.attempt.attempt import AttemptKind
+from parley_services.model_router.attempt.live_attempt import input_token_count
+from parley_services.model_router.dependencies import Means
+from parley_services.model_router.generation import GenerationRequest
+from parley_services.model_router.route.auto import AutoScore
+from parley_services.model_router.route.catalogue import AUTO, Catalogue, Group, Model
+from parley_services.model_router.route.chain import Plan, Step, plan_chain
+from parley_services.model_router.route.routes import RouteHealth
+from parley_services.model_router.stream.routed_call import RoutedCall
+
+
+class Router:
+    """Starts calls and answers questions about models. Safe to share."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        means: Means,
+        prices: PriceTable,
+        *,
+        auto_score: AutoScore,
+        unknown_price: Price | None = None,
+    ) -> None:
+        """
+        Route over *catalogue*.
+
+        A model without a price is priced as *unknown_price*; without one it is not used.
+        """
+        self._catalogue = catalogue
+        self._means = means
+        self._prices = prices
+        self._auto_score = auto_score
+        self._unknown_price = unknown_price
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The models that can be asked for now."""
+        return self._catalogue
+
+    def use(self, catalogue: Catalogue) -> None:
+        """Route over *catalogue* from the next call on."""
+        self._catalogue = catalogue
+
+    def start(self, request: GenerationRequest, *, timeout_seconds: float) -> RoutedCall:
+        """
+        Return the call that answers *request* within *timeout_seconds*.
+
+        Raises NotFound, InvalidArgument, InputTooLarge, PriceUnknown.
+        """
+        plan = self._plan(request)
+        if not plan.steps:
+            raise self._nothing_fits(plan, request)
+        if request.kind is not AttemptKind.SHADOW:
+            self._means.retry_budget.note_call()
+            if self._means.hedging is not None:
+                self._means.hedging.note_call()
+        deadline = self._means.clock.monotonic() + timeout_seconds
+        return RoutedCall(request, plan, deadline=deadline, means=self._means)
+
+    def health(self, model: Model) -> RouteHealth:
+        """Return how *model* does, from the calls of the last minutes."""
+        return self._means.routes.health(model)
+
+    def price(self, model: Model) -> Price | None:
+        """Return what *model* costs now, or None if nobody knows."""
+        known = self._prices.price(
+            provider=model.provider, model=model.traits.name, at=self._means.clock.now()
+        )
+        return known or self._unknown_price
+
+    def count_tokens(self, model: str, texts: Sequence[str]) -> list[TokenCount]:
+        """Return the tokens of each text as the first model of *model* counts. Raises NotFound."""
+        name = self._catalogue.group(model).links[0].model.traits.name
+        return [measure_tokens(text, name) for text in texts]
+
+    def _plan(self, request: GenerationRequest) -> Plan:
+        group, reason = self._choose(request)
+        first = group.links[0].model
+        plan = plan_chain(
+            group,
+            request,
+            reason=reason or ("priority" if len(group.links) > 1 else "named"),
+            input_token_count=input_token_count(request, first.traits.name),
+            price_of=self.price,
+            draw=self._means.draw,
+        )
+        if request.kind is AttemptKind.SHADOW:
+            # An experiment asks what this very model would say.
+            return replace(plan, steps=plan.steps[:1])
+        return self._healthy_first(plan)
+
+    def _healthy_first(self, plan: Plan) -> Plan:
+        """Return *plan* with routes that are ejected, or far slower than the others, last."""
+        routes = self._means.routes
+        slow = routes.outliers([step.model for step in plan.steps])
+
+        def illness(step: Step) -> tuple[bool, bool]:
+            return not routes.lets_pass(step.model), step.model.name in slow
+
+        steps = tuple(sorted(plan.steps, key=illness))
+        if steps == plan.steps:
+            return plan
+        return replace(plan, steps=steps, reason="health")
+
+    def _choose(self, request: GenerationRequest) -> tuple[Group, str]:
+        """Return the chain of *request*, and why it is that one unless the caller named it."""
+        auto = self._catalogue.auto
+        if request.model != AUTO or auto is None:
+            return self._catalogue.group(request.model), ""
+        if self._auto_score.of(request) >= auto.threshold:
+            return self._catalogue.group(auto.large), "auto_large"
+        return self._catalogue.group(auto.small), "auto_small"
+
+    def _nothing_fits(self, plan: Plan, request: GenerationRequest) -> Exception:
+        group, _ = self._choose(request)
+        if plan.unpriced:
+            return PriceUnknown(
+                f"The model {plan.unpriced[0]} has no price; add it to the price file.",
+                metadata={"model": plan.unpriced[0]},
+            )
+        largest = _largest_context(group)
+        if largest is not None and plan.input_token_count >= largest:
+            return InputTooLarge(
+                "The conversation is longer than any of the models reads; shorten it.",
+                metadata={
+                    "limit": str(largest),
+                    "actual": str(plan.input_token_count),
+                    "unit": "tokens",
+                },
+            )
+        return InvalidArgument.field(
+            "model",
+            f"No model of {group.name} can do what the request needs: see the features and "
+            "conditions that ListModels and the router's file name.",
+        )
+
+
+def _largest_context(group: Group) -> int | None:
+    """Return the largest context of *group*, None if one of them is not known."""
+    contexts = [link.model.context_token_count for link in group.links]
+    return max(contexts) if all(contexts) else None

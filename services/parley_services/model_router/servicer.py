@@ -1,0 +1,173 @@
+"""The gRPC face of the router: converts messages, decides nothing."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, Final
+
+import grpc
+import structlog
+from parley.model_router.v1 import model_router_service_pb2 as pb
+from parley.model_router.v1 import model_router_service_pb2_grpc as pb_grpc
+
+from parley_services.kit.errors import InvalidArgument, ServiceError, SlowReader
+from parley_services.kit.rpc.status import status_of
+from parley_services.model_router.attempt.attempt import Attempt
+from parley_services.model_router.attempt.shadow import ShadowPool
+from parley_services.model_router.generation import GenerationRequest
+from parley_services.model_router.messages import attempt_message, request_of, response_of
+from parley_services.model_router.route.listing import list_models
+from parley_services.model_router.router import Router
+from parley_services.model_router.stream.read_timeout import ReadWatch, TooSlow
+from parley_services.model_router.stream.routed_call import RoutedCall
+from parley_services.model_router.stream.stream_buffer import Outbox
+
+log = structlog.get_logger()
+
+ATTEMPTS_KEY: Final = "x-parley-attempts-bin"
+"""Trailing metadata with the attempts that no event has reported, an `AttemptList`."""
+
+MAX_ATTEMPTS_BYTES: Final = 3000
+"""Trailers of over 8 KiB are dropped at random; the status details have the rest."""
+
+PREVIOUS_RPC_ATTEMPTS_KEY: Final = "grpc-previous-rpc-attempts"
+"""How often gRPC has sent a call before, set by its client when it retries
+(https://github.com/grpc/proposal/blob/master/A6-client-retries.md)."""
+
+NUMBERS_OF_A_CALL: Final = 10_000
+"""More than the attempts of one call, and of what runs beside its turn, can reach."""
+
+MAX_COUNTED_BYTES: Final = 1024 * 1024
+
+
+class ModelRouterServicer(pb_grpc.ModelRouterServiceServicer):
+    """Serves a `Router`."""
+
+    def __init__(
+        self,
+        router: Router,
+        *,
+        shadows: ShadowPool,
+        default_deadline_seconds: float,
+        deadline_margin_seconds: float,
+        slow_reader_seconds: float,
+    ) -> None:
+        self._router = router
+        self._shadows = shadows
+        self._default_deadline_seconds = default_deadline_seconds
+        self._deadline_margin_seconds = deadline_margin_seconds
+        self._slow_reader_seconds = slow_reader_seconds
+
+    # The stub knows only generators; grpc.aio takes a coroutine that writes just as well.
+    async def Generate(  # type: ignore[override]
+        self,
+        request: pb.GenerateRequest,
+        context: grpc.aio.ServicerContext[pb.GenerateRequest, pb.GenerateResponse],
+    ) -> None:
+        call = self._router.start(
+            _numbered(request_of(request), context),
+            timeout_seconds=self._timeout_seconds(context),
+        )
+        try:
+            await self._send(call, context)
+        except ServiceError as error:
+            status = status_of(error)
+            trailers = (*status.trailing_metadata, *_trailers(call.unreported))
+            await context.abort(status.code, status.message, trailers)
+        except asyncio.CancelledError:
+            context.set_trailing_metadata(_trailers(call.unreported))
+            raise
+
+    async def ListModels(
+        self,
+        request: pb.ListModelsRequest,
+        context: grpc.aio.ServicerContext[pb.ListModelsRequest, pb.ListModelsResponse],
+    ) -> pb.ListModelsResponse:
+        return list_models(self._router)
+
+    async def CountTokens(
+        self,
+        request: pb.CountTokensRequest,
+        context: grpc.aio.ServicerContext[pb.CountTokensRequest, pb.CountTokensResponse],
+    ) -> pb.CountTokensResponse:
+        if sum(len(text) for text in request.texts) > MAX_COUNTED_BYTES:
+            raise InvalidArgument.field("texts", "must be up to 1 MiB in all.")
+        counts = self._router.count_tokens(request.model, request.texts)
+        return pb.CountTokensResponse(
+            token_counts=[count.token_count for count in counts],
+            estimated=any(count.estimated for count in counts),
+        )
+
+    def _timeout_seconds(self, context: grpc.aio.ServicerContext[Any, Any]) -> float:
+        remaining = context.time_remaining()
+        if remaining is None:
+            return self._default_deadline_seconds
+        # A twentieth at most: a short deadline must leave time to answer in.
+        return remaining - min(self._deadline_margin_seconds, remaining / 20)
+
+    async def _send(
+        self,
+        call: RoutedCall,
+        context: grpc.aio.ServicerContext[pb.GenerateRequest, pb.GenerateResponse],
+    ) -> None:
+        outbox, watch = Outbox(), ReadWatch()
+        if call.is_shadow:
+            pumping = self._shadows.start(partial(pump, call, outbox))
+        else:
+            pumping = asyncio.create_task(pump(call, outbox))
+        try:
+            while events := await outbox.take():
+                for event in events:
+                    write = partial(context.write, response_of(event))
+                    await watch.read(write, self._slow_reader_seconds)
+                await outbox.gather()
+            await pumping
+        except TooSlow:
+            raise SlowReader("The client read the answer too slowly; read faster.") from None
+        finally:
+            watch.close()
+            if call.is_shadow:
+                outbox.abandon()  # It goes on for the experiment's sake.
+            else:
+                pumping.cancel()
+                await asyncio.wait([pumping])
+
+
+async def pump(call: RoutedCall, outbox: Outbox) -> None:
+    """Put what *call* makes into *outbox*, and log what it cost if nobody takes it out."""
+    try:
+        await call.run(outbox.put)
+    finally:
+        outbox.close()
+        if outbox.is_abandoned:
+            # Accounting hears of it from the attempt log only.
+            log.warning(
+                "shadow_call_unheard", request_id=call.request_id, cost_nano_usd=call.cost_nano_usd
+            )
+
+
+def _numbered(
+    request: GenerationRequest, context: grpc.aio.ServicerContext[Any, Any]
+) -> GenerationRequest:
+    """
+    Number the attempts apart if gRPC sends a call again.
+
+    A router may have died after it had called a provider and before it could say so. Were the
+    numbers the same, that attempt would be taken for one of these.
+    """
+    metadata = dict(context.invocation_metadata() or ())
+    times = int(metadata.get(PREVIOUS_RPC_ATTEMPTS_KEY, 0))
+    if not times:
+        return request
+    first = request.first_attempt_number + times * NUMBERS_OF_A_CALL
+    return replace(request, first_attempt_number=first)
+
+
+def _trailers(attempts: Sequence[Attempt]) -> tuple[tuple[str, bytes], ...]:
+    if not attempts:
+        return ()
+    listed = pb.AttemptList(attempts=map(attempt_message, attempts))
+    while listed.ByteSize() > MAX_ATTEMPTS_BYTES:
+        del listed.attempts[0]
+    return ((ATTEMPTS_KEY, listed.SerializeToString()),)

@@ -1,0 +1,76 @@
+"""What the router tells its caller while an answer is made."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from parley_services.kit.models.prices import TokenUsage
+from parley_services.model_router.attempt.attempt import Attempt
+from parley_services.model_router.providers.provider import (
+    FinishReason,
+    Logprobs,
+    ReasoningDelta,
+    TextDelta,
+    ToolCallDone,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteChosen:
+    """The route that is asked."""
+
+    provider: str
+    model: str
+    reason: str
+    """Why this one, as `priority`, `auto_small`, `retry`, `hedge`, `hedge_lost`."""
+    attempt_number: int
+    """The number of the attempt that it announces."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnded:
+    """A call to a provider ended."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switched:
+    """Another route goes on."""
+
+    from_model: str
+    to_model: str
+    to_provider: str
+    reason: str
+    """The kind of failure that made it so, or `hedge`."""
+    restarts: bool
+    """Whether text that was sent must be dropped."""
+    attempt_number: int
+    """The number of the attempt that it announces."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed:
+    """Closes an answer."""
+
+    finish_reason: FinishReason
+    provider: str
+    model: str
+    usage: TokenUsage
+    cost_nano_usd: int
+
+
+RouterEvent: TypeAlias = (
+    RouteChosen
+    | TextDelta
+    | ReasoningDelta
+    | ToolCallDone
+    | Logprobs
+    | AttemptEnded
+    | Switched
+    | Completed
+)
+"""`RouteChosen` first, `Completed` last."""
+
+Emit: TypeAlias = Callable[[RouterEvent], Awaitable[None]]
+"""Takes an event on its way to the caller; waits while the caller is behind."""

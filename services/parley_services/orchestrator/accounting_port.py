@@ -1,0 +1,84 @@
+"""What a turn asks of accounting."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from parley_services.orchestrator.values import BudgetDecision, Subject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """Whose key it is and what the key may do."""
+
+    subject: Subject
+    may_chat: bool
+    may_act_for_users: bool
+    max_age_seconds: float
+    has_hard_budget: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReservationRequest:
+    """What a turn may need."""
+
+    request_id: str
+    subject: Subject
+    model: str
+    input_token_count: int
+    max_output_token_count: int
+    template: str
+    tags: dict[str, str]
+    turn_timeout_seconds: float
+    reservation_id: str
+    """Of this run of the turn; the reservation gets it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reservation:
+    """What was set aside for a turn, and what the policy lets it do."""
+
+    reservation_id: str
+    decision: BudgetDecision
+    downgrade_model: str = ""
+    policy_rule: str = ""
+    covered_output_token_count: int = 0
+    """How many output tokens the amount covers; 0: no bound."""
+
+    @classmethod
+    def unknown(cls, reservation_id: str) -> "Reservation":
+        """Return what stands for a reservation whose answer never came."""
+        return cls(reservation_id=reservation_id, decision=BudgetDecision.UNSPECIFIED)
+
+
+class Accounts(Protocol):
+    """Accounting, as a turn sees it."""
+
+    async def authenticate(self, secret_sha256: bytes, *, timeout_seconds: float) -> Principal:
+        """Say whose key it is. Raises KeyInvalid, DependencyUnavailable, DeadlineExceeded."""
+        ...
+
+    async def reserve(self, request: ReservationRequest, *, timeout_seconds: float) -> Reservation:
+        """
+        Set aside what a turn may cost.
+
+        Raises RateLimited, BudgetExhausted, ConcurrencyLimited, PriceUnknown,
+        DependencyUnavailable, DeadlineExceeded.
+        """
+        ...
+
+    async def extend(
+        self,
+        *,
+        request_id: str,
+        reservation_id: str,
+        step: int,
+        output_token_count: int,
+        model: str,
+        timeout_seconds: float,
+    ) -> int:
+        """
+        Set more aside and return how many output tokens are covered now.
+
+        Raises BudgetExhausted, DependencyUnavailable, DeadlineExceeded.
+        """
+        ...

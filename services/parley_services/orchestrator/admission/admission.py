@@ -1,0 +1,239 @@
+"""The first stage of a turn: who asks, may they, and may the text pass."""
+
+import asyncio
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from parley_services.kit.clock import Clock
+from parley_services.kit.errors import DeadlineExceeded, DependencyUnavailable, GuardrailBlocked
+from parley_services.orchestrator.accounting_port import (
+    Accounts,
+    Principal,
+    Reservation,
+    ReservationRequest,
+)
+from parley_services.orchestrator.admission.key_cache import Keyring, acting_for
+from parley_services.orchestrator.admission.offline import OfflineAllowance
+from parley_services.orchestrator.admission.request import TurnRequest, validate
+from parley_services.orchestrator.deadline import Deadline
+from parley_services.orchestrator.finish.records import BegunTurn, Books
+from parley_services.orchestrator.finish.reservation_handle import Lease
+from parley_services.orchestrator.generate.guarded_scan import Guard
+from parley_services.orchestrator.guardrails_port import InputText, InputVerdict
+from parley_services.orchestrator.router_port import Models
+from parley_services.orchestrator.trace import Trace
+from parley_services.orchestrator.values import InputSource, Message, Placeholder, Role, Subject
+
+_HISTORY_SOURCES = {
+    Role.USER: InputSource.HISTORY_USER,
+    Role.ASSISTANT: InputSource.HISTORY_ASSISTANT,
+    Role.TOOL: InputSource.TOOL,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admitted:
+    """A turn that may go on, with its texts as a model may see them."""
+
+    request: TurnRequest
+    subject: Subject
+    lease: Lease
+    placeholders: tuple[Placeholder, ...]
+    input_token_count: int
+
+
+class Admission:
+    """Admits turns: authentication, limits and budgets, and the guardrails' word on the input."""
+
+    def __init__(
+        self,
+        *,
+        keyring: Keyring,
+        accounts: Accounts,
+        models: Models,
+        guard: Guard,
+        books: Books,
+        offline: OfflineAllowance,
+        clock: Clock,
+        max_input_tokens: int,
+        reserve_timeout_seconds: float,
+    ) -> None:
+        self._keyring = keyring
+        self._accounts = accounts
+        self._models = models
+        self._guard = guard
+        self._books = books
+        self._offline = offline
+        self._clock = clock
+        self._max_input_tokens = max_input_tokens
+        self._reserve_timeout_seconds = reserve_timeout_seconds
+
+    async def admit(
+        self, request: TurnRequest, secret: str, deadline: Deadline, trace: Trace
+    ) -> Admitted:
+        """
+        Admit *request* or raise why not.
+
+        The reservation and the check of the input run side by side, and both must pass. If the
+        check refuses, or the turn is cancelled meanwhile, the reservation is given back.
+        Raises what Keyring.principal, validate and Accounts.reserve raise, NotFound for an unknown
+        model, GuardrailBlocked, and Overloaded if too much is still to be booked.
+        """
+        principal = await self._keyring.principal(secret, deadline)
+        subject = acting_for(principal, request.user_id)
+        token_count = validate(request, max_input_tokens=self._max_input_tokens)
+        model = self._models.price_name(request.model)
+        texts = list(_texts(request))
+        reservation_id = uuid.uuid4().hex
+        turn_number = self._books.begin(
+            BegunTurn(
+                request_id=request.request_id,
+                reservation_id=reservation_id,
+                subject=subject,
+                last_time=self._clock.now() + timedelta(seconds=deadline.remaining()),
+            )
+        )
+        reserving = asyncio.create_task(
+            self._reserve(
+                request, subject, principal, model, token_count, reservation_id, deadline, trace
+            )
+        )
+        admitted = False
+        try:
+            verdict = await self._guard.check_input(
+                texts, request=request, subject=subject, deadline=deadline, trace=trace
+            )
+            _refuse_blocked(verdict)
+            lease = self._lease(request, subject, await reserving, deadline, turn_number)
+            admitted = True
+        finally:
+            if not admitted:
+                unknown = Reservation.unknown(reservation_id)
+                await self._give_back(request, subject, reserving, unknown, deadline, turn_number)
+        trace.findings.extend(verdict.findings)
+        return Admitted(
+            request=_with_texts(request, verdict.texts),
+            subject=subject,
+            lease=lease,
+            placeholders=verdict.placeholders,
+            input_token_count=token_count,
+        )
+
+    async def _reserve(
+        self,
+        request: TurnRequest,
+        subject: Subject,
+        principal: Principal,
+        model: str,
+        token_count: int,
+        reservation_id: str,
+        deadline: Deadline,
+        trace: Trace,
+    ) -> Reservation:
+        try:
+            reservation = await self._accounts.reserve(
+                ReservationRequest(
+                    request_id=request.request_id,
+                    subject=subject,
+                    model=model,
+                    input_token_count=token_count,
+                    max_output_token_count=request.parameters.max_output_token_count or 0,
+                    template=request.template,
+                    tags=dict(request.tags),
+                    turn_timeout_seconds=deadline.remaining(),
+                    reservation_id=reservation_id,
+                ),
+                timeout_seconds=deadline.timeout(self._reserve_timeout_seconds),
+            )
+        except DependencyUnavailable as error:
+            reservation = self._offline.take(principal, error)
+            trace.degrade("accounting", "The turn runs on trust and is booked later.")
+        else:
+            self._offline.accounting_answered()
+        return reservation
+
+    async def _give_back(
+        self,
+        request: TurnRequest,
+        subject: Subject,
+        reserving: asyncio.Task[Reservation],
+        unknown: Reservation,
+        deadline: Deadline,
+        turn_number: int,
+    ) -> None:
+        """
+        End the reservation of a turn that is not admitted, even if its call is still out.
+
+        Where accounting did not answer it may hold one, so that is ended, too.
+        """
+        error = reserving.exception() if reserving.done() and not reserving.cancelled() else None
+        if error is not None and not isinstance(error, DependencyUnavailable | DeadlineExceeded):
+            self._books.forget(turn_number)
+            return
+        reserving.cancel()
+        await asyncio.wait([reserving])
+        reservation = unknown
+        if not reserving.cancelled() and reserving.exception() is None:
+            reservation = reserving.result()
+        lease = self._lease(request, subject, reservation, deadline, turn_number)
+        lease.settle(end_time=self._clock.now())
+
+    def _lease(
+        self,
+        request: TurnRequest,
+        subject: Subject,
+        reservation: Reservation,
+        deadline: Deadline,
+        turn_number: int,
+    ) -> Lease:
+        return Lease(
+            request_id=request.request_id,
+            subject=subject,
+            reservation=reservation,
+            accounts=self._accounts,
+            books=self._books,
+            deadline=deadline,
+            tags=dict(request.tags),
+            turn_number=turn_number,
+        )
+
+
+def _texts(request: TurnRequest) -> Iterator[InputText]:
+    """Yield every text of *request* in the order that `_with_texts` takes them back."""
+    yield InputText(source=InputSource.USER, text=request.text)
+    for message in request.history:
+        yield InputText(source=_HISTORY_SOURCES[message.role], text=message.text)
+    for value in request.variables.values():
+        yield InputText(source=InputSource.VARIABLE, text=value)
+    for document in request.context_documents:
+        yield InputText(source=InputSource.DOCUMENT, text=document)
+
+
+def _with_texts(request: TurnRequest, texts: Iterable[str]) -> TurnRequest:
+    rest = iter(texts)
+    text = next(rest)
+    history = tuple(_with_text(message, next(rest)) for message in request.history)
+    variables = {name: next(rest) for name in request.variables}
+    documents = tuple(next(rest) for _ in request.context_documents)
+    return replace(
+        request, text=text, history=history, variables=variables, context_documents=documents
+    )
+
+
+def _with_text(message: Message, text: str) -> Message:
+    return message if message.text == text else replace(message, text=text)
+
+
+def _refuse_blocked(verdict: InputVerdict) -> None:
+    finding = verdict.blocking
+    if finding is not None:
+        raise GuardrailBlocked(
+            f"The input breaks the guardrail rule {finding.rule_id}: rephrase it.",
+            metadata={
+                "rule_id": finding.rule_id,
+                "stage": "input",
+                "category": finding.category,
+            },
+        )

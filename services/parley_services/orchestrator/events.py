@@ -1,0 +1,99 @@
+"""The events of a turn, in the words of `parley.orchestrator.v1.ChatResponse`."""
+
+from dataclasses import dataclass, field
+
+from parley_services.kit.models.prices import TokenUsage
+from parley_services.orchestrator.values import (
+    AnswerSource,
+    Finding,
+    FinishReason,
+    FormatOutcome,
+    ToolCall,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """The first event."""
+
+    request_id: str
+    template: str
+    template_version: int
+    arm: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """Text to append to what came before."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCalled:
+    """A whole call of a tool that the caller runs."""
+
+    call: ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class Intervened:
+    """A guardrail changed or stopped something."""
+
+    finding: Finding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switched:
+    """Another provider or model goes on."""
+
+    from_model: str
+    to_model: str
+    reason: str
+    restarts: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Degraded:
+    """A part of the suite is away and the turn goes on without it."""
+
+    component: str
+    effect: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageTiming:
+    """What a stage of the turn cost in time."""
+
+    stage: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed:
+    """The last event of a successful turn."""
+
+    request_id: str
+    finish_reason: FinishReason
+    source: AnswerSource
+    provider: str
+    model: str
+    template: str
+    template_version: int
+    arm: str
+    usage: TokenUsage = field(default_factory=TokenUsage)
+    cost_nano_usd: int = 0
+    saved_cost_nano_usd: int = 0
+    cache_similarity: float = 0.0
+    cache_age_seconds: float | None = None
+    cache_entry_id: str = ""
+    findings: tuple[Finding, ...] = ()
+    degradations: tuple[Degraded, ...] = ()
+    timings: tuple[StageTiming, ...] = ()
+    first_delta_seconds: float | None = None
+    attempt_count: int = 0
+    budget_action: str = ""
+    format_outcome: FormatOutcome = FormatOutcome.UNSPECIFIED
+
+
+Event = Started | Delta | ToolCalled | Intervened | Switched | Degraded | Completed

@@ -1,0 +1,106 @@
+"""What a turn asks of the guardrails."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from parley_services.orchestrator.values import Finding, InputSource, Placeholder, ResponseFormat
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputText:
+    """One text that would go to a model."""
+
+    source: InputSource
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputVerdict:
+    """What the guardrails say about the input."""
+
+    texts: tuple[str, ...]
+    """The texts in the order they were given, redacted."""
+
+    findings: tuple[Finding, ...]
+    placeholders: tuple[Placeholder, ...]
+    blocking: Finding | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputContext:
+    """What a check of an answer needs to know about its turn."""
+
+    request_id: str
+    tenant_id: str
+    template: str
+    system_text: str
+    placeholders: tuple[Placeholder, ...]
+    response_format: ResponseFormat
+    user_texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """Text that may be shown."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Intervention:
+    """A rule changed or stopped something."""
+
+    finding: Finding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanEnded:
+    """The scan is over."""
+
+    blocked: bool
+    cacheable_text: str
+    format_error: str
+    findings: tuple[Finding, ...]
+
+
+ScanResult = Released | Intervention | ScanEnded
+
+
+class OutputScan(Protocol):
+    """A scan under way. `send` and `end` may run beside the iteration."""
+
+    async def send(self, text: str) -> None:
+        """Hand over the next piece of the answer. Does nothing after the scan ended."""
+        ...
+
+    async def end(self) -> None:
+        """Say that the answer is over. Does nothing after the scan ended."""
+        ...
+
+    def results(self) -> AsyncIterator[ScanResult]:
+        """Yield what the scan finds; ScanEnded is last."""
+        ...
+
+
+class Guardrails(Protocol):
+    """The guardrails, as a turn sees them."""
+
+    async def check_input(
+        self,
+        texts: Sequence[InputText],
+        *,
+        request_id: str,
+        tenant_id: str,
+        template: str,
+        timeout_seconds: float,
+    ) -> InputVerdict:
+        """Judge *texts*. Raises DependencyUnavailable or DeadlineExceeded."""
+        ...
+
+    def scan_output(
+        self, context: OutputContext, *, timeout_seconds: float
+    ) -> AbstractAsyncContextManager[OutputScan]:
+        """Open a scan. Leaving the context ends it, whatever its state."""
+        ...

@@ -1,0 +1,104 @@
+"""Accounting over gRPC, in process or not."""
+
+import grpc
+from parley.accounting.v1 import accounting_service_pb2 as pb
+from parley.accounting.v1 import accounting_service_pb2_grpc as pb_grpc
+from parley.chat.v1 import chat_pb2
+
+from parley_services.kit.chat.messages import duration, seconds_of, subject_to, timestamp
+from parley_services.orchestrator.accounting_port import Principal, Reservation, ReservationRequest
+from parley_services.orchestrator.finish.records import Settlement
+from parley_services.orchestrator.peers.calling import calling
+from parley_services.orchestrator.peers.messages import (
+    attempt_message,
+    subject_of,
+)
+from parley_services.orchestrator.values import BudgetDecision
+
+PEER = "accounting"
+
+
+class GrpcAccounts:
+    """`Accounts` by the accounting service."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub: pb_grpc.AccountingServiceAsyncStub = pb_grpc.AccountingServiceStub(channel)
+
+    async def authenticate(self, secret_sha256: bytes, *, timeout_seconds: float) -> Principal:
+        with calling(PEER):
+            response = await self._stub.AuthenticateKey(
+                pb.AuthenticateKeyRequest(secret_sha256=secret_sha256), timeout=timeout_seconds
+            )
+        key = response.key
+        scopes = set(key.scopes)
+        return Principal(
+            subject=subject_of(key.subject),
+            may_chat=bool(scopes & {pb.KEY_SCOPE_CHAT, pb.KEY_SCOPE_ADMIN}),
+            may_act_for_users=key.may_act_for_users,
+            max_age_seconds=seconds_of(response.max_age),
+            has_hard_budget=response.has_hard_budget,
+        )
+
+    async def reserve(self, request: ReservationRequest, *, timeout_seconds: float) -> Reservation:
+        with calling(PEER):
+            response = await self._stub.Reserve(
+                pb.ReserveRequest(
+                    request_id=request.request_id,
+                    subject=subject_to(request.subject),
+                    model=request.model,
+                    input_token_count=request.input_token_count,
+                    max_output_token_count=request.max_output_token_count,
+                    template=request.template,
+                    tags=request.tags,
+                    turn_timeout=duration(max(0.0, request.turn_timeout_seconds)),
+                    reservation_id=request.reservation_id,
+                ),
+                timeout=timeout_seconds,
+            )
+        return Reservation(
+            reservation_id=response.reservation_id,
+            decision=BudgetDecision(response.decision),
+            downgrade_model=response.downgrade_model,
+            policy_rule=response.policy_rule,
+            covered_output_token_count=response.covered_output_token_count,
+        )
+
+    async def extend(
+        self,
+        *,
+        request_id: str,
+        reservation_id: str,
+        step: int,
+        output_token_count: int,
+        model: str,
+        timeout_seconds: float,
+    ) -> int:
+        with calling(PEER):
+            response = await self._stub.Extend(
+                pb.ExtendRequest(
+                    request_id=request_id,
+                    reservation_id=reservation_id,
+                    step=step,
+                    output_token_count=output_token_count,
+                    model=model,
+                ),
+                timeout=timeout_seconds,
+            )
+        return response.covered_output_token_count
+
+
+def settle_message(settlement: Settlement) -> pb.SettleRequest:
+    """Return *settlement* as it is sent, now or after a crash."""
+    return pb.SettleRequest(
+        request_id=settlement.request_id,
+        reservation_id=settlement.reservation_id,
+        subject=subject_to(settlement.subject),
+        attempts=[attempt_message(attempt) for attempt in settlement.attempts],
+        source=chat_pb2.AnswerSource.ValueType(settlement.source),
+        saved_cost_nano_usd=settlement.saved_cost_nano_usd,
+        template=settlement.template,
+        template_version=settlement.template_version,
+        tags=settlement.tags,
+        end_time=timestamp(settlement.end_time),
+        model=settlement.model,
+    )

@@ -1,0 +1,135 @@
+"""The floor rules of the guardrails in this process, for when the service is away."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from parley_services.guardrails import floor
+from parley_services.guardrails.checks import InputText as FloorInput
+from parley_services.guardrails.output_scanner import OutputContext as FloorContext
+from parley_services.guardrails.output_scanner import OutputScanner, Step
+from parley_services.guardrails.verdict import Finding as FloorFinding
+from parley_services.guardrails.verdict import InputSource as FloorSource
+from parley_services.guardrails.verdict import Placeholder as FloorPlaceholder
+from parley_services.orchestrator.guardrails_port import (
+    InputText,
+    InputVerdict,
+    Intervention,
+    OutputContext,
+    OutputScan,
+    Released,
+    ScanEnded,
+    ScanResult,
+)
+from parley_services.orchestrator.values import Action, Finding, Placeholder, Severity, Stage
+
+THREAD_FROM_CHARACTERS = 16 * 1024
+"""Length from which texts are judged beside the event loop, as the service does it."""
+
+
+class FloorGuardrails:
+    """`Guardrails` by the floor rules, which always answer and check no JSON."""
+
+    def __init__(self, *, prepare: bool) -> None:
+        """With *prepare* the rules are compiled now, which takes half a second, and not later."""
+        if prepare:
+            floor.prepare()
+
+    async def check_input(
+        self,
+        texts: Sequence[InputText],
+        *,
+        request_id: str,
+        tenant_id: str,
+        template: str,
+        timeout_seconds: float,
+    ) -> InputVerdict:
+        inputs = [FloorInput(text=each.text, source=FloorSource(each.source)) for each in texts]
+        if sum(len(each.text) for each in texts) < THREAD_FROM_CHARACTERS:
+            report = floor.check_input(inputs)
+        else:
+            report = await asyncio.to_thread(floor.check_input, inputs)
+        blocking = report.blocking_finding
+        return InputVerdict(
+            texts=tuple(each.text for each in report.texts),
+            findings=tuple(_finding(each) for text in report.texts for each in text.findings),
+            placeholders=tuple(
+                Placeholder(placeholder=each.placeholder, original=each.original)
+                for each in report.placeholders
+            ),
+            blocking=None if blocking is None else _finding(blocking),
+        )
+
+    @asynccontextmanager
+    async def scan_output(
+        self, context: OutputContext, *, timeout_seconds: float
+    ) -> AsyncIterator[OutputScan]:
+        yield _FloorScan(context)
+
+
+class _FloorScan:
+    """
+    A scan by the floor rules. `send` and `end` never wait.
+
+    Nothing is made before the first text, since a scan is opened for every answer and needed
+    for few.
+    """
+
+    def __init__(self, context: OutputContext) -> None:
+        self._context = context
+        self._scanner: OutputScanner | None = None
+        self._steps: asyncio.Queue[Step | None] = asyncio.Queue()
+
+    async def send(self, text: str) -> None:
+        if self._scanner is None:
+            self._scanner = floor.scan_output(_floor_context(self._context))
+        self._pass_on(self._scanner.feed(text))
+        if self._scanner.blocking_finding is not None:
+            self._steps.put_nowait(None)
+
+    async def end(self) -> None:
+        if self._scanner is not None:
+            self._pass_on(self._scanner.end())
+        self._steps.put_nowait(None)
+
+    async def results(self) -> AsyncIterator[ScanResult]:
+        while (step := await self._steps.get()) is not None:
+            yield Released(step) if isinstance(step, str) else Intervention(_finding(step))
+        if self._scanner is None:
+            yield ScanEnded(blocked=False, cacheable_text="", format_error="", findings=())
+            return
+        blocked = self._scanner.blocking_finding is not None
+        report = self._scanner.report()
+        yield ScanEnded(
+            blocked=blocked,
+            cacheable_text=report.cacheable_text,
+            format_error="",
+            findings=tuple(_finding(each) for each in report.findings),
+        )
+
+    def _pass_on(self, steps: list[Step]) -> None:
+        for step in steps:
+            self._steps.put_nowait(step)
+
+
+def _floor_context(context: OutputContext) -> FloorContext:
+    return FloorContext(
+        placeholders=tuple(
+            FloorPlaceholder(placeholder=each.placeholder, original=each.original)
+            for each in context.placeholders
+        ),
+        user_texts=context.user_texts,
+    )
+
+
+def _finding(finding: FloorFinding) -> Finding:
+    return Finding(
+        rule_id=finding.rule_id,
+        stage=Stage(finding.stage),
+        action=Action(finding.action),
+        severity=Severity(finding.severity),
+        category=finding.category,
+        start=finding.start,
+        end=finding.end,
+        score=finding.score,
+    )

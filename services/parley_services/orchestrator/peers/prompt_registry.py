@@ -1,0 +1,158 @@
+"""The prompt registry over gRPC, in process or not."""
+
+import grpc
+from parley.chat.v1 import chat_pb2
+from parley.prompt_registry.v1 import prompt_registry_service_pb2 as pb
+from parley.prompt_registry.v1 import prompt_registry_service_pb2_grpc as pb_grpc
+
+from parley_services.kit.chat.messages import duration, timestamp, usage_to
+from parley_services.orchestrator.admission.request import ByArm, ByLabel, ByVersion
+from parley_services.orchestrator.finish.records import Outcome, ShadowOutcome
+from parley_services.orchestrator.peers.calling import calling
+from parley_services.orchestrator.peers.messages import format_message, format_of, parameters_of
+from parley_services.orchestrator.prompt.prompting import Prompt, PromptRequest, ShadowArm
+from parley_services.orchestrator.values import CacheAlso, CacheScope, ResponseFormatType
+
+PEER = "prompt_registry"
+
+
+class GrpcPrompts:
+    """`Prompts` by the prompt registry service."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub: pb_grpc.PromptRegistryServiceAsyncStub = pb_grpc.PromptRegistryServiceStub(
+            channel
+        )
+
+    async def render(self, request: PromptRequest, *, timeout_seconds: float) -> Prompt:
+        with calling(PEER):
+            response = await self._stub.Render(render_message(request), timeout=timeout_seconds)
+        return prompt_of(response)
+
+    async def rate(
+        self,
+        *,
+        request_id: str,
+        tenant_id: str,
+        stars: int,
+        comment: str,
+        timeout_seconds: float,
+    ) -> None:
+        with calling(PEER):
+            await self._stub.RecordRating(
+                pb.RecordRatingRequest(
+                    request_id=request_id, tenant_id=tenant_id, stars=stars, comment=comment
+                ),
+                timeout=timeout_seconds,
+            )
+
+
+def prompt_of(response: pb.RenderResponse) -> Prompt:
+    """Return a rendered prompt of the registry as a turn sees it."""
+    return Prompt(
+        template=response.template,
+        version=response.version,
+        experiment_id=response.experiment_id,
+        arm=response.arm,
+        system_text=response.system_text,
+        user_text=response.user_text,
+        model=response.model,
+        parameters=parameters_of(response.parameters),
+        response_format=format_of(response.response_format),
+        cache_scope=CacheScope(response.cache_scope),
+        shadow_arms=tuple(_shadow_arm_of(arm) for arm in response.shadow_arms),
+        keeps_texts=response.keeps_texts,
+        cache_also=frozenset(map(CacheAlso, response.cache_also)),
+    )
+
+
+def _shadow_arm_of(message: pb.RenderResponse.ShadowArm) -> ShadowArm:
+    return ShadowArm(
+        experiment_id=message.experiment_id,
+        arm=message.arm,
+        version=message.version,
+        system_text=message.system_text,
+        user_text=message.user_text,
+        model=message.model,
+        parameters=parameters_of(message.parameters),
+        response_format=format_of(message.response_format),
+    )
+
+
+def outcome_message(report: Outcome) -> pb.ReportOutcomeRequest:
+    """Return *report* as it is sent, now or after a crash."""
+    texts = report.texts
+    return pb.ReportOutcomeRequest(
+        outcome=_outcome_message(report),
+        texts=None
+        if texts is None
+        else pb.TurnTexts(input_text=texts.input_text, output_text=texts.output_text),
+    )
+
+
+def shadow_message(report: ShadowOutcome) -> pb.ReportShadowRequest:
+    """Return *report* as it is sent, now or after a crash."""
+    answer = report.answer
+    message = pb.ReportShadowRequest(
+        outcome=_outcome_message(report.outcome),
+        output_text=report.output_text,
+        answer=pb.ReportShadowRequest.Answer(
+            version=answer.template_version,
+            text=report.answer_text,
+            latency=duration(answer.latency_seconds),
+            cost_nano_usd=answer.cost_nano_usd,
+        ),
+        input_text=report.input_text,
+    )
+    message.outcome.is_shadow = True
+    if report.response_format.type is not ResponseFormatType.UNSPECIFIED:
+        message.response_format.CopyFrom(format_message(report.response_format))
+    return message
+
+
+def _outcome_message(outcome: Outcome) -> pb.Outcome:
+    first = outcome.first_delta_seconds
+    return pb.Outcome(
+        request_id=outcome.request_id,
+        tenant_id=outcome.subject.tenant_id,
+        user_id=outcome.subject.user_id,
+        template=outcome.template,
+        version=outcome.template_version,
+        experiment_id=outcome.experiment_id,
+        arm=outcome.arm,
+        model=outcome.model,
+        finish_reason=chat_pb2.FinishReason.ValueType(outcome.finish_reason),
+        error_reason=outcome.error_reason,
+        guardrail_blocked=outcome.guardrail_blocked,
+        format_failed=outcome.format_failed,
+        source=chat_pb2.AnswerSource.ValueType(outcome.source),
+        usage=usage_to(outcome.usage),
+        cost_nano_usd=outcome.cost_nano_usd,
+        latency=duration(outcome.latency_seconds),
+        first_delta_latency=None if first is None else duration(first),
+        end_time=timestamp(outcome.end_time),
+    )
+
+
+def render_message(request: PromptRequest) -> pb.RenderRequest:
+    """Return *request* as it is sent."""
+    message = pb.RenderRequest(
+        request_id=request.request_id,
+        template=request.template,
+        keys=pb.AssignmentKeys(
+            tenant_id=request.tenant_id,
+            user_id=request.user_id,
+            conversation_id=request.conversation_id,
+        ),
+        variables=request.variables,
+    )
+    match request.selector:
+        case ByLabel(label=label):
+            message.label = label
+        case ByVersion(version=version):
+            message.version = version
+        case ByArm(arm=arm):
+            message.arm = arm
+        case None:
+            pass
+    return message

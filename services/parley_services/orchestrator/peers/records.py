@@ -1,0 +1,126 @@
+"""Puts what must be written after a turn into the outbox, and delivers it from there."""
+
+from collections.abc import Mapping
+
+import grpc
+from parley.accounting.v1 import accounting_service_pb2 as accounting_pb2
+from parley.accounting.v1 import accounting_service_pb2_grpc as accounting_grpc
+from parley.prompt_registry.v1 import prompt_registry_service_pb2 as prompts_pb2
+from parley.prompt_registry.v1 import prompt_registry_service_pb2_grpc as prompts_grpc
+from parley.semantic_cache.v1 import semantic_cache_service_pb2 as cache_pb2
+from parley.semantic_cache.v1 import semantic_cache_service_pb2_grpc as cache_grpc
+
+from parley_services.kit.chat.messages import subject_to
+from parley_services.orchestrator.finish.outbox import Deliver, Outbox
+from parley_services.orchestrator.finish.records import (
+    BegunTurn,
+    NewAnswer,
+    Outcome,
+    Record,
+    Settlement,
+    ShadowOutcome,
+)
+from parley_services.orchestrator.peers import accounting, prompt_registry, semantic_cache
+from parley_services.orchestrator.peers.calling import calling
+from parley_services.orchestrator.values import AnswerSource
+
+SETTLE, RELEASE, STORE = "settle", "release", "store"
+OUTCOME, SHADOW = "outcome", "shadow"
+
+
+class OutboxBooks:
+    """`Books` by an outbox."""
+
+    def __init__(self, outbox: Outbox, *, abandoned_after_seconds: float) -> None:
+        """A turn that died with its process is released so long after its last moment."""
+        self._outbox = outbox
+        self._abandoned_after_seconds = abandoned_after_seconds
+
+    def begin(self, turn: BegunTurn) -> int:
+        release = accounting_pb2.ReleaseRequest(
+            request_id=turn.request_id,
+            reservation_id=turn.reservation_id,
+            subject=subject_to(turn.subject),
+        )
+        due_time = turn.last_time.timestamp() + self._abandoned_after_seconds
+        return self._outbox.promise(RELEASE, release.SerializeToString(), due_time=due_time)
+
+    def forget(self, turn_number: int) -> None:
+        self._outbox.withdraw(turn_number)
+
+    def put(self, record: Record, *, turn_number: int = 0) -> None:
+        match record:
+            case Settlement(attempts=(), source=AnswerSource.UNSPECIFIED):
+                release = accounting_pb2.ReleaseRequest(
+                    request_id=record.request_id,
+                    reservation_id=record.reservation_id,
+                    subject=subject_to(record.subject),
+                )
+                payload = release.SerializeToString()
+                self._outbox.put(RELEASE, payload, promise_id=turn_number)
+            case Settlement():
+                payload = accounting.settle_message(record).SerializeToString()
+                self._outbox.put(SETTLE, payload, promise_id=turn_number)
+            case NewAnswer():
+                self._outbox.put(STORE, semantic_cache.store_message(record).SerializeToString())
+            case Outcome():
+                message = prompt_registry.outcome_message(record)
+                self._outbox.put(OUTCOME, message.SerializeToString())
+            case ShadowOutcome():
+                shadow = prompt_registry.shadow_message(record)
+                self._outbox.put(SHADOW, shadow.SerializeToString())
+
+
+def deliveries(
+    *,
+    accounting_channel: grpc.aio.Channel,
+    semantic_cache_channel: grpc.aio.Channel,
+    prompt_registry_channel: grpc.aio.Channel,
+    timeout_seconds: float,
+) -> Mapping[str, Deliver]:
+    """Return what delivers each kind of record."""
+    ledger: accounting_grpc.AccountingServiceAsyncStub = accounting_grpc.AccountingServiceStub(
+        accounting_channel
+    )
+    cache: cache_grpc.SemanticCacheServiceAsyncStub = cache_grpc.SemanticCacheServiceStub(
+        semantic_cache_channel
+    )
+    prompts: prompts_grpc.PromptRegistryServiceAsyncStub = prompts_grpc.PromptRegistryServiceStub(
+        prompt_registry_channel
+    )
+
+    async def settle(payload: bytes) -> None:
+        with calling(accounting.PEER):
+            await ledger.Settle(
+                accounting_pb2.SettleRequest.FromString(payload), timeout=timeout_seconds
+            )
+
+    async def release(payload: bytes) -> None:
+        with calling(accounting.PEER):
+            await ledger.Release(
+                accounting_pb2.ReleaseRequest.FromString(payload), timeout=timeout_seconds
+            )
+
+    async def store(payload: bytes) -> None:
+        with calling(semantic_cache.PEER):
+            await cache.Store(cache_pb2.StoreRequest.FromString(payload), timeout=timeout_seconds)
+
+    async def report(payload: bytes) -> None:
+        with calling(prompt_registry.PEER):
+            await prompts.ReportOutcome(
+                prompts_pb2.ReportOutcomeRequest.FromString(payload), timeout=timeout_seconds
+            )
+
+    async def report_shadow(payload: bytes) -> None:
+        with calling(prompt_registry.PEER):
+            await prompts.ReportShadow(
+                prompts_pb2.ReportShadowRequest.FromString(payload), timeout=timeout_seconds
+            )
+
+    return {
+        SETTLE: settle,
+        RELEASE: release,
+        STORE: store,
+        OUTCOME: report,
+        SHADOW: report_shadow,
+    }

@@ -1,0 +1,130 @@
+"""The semantic cache over gRPC, in process or not."""
+
+from datetime import UTC
+
+import grpc
+from parley.chat.v1 import chat_pb2
+from parley.semantic_cache.v1 import semantic_cache_service_pb2 as pb
+from parley.semantic_cache.v1 import semantic_cache_service_pb2_grpc as pb_grpc
+
+from parley_services.kit.chat.messages import duration, seconds_of, usage_from, usage_to
+from parley_services.kit.errors import DependencyUnavailable
+from parley_services.orchestrator.finish.records import NewAnswer
+from parley_services.orchestrator.peers.calling import calling
+from parley_services.orchestrator.reuse.coalescing import Found, Held, Vacant
+from parley_services.orchestrator.reuse.hits import GivenHit
+from parley_services.orchestrator.reuse.partition import Partition
+from parley_services.orchestrator.values import AnswerSource, CachedAnswer, Hit
+
+PEER = "semantic_cache"
+
+_SOURCES = {
+    pb.TIER_EXACT: AnswerSource.CACHE_EXACT,
+    pb.TIER_SEMANTIC: AnswerSource.CACHE_SEMANTIC,
+    pb.TIER_FALLBACK: AnswerSource.CACHE_FALLBACK,
+}
+
+
+class GrpcCache:
+    """`Cache` and `HitReports` by the semantic cache service."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub: pb_grpc.SemanticCacheServiceAsyncStub = pb_grpc.SemanticCacheServiceStub(
+            channel
+        )
+
+    async def lookup(
+        self,
+        partition: Partition,
+        text: str,
+        *,
+        request_id: str,
+        is_fallback: bool,
+        lease_seconds: float,
+        timeout_seconds: float,
+    ) -> Found:
+        with calling(PEER):
+            response = await self._stub.Lookup(
+                pb.LookupRequest(
+                    request_id=request_id,
+                    partition=_partition_message(partition),
+                    text=text,
+                    is_fallback=is_fallback,
+                    lease_ttl=duration(lease_seconds) if lease_seconds else None,
+                ),
+                timeout=timeout_seconds,
+            )
+        if response.miss.reason == pb.MISS_REASON_STORE_UNAVAILABLE:
+            raise DependencyUnavailable(
+                "The cache's store is away: go on without.", metadata={"dependency": PEER}
+            )
+        if not response.HasField("hit"):
+            if response.miss.HasField("held_until_time"):
+                return Held()
+            return Vacant(lease_id=response.miss.lease_id)
+        hit = response.hit
+        return Hit(
+            entry_id=hit.entry_id,
+            source=AnswerSource.CACHE_FALLBACK if is_fallback else _SOURCES[hit.tier],
+            similarity=hit.similarity,
+            probability=hit.probability,
+            answer=CachedAnswer(
+                text=hit.answer.text,
+                provider=hit.answer.provider,
+                model=hit.answer.model,
+                usage=usage_from(hit.answer.usage),
+                cost_nano_usd=hit.answer.cost_nano_usd,
+            ),
+            create_time=hit.create_time.ToDatetime(UTC),
+            age_seconds=seconds_of(hit.age),
+        )
+
+    async def report_hit(self, hit: GivenHit, *, correct: bool, timeout_seconds: float) -> None:
+        with calling(PEER):
+            await self._stub.ReportHit(
+                pb.ReportHitRequest(
+                    tenant_id=hit.tenant_id,
+                    entry_id=hit.entry_id,
+                    request_id=hit.request_id,
+                    correct=correct,
+                    probability=hit.probability,
+                ),
+                timeout=timeout_seconds,
+            )
+
+    async def release(self, tenant_id: str, lease_id: str, timeout_seconds: float) -> None:
+        """Give a lease back. Raises DependencyUnavailable."""
+        with calling(PEER):
+            await self._stub.ReleaseLease(
+                pb.ReleaseLeaseRequest(tenant_id=tenant_id, lease_id=lease_id),
+                timeout=timeout_seconds,
+            )
+
+
+def store_message(new: NewAnswer) -> pb.StoreRequest:
+    """Return *new* as it is sent, now or after a crash."""
+    return pb.StoreRequest(
+        request_id=new.request_id,
+        partition=_partition_message(new.partition),
+        text=new.text,
+        lease_id=new.lease_id,
+        answer=pb.Answer(
+            text=new.answer.text,
+            finish_reason=chat_pb2.FINISH_REASON_STOP,
+            provider=new.answer.provider,
+            model=new.answer.model,
+            usage=usage_to(new.answer.usage),
+            cost_nano_usd=new.answer.cost_nano_usd,
+        ),
+    )
+
+
+def _partition_message(partition: Partition) -> pb.Partition:
+    return pb.Partition(
+        tenant_id=partition.tenant_id,
+        user_id=partition.user_id,
+        template=partition.template,
+        template_version=partition.template_version,
+        model_class=partition.model_class,
+        fingerprint=partition.fingerprint,
+    )

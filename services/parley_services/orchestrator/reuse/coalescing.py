@@ -1,0 +1,119 @@
+"""
+One model call for identical turns on different replicas.
+
+Turns on one replica share a flight. Between replicas a lease in the cache decides: the replica
+that holds it generates, the others look again until the answer is there, the lease is free, or
+they have waited long enough.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from parley_services.kit.clock import Clock
+from parley_services.kit.errors import ServiceError
+from parley_services.orchestrator.values import Hit
+
+MAX_LEASE_SECONDS = 60.0
+"""The cache grants no longer ones."""
+
+FIRST_PAUSE_SECONDS = 0.02
+MAX_PAUSE_SECONDS = 0.2
+"""Bounds of the pause between two looks. It grows by half each time."""
+
+_RELEASE_TIMEOUT_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vacant:
+    """There is no answer, and no other replica is known to write one."""
+
+    lease_id: str = ""
+    """The lease that the lookup took; empty without one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """There is no answer yet: another replica writes it."""
+
+
+Found = Hit | Vacant | Held
+Look = Callable[[], Awaitable[Found]]
+Release = Callable[[str, str, float], Awaitable[None]]
+"""Gives back a tenant's lease: tenant id, lease id, timeout in seconds."""
+
+
+@dataclass(slots=True)
+class _Wait:
+    task: asyncio.Task[Hit | Vacant]
+    waiting: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Coalescing:
+    """The leases that this replica holds and the answers that it waits for, by flight key."""
+
+    release: Release
+    clock: Clock
+    wait_seconds: float
+    """How long a turn waits for another replica's answer; 0 takes no leases."""
+
+    _held: dict[bytes, tuple[str, str]] = field(default_factory=dict)
+    _waits: dict[bytes, _Wait] = field(default_factory=dict)
+    _releasing: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def note(self, key: bytes, tenant_id: str, lease_id: str) -> None:
+        """Remember a lease that a lookup took."""
+        self._held[key] = (tenant_id, lease_id)
+
+    async def wait(
+        self, key: bytes, look: Look, *, is_in_flight: Callable[[], bool]
+    ) -> Hit | Vacant:
+        """
+        Return the other replica's answer, or that there is none and the caller may go on.
+
+        It may go on at once where the answer is in flight on this replica. Turns that wait for
+        the same answer look once for all; the last to leave ends it. Raises what *look* raises.
+        """
+        wait = self._waits.get(key)
+        if wait is None or wait.task.done():
+            wait = self._waits[key] = _Wait(
+                asyncio.create_task(self._until_there(look, is_in_flight))
+            )
+        wait.waiting += 1
+        try:
+            return await asyncio.shield(wait.task)
+        finally:
+            wait.waiting -= 1
+            if not wait.waiting:
+                wait.task.cancel()
+                if self._waits.get(key) is wait:
+                    del self._waits[key]
+
+    def take(self, key: bytes | None) -> str:
+        """Return the lease of *key* for a record that gives it back; empty without one."""
+        return self._held.pop(key, ("", ""))[1] if key is not None else ""
+
+    def give_back(self, key: bytes | None) -> None:
+        """Give the lease of *key* back in the background, if there is one."""
+        held = self._held.pop(key, None) if key is not None else None
+        if held is not None:
+            task = asyncio.create_task(self._release(*held))
+            self._releasing.add(task)
+            task.add_done_callback(self._releasing.discard)
+
+    async def _until_there(self, look: Look, is_in_flight: Callable[[], bool]) -> Hit | Vacant:
+        end = self.clock.monotonic() + self.wait_seconds
+        pause = FIRST_PAUSE_SECONDS
+        while not is_in_flight() and self.clock.monotonic() < end:
+            await asyncio.sleep(pause)
+            found = await look()
+            if not isinstance(found, Held):
+                return found
+            pause = min(MAX_PAUSE_SECONDS, pause * 1.5)
+        return Vacant()
+
+    async def _release(self, tenant_id: str, lease_id: str) -> None:
+        with suppress(ServiceError):  # It expires.
+            await self.release(tenant_id, lease_id, _RELEASE_TIMEOUT_SECONDS)

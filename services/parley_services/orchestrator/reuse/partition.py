@@ -1,0 +1,63 @@
+"""What must be equal for one answer to serve two turns."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import orjson
+
+from parley_services.orchestrator.values import (
+    Message,
+    ResponseFormat,
+    SamplingParameters,
+    Tool,
+    ToolChoice,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partition:
+    """Everything but the text that must be equal for an answer to be reused."""
+
+    tenant_id: str
+    user_id: str
+    template: str
+    template_version: int
+    model_class: str
+    fingerprint: bytes
+
+    def key(self, text: str) -> bytes:
+        """Return what two turns share if one generation can serve both."""
+        whole = orjson.dumps([*list(asdict(self).values())[:-1], self.fingerprint.hex(), text])
+        return hashlib.sha256(whole).digest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circumstances:
+    """What the fingerprint covers: all that shapes an answer beside the user's text."""
+
+    system_text: str
+    history: tuple[Message, ...]
+    variables: Mapping[str, str]
+    documents: tuple[str, ...]
+    parameters: SamplingParameters
+    tools: tuple[Tool, ...]
+    tool_choice: ToolChoice
+    response_format: ResponseFormat
+
+    def fingerprint(self) -> bytes:
+        """Return the SHA-256 of a canonical form of these circumstances."""
+        form = orjson.dumps(
+            {
+                "system": self.system_text,
+                "history": self.history,
+                "variables": dict(self.variables),
+                "documents": self.documents,
+                "parameters": self.parameters,
+                # How to choose among no tools shapes no answer.
+                "tools": (self.tools, self.tool_choice) if self.tools else (),
+                "format": self.response_format,
+            },
+            option=orjson.OPT_SORT_KEYS,
+        )
+        return hashlib.sha256(form).digest()

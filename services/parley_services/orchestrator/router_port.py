@@ -1,0 +1,142 @@
+"""What a turn asks of the model router, and the events it gets back."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from parley_services.orchestrator.values import (
+    Attempt,
+    AttemptKind,
+    FailoverMode,
+    FinishReason,
+    Message,
+    ResponseFormat,
+    SamplingParameters,
+    Subject,
+    Tool,
+    ToolCall,
+    ToolChoice,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCall:
+    """One request for an answer. The last message is the turn's."""
+
+    request_id: str
+    subject: Subject
+    model: str
+    system_text: str
+    messages: tuple[Message, ...]
+    parameters: SamplingParameters
+    response_format: ResponseFormat
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = field(default_factory=ToolChoice)
+    failover_mode: FailoverMode = FailoverMode.UNSPECIFIED
+    kind: AttemptKind = AttemptKind.PRIMARY
+    first_attempt_number: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteChosen:
+    """The route of an attempt. Said again of the one that goes on after a hedge."""
+
+    provider: str
+    model: str
+    attempt_number: int
+    is_hedge: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Text of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """Text of the model's reasoning. It is paid for, but not shown."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallMade:
+    """A whole call of a tool."""
+
+    call: ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnded:
+    """A call to a provider is over, well or not."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteSwitched:
+    """Another route goes on."""
+
+    from_model: str
+    to_model: str
+    to_provider: str
+    reason: str
+    restarts: bool
+    attempt_number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerEnded:
+    """The answer is complete."""
+
+    finish_reason: FinishReason
+    provider: str
+    model: str
+
+
+RouterEvent = (
+    RouteChosen | Text | Reasoning | ToolCallMade | AttemptEnded | RouteSwitched | AnswerEnded
+)
+
+
+class AttemptsLost(Exception):
+    """
+    Carries the attempts of a call that failed, which no event could bring any more.
+
+    Raised as the cause of the error that ends `Router.generate`.
+    """
+
+    def __init__(self, attempts: tuple[Attempt, ...]) -> None:
+        super().__init__(f"{len(attempts)} attempts")
+        self.attempts = attempts
+
+
+class Router(Protocol):
+    """The model router, as a turn sees it."""
+
+    def generate(
+        self, call: ModelCall, *, timeout_seconds: float
+    ) -> AsyncGenerator[RouterEvent, None]:
+        """
+        Stream an answer; AnswerEnded is last.
+
+        Raises NotFound for an unknown model, ProviderUnavailable if no route answered,
+        DependencyUnavailable if the router is away, DeadlineExceeded. Closing the generator
+        cancels the call.
+        """
+        ...
+
+
+class Models(Protocol):
+    """What can be asked for, as the model router last said."""
+
+    def price_name(self, name: str) -> str:
+        """
+        Return the model that stands for *name* when a turn is priced before it is routed.
+
+        For a group that is its first model. A name that is not known is returned as it is while
+        the router was never reached. Raises NotFound otherwise.
+        """
+        ...

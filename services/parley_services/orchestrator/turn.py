@@ -1,0 +1,329 @@
+"""
+One chat turn, from admission to the last event.
+
+admit -> prompt -> cache -> generate, guarded while it streams -> completed, then the books.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+from parley_services.kit.clock import Clock
+from parley_services.kit.errors import (
+    BudgetExhausted,
+    DependencyUnavailable,
+    ProviderUnavailable,
+    ServiceError,
+)
+from parley_services.kit.rpc.pacing import Pacer
+from parley_services.orchestrator.admission.admission import Admission, Admitted
+from parley_services.orchestrator.admission.request import TurnRequest
+from parley_services.orchestrator.deadline import Deadline
+from parley_services.orchestrator.events import (
+    Completed,
+    Delta,
+    Event,
+    Intervened,
+    Started,
+    Switched,
+)
+from parley_services.orchestrator.finish import completion as ends
+from parley_services.orchestrator.finish.records import Books, NewAnswer, Outcome, Texts
+from parley_services.orchestrator.finish.reservation_handle import Lease
+from parley_services.orchestrator.finish.shadow import AnsweredTurn, Shadows
+from parley_services.orchestrator.generate.generation import Generation, Plan
+from parley_services.orchestrator.generate.shared_generation import Flight, Flights, Generated
+from parley_services.orchestrator.prompt.prompting import Prompt, Prompting
+from parley_services.orchestrator.reuse.hits import GivenHits
+from parley_services.orchestrator.reuse.lookup import Reuse, Slot, may_be_given_again
+from parley_services.orchestrator.reuse.replay import Replay
+from parley_services.orchestrator.trace import Trace
+from parley_services.orchestrator.values import (
+    Action,
+    AnswerSource,
+    BudgetDecision,
+    CachedAnswer,
+    Hit,
+    total_usage,
+)
+
+_RETRY_AFTER_SECONDS = 5.0
+"""What a client is told to wait when neither a model nor the cache could answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stages:
+    """What every turn goes through. Shared by all turns."""
+
+    admission: Admission
+    prompting: Prompting
+    reuse: Reuse
+    hits: GivenHits
+    replay: Replay
+    generation: Generation
+    flights: Flights
+    books: Books
+    shadows: Shadows
+    pacer: Pacer
+    clock: Clock
+
+
+class Turn:
+    """One turn. `events` is called once."""
+
+    def __init__(
+        self, stages: Stages, request: TurnRequest, *, secret: str, deadline: Deadline
+    ) -> None:
+        self._stages = stages
+        self._request = request
+        self._secret = secret
+        self._deadline = deadline
+        self._trace = Trace(stages.clock, request.request_id)
+        self._prompt: Prompt | None = None
+        self._completed: Completed | None = None
+        self._plan: Plan | None = None
+        self._text = ""
+
+    async def events(self) -> AsyncGenerator[Event, None]:
+        """
+        Yield the turn's events: Started first, Completed last.
+
+        Raises a ServiceError if the turn fails. However it ends, also when the generator is
+        closed early, what was spent is booked and the outcome is reported.
+        """
+        with self._trace.stage("admit"):
+            admitted = await self._stages.admission.admit(
+                self._request, self._secret, self._deadline, self._trace
+            )
+        failure = "INTERNAL"
+        try:
+            async with aclosing(self._answer(admitted)) as events:
+                async for event in events:
+                    if isinstance(event, Delta):
+                        self._trace.delta_sent()
+                    elif isinstance(event, Completed):
+                        self._completed = event
+                    yield event
+            failure = ""
+        except ServiceError as error:
+            failure = error.reason
+            raise
+        except (asyncio.CancelledError, GeneratorExit):
+            failure = "" if self._completed else "CANCELLED"
+            raise
+        finally:
+            self._report(admitted, failure)
+
+    async def _answer(self, admitted: Admitted) -> AsyncGenerator[Event, None]:
+        """Answer from the cache or from a model. The lease is settled here or by the flight."""
+        stages, trace, lease = self._stages, self._trace, admitted.lease
+        slot: Slot | None = None
+        try:
+            with trace.stage("prompt"):
+                prompt = await stages.prompting.render(admitted, self._deadline, trace)
+            self._prompt = prompt
+            lease.template, lease.template_version = prompt.template, prompt.version
+            yield Started(
+                request_id=trace.request_id,
+                template=prompt.template,
+                template_version=prompt.version,
+                arm=prompt.arm,
+            )
+            for finding in trace.findings:
+                if finding.action is Action.REDACT:
+                    yield Intervened(finding)
+            slot = stages.reuse.slot(admitted, prompt)
+            hit = await stages.reuse.lookup(
+                slot, self._deadline, trace, is_in_flight=lambda: self._is_in_flight(slot)
+            )
+            for degraded in trace.news():
+                yield degraded
+            if hit is not None:
+                async for event in self._from_cache(hit, admitted, prompt):
+                    yield event
+                return
+            model, switched = _affordable_model(admitted, prompt)
+            if switched is not None:
+                yield switched
+            self._plan = ends.plan(
+                admitted, prompt, model=model, deadline=self._deadline, trace=trace
+            )
+            async for event in self._from_model(self._plan, admitted, prompt, slot):
+                yield event
+        finally:
+            if not lease.is_in_flight:
+                lease.settle(end_time=stages.clock.now())
+            if slot is not None and not self._is_in_flight(slot):
+                stages.reuse.coalescing.give_back(slot.flight_key)
+
+    def _is_in_flight(self, slot: Slot) -> bool:
+        """Say whether an identical turn is under way that this one would join."""
+        return self._stages.flights.under_way(slot.flight_key, self._deadline) is not None
+
+    async def _from_cache(
+        self, hit: Hit, admitted: Admitted, prompt: Prompt
+    ) -> AsyncGenerator[Event, None]:
+        """Stream an earlier answer."""
+        output = ends.output_context(admitted, prompt)
+        with self._trace.stage("replay"):
+            async for delta in self._stages.replay.stream(
+                hit.answer.text, output, self._deadline, self._trace
+            ):
+                yield delta
+        self._text = hit.answer.text
+        self._stages.hits.note(admitted.subject.tenant_id, self._trace.request_id, hit)
+        saved = hit.answer.cost_nano_usd
+        admitted.lease.settle(
+            end_time=self._stages.clock.now(),
+            source=hit.source,
+            saved_cost_nano_usd=saved,
+            model=hit.answer.model,
+        )
+        yield ends.completed_by_cache(hit, admitted, prompt, self._trace)
+
+    async def _from_model(
+        self, plan: Plan, admitted: Admitted, prompt: Prompt, slot: Slot
+    ) -> AsyncGenerator[Event, None]:
+        """Stream a new answer, one's own or that of an identical turn in flight."""
+        try:
+            with self._trace.stage("generate"):
+                async with self._stages.flights.board(
+                    slot.flight_key,
+                    self._deadline,
+                    lambda flight: self._fly(plan, admitted.lease, slot, flight),
+                ) as (flight, joined):
+                    admitted.lease.is_in_flight = not joined
+                    async for event in self._read(flight):
+                        if not isinstance(event, Generated):
+                            yield event
+                            continue
+                        generated = event
+        except (ProviderUnavailable, DependencyUnavailable) as error:
+            async for event in self._without_model(error, admitted, prompt, slot):
+                yield event
+            return
+        self._text = generated.cacheable_text
+        for degraded in self._trace.news():
+            yield degraded
+        if joined:
+            admitted.lease.settle(
+                end_time=self._stages.clock.now(),
+                source=AnswerSource.COALESCED,
+                saved_cost_nano_usd=generated.cost_nano_usd,
+                model=generated.model,
+            )
+        yield ends.completed_by_model(generated, admitted, prompt, self._trace, joined=joined)
+
+    async def _read(self, flight: Flight) -> AsyncGenerator[Event | Generated, None]:
+        """Read a flight; the pacer counts the streams."""
+        with self._stages.pacer.stream():
+            async with aclosing(flight.read()) as events:
+                async for event in events:
+                    yield event
+
+    async def _fly(self, plan: Plan, lease: Lease, slot: Slot, flight: Flight) -> Generated:
+        """Generate, then book what it cost, whoever is still on board."""
+        stages = self._stages
+        source, model = AnswerSource.UNSPECIFIED, ""
+        try:
+            generated = await stages.generation.run(plan, flight.publish)
+            source, model = AnswerSource.MODEL, generated.model
+        finally:
+            lease.settle(end_time=stages.clock.now(), source=source, model=model)
+        if may_be_given_again(generated, flight, slot, plan.trace):
+            stages.books.put(
+                NewAnswer(
+                    request_id=plan.call.request_id,
+                    partition=slot.partition,
+                    text=slot.text,
+                    lease_id=stages.reuse.coalescing.take(slot.flight_key),
+                    answer=CachedAnswer(
+                        text=generated.cacheable_text,
+                        provider=generated.provider,
+                        model=generated.model,
+                        usage=total_usage(generated.attempts),
+                        cost_nano_usd=generated.cost_nano_usd,
+                    ),
+                )
+            )
+        return generated
+
+    async def _without_model(
+        self, error: ServiceError, admitted: Admitted, prompt: Prompt, slot: Slot
+    ) -> AsyncGenerator[Event, None]:
+        """Fall back on a cached answer at a lower bar, or raise that there is none."""
+        hit = None
+        if self._trace.first_delta_seconds is None:
+            hit = await self._stages.reuse.fallback(slot, self._deadline, self._trace)
+        if hit is None:
+            raise ProviderUnavailable(
+                "No model can be reached: try again later.",
+                metadata=error.metadata,
+                retry_after_seconds=error.retry_after_seconds or _RETRY_AFTER_SECONDS,
+            ) from error
+        self._trace.degrade("model_router", "A cached answer at a lower bar is given.")
+        for degraded in self._trace.news():
+            yield degraded
+        async for event in self._from_cache(hit, admitted, prompt):
+            yield event
+
+    def _report(self, admitted: Admitted, failure: str) -> None:
+        """Tell the prompt's version how the turn ended. A turn without a prompt has none."""
+        prompt, completed = self._prompt, self._completed
+        if prompt is None:
+            return
+        outcome = Outcome(
+            request_id=self._trace.request_id,
+            subject=admitted.subject,
+            template=prompt.template,
+            template_version=prompt.version,
+            experiment_id=prompt.experiment_id,
+            arm=prompt.arm,
+            end_time=self._stages.clock.now(),
+            latency_seconds=self._trace.elapsed(),
+            error_reason=failure,
+            first_delta_seconds=self._trace.first_delta_seconds,
+        )
+        if prompt.keeps_texts:
+            said = Texts(input_text=admitted.request.text, output_text=self._text)
+            outcome = replace(outcome, texts=said)
+        if completed is not None:
+            outcome = outcome.of(completed)
+        self._stages.books.put(outcome)
+        if self._plan is not None and outcome.source is AnswerSource.MODEL:
+            self._stages.shadows.start(
+                AnsweredTurn(
+                    request=admitted.request,
+                    prompt=prompt,
+                    plan=self._plan,
+                    outcome=outcome,
+                    text=self._text,
+                )
+            )
+
+
+def _affordable_model(admitted: Admitted, prompt: Prompt) -> tuple[str, Switched | None]:
+    """
+    Return the model that the budget policy allows, and the event that says so if it is another.
+
+    Raises BudgetExhausted where it allows none.
+    """
+    reservation = admitted.lease.reservation
+    wanted = prompt.model
+    match reservation.decision:
+        case BudgetDecision.CACHE_ONLY:
+            raise BudgetExhausted(
+                "The budget allows cached answers only and there is none: ask again after it is "
+                "reset.",
+                metadata={"policy_rule": reservation.policy_rule},
+            )
+        case BudgetDecision.DOWNGRADE | BudgetDecision.CACHE_FIRST:
+            switched = Switched(
+                from_model=wanted,
+                to_model=reservation.downgrade_model,
+                reason="budget_downgrade",
+            )
+            return reservation.downgrade_model, switched
+        case _:
+            return wanted, None

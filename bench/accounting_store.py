@@ -20,8 +20,7 @@ import grpc
 import sqlalchemy
 from parley.accounting.v1 import accounting_service_pb2 as pb
 from parley.accounting.v1 import accounting_service_pb2_grpc as pb_grpc
-from parley.chat.v1 import chat_pb2
-from parley.model_router.v1 import model_router_service_pb2 as router_pb
+from parley.chat.v1 import answer_pb2, attempt_pb2, subject_pb2, usage_pb2
 from parley_services.accounting.app import open_accounting
 from parley_services.accounting.settings import AccountingSettings
 from parley_services.kit.log import configure
@@ -106,19 +105,19 @@ class _Turns:
         )
 
 
-def _subject(number: int) -> chat_pb2.Subject:
-    return chat_pb2.Subject(
+def _subject(number: int) -> subject_pb2.Subject:
+    return subject_pb2.Subject(
         tenant_id="acme", team_id="core", user_id=f"user{number % 100}", key_id="key_1"
     )
 
 
-def _settle(request_id: str, subject: chat_pb2.Subject) -> pb.SettleRequest:
-    attempt = router_pb.Attempt(
+def _settle(request_id: str, subject: subject_pb2.Subject) -> pb.SettleRequest:
+    attempt = attempt_pb2.Attempt(
         number=1,
         provider="openai",
         model="gpt-4o",
-        kind=router_pb.ATTEMPT_KIND_PRIMARY,
-        usage=chat_pb2.Usage(input_token_count=100, output_token_count=32),
+        kind=attempt_pb2.ATTEMPT_KIND_PRIMARY,
+        usage=usage_pb2.Usage(input_token_count=100, output_token_count=32),
         cost_nano_usd=570_000,
         price_version="bench",
     )
@@ -126,7 +125,7 @@ def _settle(request_id: str, subject: chat_pb2.Subject) -> pb.SettleRequest:
         request_id=request_id,
         subject=subject,
         attempts=[attempt],
-        source=chat_pb2.ANSWER_SOURCE_MODEL,
+        source=answer_pb2.ANSWER_SOURCE_MODEL,
         template="chat",
         model="gpt-4o",
     )

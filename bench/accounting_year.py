@@ -28,10 +28,10 @@ from parley_services.accounting.sql import rows, schema
 from parley_services.accounting.sql.costs import SqlCostReader
 from parley_services.accounting.sql.rollups import SqlRollups
 from parley_services.accounting.sql.statements import driver_of, insert_into
-from parley_services.accounting.subjects import Subject
 from parley_services.accounting.workers.rollup_worker import Roller
+from parley_services.kit.chat.subject import Subject
+from parley_services.kit.chat.usage import Usage
 from parley_services.kit.log import configure
-from parley_services.kit.models.prices import TokenUsage
 from parley_services.kit.storage.database import Database, open_database
 from rich.console import Console
 from rich.table import Table
@@ -169,7 +169,7 @@ def _entries(turns: int, users: int) -> Iterator[tuple[Any, ...]]:
                 ),
                 provider="openai",
                 model=MODELS[draw.randrange(len(MODELS))],
-                usage=TokenUsage(input_token_count=read, output_token_count=written),
+                usage=Usage(input_token_count=read, output_token_count=written),
                 cost_nano_usd=read * 2_500 + written * 10_000,
                 price_version="bench",
                 template=f"template{draw.randrange(15)}",

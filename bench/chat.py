@@ -16,7 +16,7 @@ import statistics
 import time
 from dataclasses import dataclass
 
-from parley.chat.v1 import chat_pb2
+from parley.chat.v1 import message_pb2
 from parley.orchestrator.v1 import orchestrator_service_pb2 as pb
 from parley_client import Parley
 from rich.console import Console
@@ -77,8 +77,8 @@ CASES = (
     Case(
         name="JSON answer",
         fields={
-            "response_format": chat_pb2.ResponseFormat(
-                type=chat_pb2.RESPONSE_FORMAT_TYPE_JSON_OBJECT
+            "response_format": message_pb2.ResponseFormat(
+                type=message_pb2.RESPONSE_FORMAT_TYPE_JSON_OBJECT
             )
         },
     ),

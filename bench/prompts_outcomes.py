@@ -20,8 +20,8 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from parley_services.kit.chat.usage import Usage
 from parley_services.kit.clock import SystemClock
-from parley_services.kit.models.prices import TokenUsage
 from parley_services.kit.storage.database import open_database
 from parley_services.prompt_registry.app import MIGRATIONS
 from parley_services.prompt_registry.background import running
@@ -58,7 +58,7 @@ def outcomes(count: int, draw: random.Random) -> Iterator[Outcome]:
             finish_reason=FinishReason.UNSPECIFIED if failed else FinishReason.STOP,
             error_reason="ERROR_REASON_PROVIDER_UNAVAILABLE" if failed else "",
             source=AnswerSource.MODEL,
-            usage=TokenUsage(input_token_count=60, output_token_count=32),
+            usage=Usage(input_token_count=60, output_token_count=32),
             cost_nano_usd=30_000,
             latency_seconds=latency,
             first_delta_seconds=latency / 4,

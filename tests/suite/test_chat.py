@@ -11,7 +11,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 )
 from parley.accounting.v1 import accounting_service_pb2 as accounting_pb2
 from parley.accounting.v1 import accounting_service_pb2_grpc as accounting_grpc
-from parley.chat.v1 import chat_pb2
+from parley.chat.v1 import answer_pb2, finding_pb2, message_pb2
 from parley.orchestrator.v1 import orchestrator_service_pb2 as pb
 from parley.prompt_registry.v1 import prompt_registry_service_pb2 as prompts_pb2
 from parley.prompt_registry.v1 import prompt_registry_service_pb2_grpc as prompts_grpc
@@ -43,8 +43,8 @@ async def test_an_answer_streams_and_is_priced(parley):
     stream = await ask(parley, unique("What is gRPC?"))
     completed = stream.completed
     assert "remote procedure calls" in stream.answer
-    assert completed.source == chat_pb2.ANSWER_SOURCE_MODEL
-    assert completed.finish_reason == chat_pb2.FINISH_REASON_STOP
+    assert completed.source == answer_pb2.ANSWER_SOURCE_MODEL
+    assert completed.finish_reason == answer_pb2.FINISH_REASON_STOP
     assert completed.cost_nano_usd > 0
     assert completed.usage.input_token_count > 0
     assert completed.usage.output_token_count > 0
@@ -57,10 +57,10 @@ async def test_the_same_question_again_is_a_hit(parley):
 
     async def hit():
         stream = await ask(parley, question)
-        return stream if stream.completed.source != chat_pb2.ANSWER_SOURCE_MODEL else None
+        return stream if stream.completed.source != answer_pb2.ANSWER_SOURCE_MODEL else None
 
     second = await eventually(hit)
-    assert second.completed.source == chat_pb2.ANSWER_SOURCE_CACHE_EXACT
+    assert second.completed.source == answer_pb2.ANSWER_SOURCE_CACHE_EXACT
     assert second.answer == first.answer
     assert second.completed.cost_nano_usd == 0
     assert second.completed.saved_cost_nano_usd == first.completed.cost_nano_usd
@@ -71,22 +71,22 @@ async def test_a_paraphrase_is_a_hit_and_a_trap_is_not(parley):
 
     async def hit():
         stream = await ask(parley, "How can I reset my password?")
-        return stream.completed.source == chat_pb2.ANSWER_SOURCE_CACHE_SEMANTIC
+        return stream.completed.source == answer_pb2.ANSWER_SOURCE_CACHE_SEMANTIC
 
     assert await eventually(hit)
     trap = await ask(parley, "How do I not reset my password?")
-    assert trap.completed.source == chat_pb2.ANSWER_SOURCE_MODEL
+    assert trap.completed.source == answer_pb2.ANSWER_SOURCE_MODEL
 
 
 @pytest.mark.parametrize(
     ("also", "fields", "writer"),
     [
         (
-            prompts_pb2.CACHE_ALSO_DOWNGRADED,
+            prompts_pb2.EXTRA_CACHEABLE_DOWNGRADED,
             {"model": "demo-failing-first"},
             "gpt-4o",
         ),
-        (prompts_pb2.CACHE_ALSO_TOOLS, {"tools": [chat_pb2.Tool(name="get_weather")]}, ""),
+        (prompts_pb2.EXTRA_CACHEABLE_TOOLS, {"tools": [message_pb2.Tool(name="get_weather")]}, ""),
     ],
     ids=["downgraded", "tools"],
 )
@@ -96,7 +96,7 @@ async def test_a_template_says_what_else_is_cached(running, parley, also, fields
         for name, kinds in (("strict", []), ("lenient", [also])):
             text = prompts_pb2.Variable(name="text", required=True)
             content = prompts_pb2.TemplateContent(
-                user_text="{{ text }}", variables=[text], cache_also=kinds
+                user_text="{{ text }}", variables=[text], extra_cacheable=kinds
             )
             await stub.CreateTemplateVersion(
                 prompts_pb2.CreateTemplateVersionRequest(
@@ -108,11 +108,11 @@ async def test_a_template_says_what_else_is_cached(running, parley, also, fields
     strict, lenient = {"template": f"strict_{also}"}, {"template": f"lenient_{also}"}
     await ask(parley, question, **strict, **fields)
     first = await ask(parley, question, **lenient, **fields)
-    assert first.completed.source == chat_pb2.ANSWER_SOURCE_MODEL
+    assert first.completed.source == answer_pb2.ANSWER_SOURCE_MODEL
 
     async def hit():
         stream = await ask(parley, question, **lenient, **fields)
-        return stream if stream.completed.source == chat_pb2.ANSWER_SOURCE_CACHE_EXACT else None
+        return stream if stream.completed.source == answer_pb2.ANSWER_SOURCE_CACHE_EXACT else None
 
     second = await eventually(hit)
     assert second.answer == first.answer
@@ -120,7 +120,7 @@ async def test_a_template_says_what_else_is_cached(running, parley, also, fields
     assert not writer or second.completed.model == writer
     # It was asked first, so its answer would have been kept by now.
     third = await ask(parley, question, **strict, **fields)
-    assert third.completed.source == chat_pb2.ANSWER_SOURCE_MODEL
+    assert third.completed.source == answer_pb2.ANSWER_SOURCE_MODEL
 
 
 async def test_an_injection_is_blocked(parley):
@@ -136,7 +136,7 @@ async def test_an_ssn_is_redacted(parley):
         event.intervention.finding for event in stream.events_seen if event.HasField("intervention")
     ]
     assert [finding.rule_id for finding in findings] == ["pii.us_ssn"]
-    assert findings[0].action == chat_pb2.ACTION_REDACT
+    assert findings[0].action == finding_pb2.GUARDRAIL_ACTION_REDACT
 
 
 async def test_a_failing_provider_is_replaced(parley):
@@ -148,8 +148,8 @@ async def test_a_failing_provider_is_replaced(parley):
 
 
 async def test_a_json_answer(parley):
-    response_format = chat_pb2.ResponseFormat(
-        type=chat_pb2.RESPONSE_FORMAT_TYPE_JSON_SCHEMA,
+    response_format = message_pb2.ResponseFormat(
+        type=message_pb2.RESPONSE_FORMAT_TYPE_JSON_SCHEMA,
         json_schema='{"type": "object", "properties": {"city": {"type": "string"}},'
         ' "required": ["city"]}',
     )

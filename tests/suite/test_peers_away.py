@@ -5,7 +5,7 @@ import uuid
 
 import grpc
 import pytest
-from parley.chat.v1 import chat_pb2
+from parley.chat.v1 import answer_pb2
 from parley.orchestrator.v1 import orchestrator_service_pb2 as pb
 from parley_client import Parley, ParleyError
 
@@ -95,7 +95,7 @@ async def test_without_the_model_router_a_known_question_is_answered(apart, parl
 
     async def cached():
         end = await ask(parley, "What is a circuit breaker?")
-        return end.source == chat_pb2.ANSWER_SOURCE_CACHE_EXACT
+        return end.source == answer_pb2.ANSWER_SOURCE_CACHE_EXACT
 
     await eventually(cached)
     load = Load(parley)
@@ -109,7 +109,7 @@ async def test_without_the_model_router_a_known_question_is_answered(apart, parl
             assert error.code is grpc.StatusCode.UNAVAILABLE
             assert error.retry_after_seconds
         again = await ask(parley, "What is a circuit breaker?")
-        assert again.source == chat_pb2.ANSWER_SOURCE_CACHE_EXACT
+        assert again.source == answer_pb2.ANSWER_SOURCE_CACHE_EXACT
         apart.start("model_router")
 
         async def answered():

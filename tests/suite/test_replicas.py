@@ -7,7 +7,7 @@ import grpc
 import pytest
 from parley.accounting.v1 import accounting_service_pb2 as accounting_pb2
 from parley.accounting.v1 import accounting_service_pb2_grpc as accounting_grpc
-from parley.chat.v1 import chat_pb2
+from parley.chat.v1 import answer_pb2, subject_pb2
 from parley.orchestrator.v1 import orchestrator_service_pb2 as pb
 from parley_client import Parley, ParleyError
 
@@ -55,12 +55,12 @@ async def test_a_hundred_identical_chats_at_once_are_paid_once(replicas):
     completed = [stream.completed for stream in streams]
     assert len({stream.answer for stream in streams}) == 1
     sources = [each.source for each in completed]
-    assert sources.count(chat_pb2.ANSWER_SOURCE_MODEL) == 1
+    assert sources.count(answer_pb2.ANSWER_SOURCE_MODEL) == 1
     assert sum(each.attempt_count for each in completed) == 1
     assert {sources[n] for n in range(100)} <= {
-        chat_pb2.ANSWER_SOURCE_MODEL,
-        chat_pb2.ANSWER_SOURCE_COALESCED,
-        chat_pb2.ANSWER_SOURCE_CACHE_EXACT,
+        answer_pb2.ANSWER_SOURCE_MODEL,
+        answer_pb2.ANSWER_SOURCE_COALESCED,
+        answer_pb2.ANSWER_SOURCE_CACHE_EXACT,
     }
 
 
@@ -69,7 +69,7 @@ async def test_a_revoked_key_is_refused_by_every_replica(replicas):
         stub = accounting_grpc.AccountingServiceStub(channel)
         made = await stub.CreateKey(
             accounting_pb2.CreateKeyRequest(
-                subject=chat_pb2.Subject(tenant_id="default", user_id="ada"),
+                subject=subject_pb2.Subject(tenant_id="default", user_id="ada"),
                 scopes=[accounting_pb2.KEY_SCOPE_CHAT],
             ),
             timeout=30,

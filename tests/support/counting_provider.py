@@ -7,7 +7,7 @@ import re
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from parley_services.kit.models.prices import TokenUsage
+from parley_services.kit.chat.usage import Usage
 
 from tests.support.loopback import listening
 
@@ -32,7 +32,7 @@ class Call:
     input_token_count: int
     written: int = 0
     """Words that went to the socket."""
-    usage: TokenUsage | None = None
+    usage: Usage | None = None
     """What the last chunk said; None if the stream never got there."""
     failed: bool = False
     """Whether it was refused before any text."""
@@ -99,7 +99,7 @@ class CountingProvider:
             _send(writer, {"choices": [{"index": 0, "delta": {"content": WORD}}]})
             await writer.drain()
             await asyncio.sleep(self._word_seconds)
-        call.usage = TokenUsage(input_token_count=call.input_token_count, output_token_count=count)
+        call.usage = Usage(input_token_count=call.input_token_count, output_token_count=count)
         _send(writer, {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
         usage = {
             "prompt_tokens": call.input_token_count,

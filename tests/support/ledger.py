@@ -18,10 +18,12 @@ from parley_services.accounting.sql.allowances import SqlAllowances
 from parley_services.accounting.sql.costs import SqlCostReader
 from parley_services.accounting.sql.rollups import SqlRollups
 from parley_services.accounting.sql.store import SqlLedgerStore
-from parley_services.accounting.subjects import Subject, SubjectKey, SubjectLevel
+from parley_services.accounting.subjects import SubjectKey, SubjectLevel
 from parley_services.accounting.workers.lease_expirer import Sweeper
 from parley_services.accounting.workers.rollup_worker import Roller
-from parley_services.kit.models.prices import TokenUsage, flat_price
+from parley_services.kit.chat.subject import Subject
+from parley_services.kit.chat.usage import Usage
+from parley_services.kit.models.prices import flat_price
 from parley_services.kit.storage.database import open_database
 
 from tests.support.clock import ManualClock
@@ -93,7 +95,7 @@ def settle(request_id, subject=ADA, output=40):
         number=1,
         provider="simulated",
         model="any",
-        usage=TokenUsage(input_token_count=60, output_token_count=output),
+        usage=Usage(input_token_count=60, output_token_count=output),
     )
     return SettleRequest(
         request_id=request_id, subject=subject, attempts=(attempt,), source=AnswerSource.MODEL

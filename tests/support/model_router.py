@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 
-from parley_services.kit.models.prices import TokenUsage
+from parley_services.kit.chat.usage import Usage
 from parley_services.model_router.attempt.failures import FailureKind, ProviderError
 from parley_services.model_router.providers.provider import (
     Finished,
@@ -28,7 +28,7 @@ class ScriptedProvider:
     fails the opening. A text at the end without an event after it is followed by `STOP`.
     """
 
-    def __init__(self, *scripts: Iterable[object], usage: TokenUsage | None = None) -> None:
+    def __init__(self, *scripts: Iterable[object], usage: Usage | None = None) -> None:
         self.calls: list[ProviderCall] = []
         self.open_streams = 0
         self.closed = False
@@ -52,13 +52,13 @@ class ScriptedProvider:
 
 class _ScriptedStream:
     def __init__(
-        self, provider: ScriptedProvider, script: list[object], usage: TokenUsage | None
+        self, provider: ScriptedProvider, script: list[object], usage: Usage | None
     ) -> None:
         self._provider = provider
         self._script = script
         self._final_usage = usage
         self._is_open = True
-        self.usage: TokenUsage | None = None
+        self.usage: Usage | None = None
         self.provider_request_id = f"req_{len(provider.calls)}"
 
     async def read(self) -> Sequence[ProviderEvent]:

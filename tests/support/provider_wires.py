@@ -5,14 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import httpx2
-from parley_services.kit.models.prices import TokenUsage
+from parley_services.kit.chat.usage import Usage
 from parley_services.model_router.providers.anthropic_provider import AnthropicProvider
 from parley_services.model_router.providers.openai_provider import OpenAIProvider
 from parley_services.model_router.providers.provider import Api, Provider
 
 from tests.support.provider_server import sse
 
-USAGE = TokenUsage(
+USAGE = Usage(
     input_token_count=20,
     cached_input_token_count=12,
     output_token_count=9,

@@ -5,9 +5,16 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from parley_services.kit.chat.answer import AnswerSource, FinishReason
+from parley_services.kit.chat.attempt import Attempt, AttemptKind, AttemptOutcome
+from parley_services.kit.chat.budget import BudgetDecision
+from parley_services.kit.chat.cacheable import CacheScope
+from parley_services.kit.chat.finding import Finding, FindingStage, GuardrailAction, Severity
+from parley_services.kit.chat.message import ResponseFormat, SamplingParameters
+from parley_services.kit.chat.subject import Subject
+from parley_services.kit.chat.usage import Usage
 from parley_services.kit.clock import SystemClock
 from parley_services.kit.errors import DependencyUnavailable, KeyInvalid, NotFound
-from parley_services.kit.models.prices import TokenUsage
 from parley_services.kit.rpc.pacing import Pacer
 from parley_services.orchestrator.accounting_port import Principal, Reservation
 from parley_services.orchestrator.admission.admission import Admission
@@ -27,24 +34,7 @@ from parley_services.orchestrator.reuse.lookup import Reuse
 from parley_services.orchestrator.reuse.replay import Replay
 from parley_services.orchestrator.router_port import AnswerEnded, AttemptEnded, RouteChosen, Text
 from parley_services.orchestrator.turn import Stages, Turn
-from parley_services.orchestrator.values import (
-    Action,
-    AnswerSource,
-    Attempt,
-    AttemptKind,
-    AttemptOutcome,
-    BudgetDecision,
-    CachedAnswer,
-    CacheScope,
-    Finding,
-    FinishReason,
-    Hit,
-    ResponseFormat,
-    SamplingParameters,
-    Severity,
-    Stage,
-    Subject,
-)
+from parley_services.orchestrator.values import CachedAnswer, Hit
 
 KEY = "key"
 REQUEST_ID = "00000000-0000-4000-8000-000000000001"
@@ -55,7 +45,7 @@ def request(text="Why is the sky blue?", **fields):
     return TurnRequest(**{"request_id": REQUEST_ID, "text": text, **fields})
 
 
-def finding(action=Action.BLOCK, rule_id="injection.test", stage=Stage.INPUT):
+def finding(action=GuardrailAction.BLOCK, rule_id="injection.test", stage=FindingStage.INPUT):
     return Finding(
         rule_id=rule_id,
         stage=stage,
@@ -75,7 +65,7 @@ def attempt(number=1, cost=1000, kind=AttemptKind.PRIMARY, outcome=AttemptOutcom
         model="small",
         kind=kind,
         outcome=outcome,
-        usage=TokenUsage(input_token_count=10, output_token_count=5),
+        usage=Usage(input_token_count=10, output_token_count=5),
         cost_nano_usd=cost,
     )
 
@@ -172,7 +162,9 @@ class FakeScan:
             blocked=blocked,
             cacheable_text=released,
             format_error=faults.pop(0) if faults else "",
-            findings=(finding(stage=Stage.OUTPUT, rule_id="banned.test"),) if blocked else (),
+            findings=(finding(stage=FindingStage.OUTPUT, rule_id="banned.test"),)
+            if blocked
+            else (),
         )
 
 
@@ -201,7 +193,7 @@ class FakeGuardrails:
             redacted.append(text)
         return InputVerdict(
             texts=tuple(redacted),
-            findings=(finding(Action.REDACT, "pii.test"),) if self.redactions else (),
+            findings=(finding(GuardrailAction.REDACT, "pii.test"),) if self.redactions else (),
             placeholders=(),
             blocking=finding() if self.blocks else None,
         )
@@ -217,8 +209,8 @@ class FakePrompts:
     scope: CacheScope = CacheScope.TENANT
     response_format: ResponseFormat = field(default_factory=ResponseFormat)
     shadow_arms: tuple = ()
-    keeps_texts: bool = False
-    cache_also: frozenset = frozenset()
+    retains_texts: bool = False
+    extra_cacheable: frozenset = frozenset()
     rendered: list = field(default_factory=list)
     rated: list = field(default_factory=list)
 
@@ -238,8 +230,8 @@ class FakePrompts:
             response_format=self.response_format,
             cache_scope=self.scope,
             shadow_arms=self.shadow_arms,
-            keeps_texts=self.keeps_texts,
-            cache_also=self.cache_also,
+            retains_texts=self.retains_texts,
+            extra_cacheable=self.extra_cacheable,
         )
 
     async def rate(self, **arguments):
@@ -290,7 +282,7 @@ class FakeCache:
                 text=answer,
                 provider="simulated",
                 model="small",
-                usage=TokenUsage(),
+                usage=Usage(),
                 cost_nano_usd=700,
             ),
             create_time=datetime(2026, 1, 1, tzinfo=UTC),

@@ -14,7 +14,8 @@ from parley_services.accounting.ledger.reserve import Reserve, ReserveRequest
 from parley_services.accounting.ledger.settle import Settle, Settled, SettleRequest
 from parley_services.accounting.ledger.turn import Turn, TurnKey
 from parley_services.accounting.ledger.unit_of_work import LedgerStore
-from parley_services.accounting.subjects import Subject
+from parley_services.accounting.subjects import check_subject
+from parley_services.kit.chat.subject import Subject
 from parley_services.kit.errors import FieldViolation, InvalidArgument
 
 MAX_REQUEST_ID_CHARACTERS = 128
@@ -24,7 +25,7 @@ MAX_TAGS = 32
 MAX_TAG_CHARACTERS = 128
 MAX_ATTEMPTS = 100
 MAX_TOLD_ATTEMPTS = 500
-"""In one call of `BookAttempts`."""
+"""In one call of `ReportAttempts`."""
 
 MAX_NAME_CHARACTERS = 512
 """Of a model, a provider, a template, or the version of a price table."""
@@ -178,7 +179,7 @@ def _check_settle(request: SettleRequest) -> None:
 
 
 def _turn_violations(request_id: str, subject: Subject, tags: object) -> list[FieldViolation]:
-    subject.check()
+    check_subject(subject)
     violations = []
     if (
         not request_id

@@ -6,8 +6,7 @@ from typing import Any, Protocol, TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from parley.accounting.v1 import accounting_service_pb2 as pb
-from parley.chat.v1 import chat_pb2
-from parley.model_router.v1 import model_router_service_pb2 as router_pb
+from parley.chat.v1 import answer_pb2, attempt_pb2, subject_pb2
 
 from parley_services.accounting.clock_reader import from_us
 from parley_services.accounting.keys.keys import Key, KeyScope
@@ -18,18 +17,19 @@ from parley_services.accounting.limits.allowances import Allowance, Budget, Budg
 from parley_services.accounting.limits.usage_counters import Meter
 from parley_services.accounting.limits.used_allowance import UsedAllowance
 from parley_services.accounting.reports.costs import CostGroup, CostGrouping
-from parley_services.accounting.subjects import EVERYONE, Subject, SubjectKey, SubjectLevel
-from parley_services.kit.chat.messages import subject_to, timestamp, usage_from, usage_to
+from parley_services.accounting.subjects import EVERYONE, SubjectKey, SubjectLevel
+from parley_services.kit.chat import from_proto, to_proto
+from parley_services.kit.chat.subject import Subject
 from parley_services.kit.errors import InvalidArgument
 
 E = TypeVar("E", bound=Enum)
 
 _SOURCES = {
-    chat_pb2.ANSWER_SOURCE_MODEL: AnswerSource.MODEL,
-    chat_pb2.ANSWER_SOURCE_CACHE_EXACT: AnswerSource.CACHE,
-    chat_pb2.ANSWER_SOURCE_CACHE_SEMANTIC: AnswerSource.CACHE,
-    chat_pb2.ANSWER_SOURCE_CACHE_FALLBACK: AnswerSource.CACHE,
-    chat_pb2.ANSWER_SOURCE_COALESCED: AnswerSource.COALESCED,
+    answer_pb2.ANSWER_SOURCE_MODEL: AnswerSource.MODEL,
+    answer_pb2.ANSWER_SOURCE_CACHE_EXACT: AnswerSource.CACHE,
+    answer_pb2.ANSWER_SOURCE_CACHE_SEMANTIC: AnswerSource.CACHE,
+    answer_pb2.ANSWER_SOURCE_CACHE_FALLBACK: AnswerSource.CACHE,
+    answer_pb2.ANSWER_SOURCE_COALESCED: AnswerSource.COALESCED,
 }
 
 
@@ -56,11 +56,11 @@ def enum_to(wrapper: EnumType, prefix: str, value: Enum) -> Any:
 
 def optional_timestamp(at: datetime | None) -> Timestamp | None:
     """Return *at* as a message, None for None."""
-    return None if at is None else timestamp(at)
+    return None if at is None else to_proto.timestamp(at)
 
 
 def optional_time(message: Any, field: str) -> datetime | None:
-    """Return a timestamp field of *message*, None if it is unset or malformed."""
+    """Return a to_proto.timestamp field of *message*, None if it is unset or malformed."""
     if not message.HasField(field):
         return None
     try:
@@ -81,7 +81,7 @@ def optional_duration(message: Any, field: str) -> timedelta | None:
     return span
 
 
-def subject_from(message: chat_pb2.Subject) -> Subject:
+def subject_from(message: subject_pb2.Subject) -> Subject:
     """Return a subject."""
     return Subject(
         tenant_id=message.tenant_id,
@@ -117,18 +117,18 @@ def told_from(message: pb.TurnAttempt) -> SettleRequest:
     )
 
 
-def _attempt_from(message: router_pb.Attempt) -> Attempt:
+def _attempt_from(message: attempt_pb2.Attempt) -> Attempt:
     kind = AttemptKind.PRIMARY
-    if message.kind != router_pb.ATTEMPT_KIND_UNSPECIFIED:
+    if message.kind != attempt_pb2.ATTEMPT_KIND_UNSPECIFIED:
         kind = enum_from(
-            AttemptKind, router_pb.AttemptKind, "ATTEMPT_KIND", message.kind, "attempts.kind"
+            AttemptKind, attempt_pb2.AttemptKind, "ATTEMPT_KIND", message.kind, "attempts.kind"
         )
     return Attempt(
         number=message.number,
         provider=message.provider,
         model=message.model,
         kind=kind,
-        usage=usage_from(message.usage),
+        usage=from_proto.usage(message.usage),
         cost_nano_usd=message.cost_nano_usd,
         price_version=message.price_version,
     )
@@ -141,21 +141,21 @@ def entry_to(entry: Entry) -> pb.LedgerEntry:
         tenant_id=entry.tenant_id,
         request_id=entry.request_id,
         attempt_number=entry.attempt_number,
-        subject=subject_to(entry.subject),
+        subject=to_proto.subject(entry.subject),
         provider=entry.provider,
         model=entry.model,
-        kind=enum_to(router_pb.AttemptKind, "ATTEMPT_KIND", entry.kind),
-        usage=usage_to(entry.usage),
+        kind=enum_to(attempt_pb2.AttemptKind, "ATTEMPT_KIND", entry.kind),
+        usage=to_proto.usage(entry.usage),
         cost_nano_usd=entry.cost_nano_usd,
         saved_cost_nano_usd=entry.saved_cost_nano_usd,
         price_version=entry.price_version,
         template=entry.template,
         template_version=entry.template_version,
         tags=entry.tags,
-        create_time=timestamp(from_us(entry.create_time_us)),
+        create_time=to_proto.timestamp(from_us(entry.create_time_us)),
         row_hash=entry.row_hash,
         account=entry.account.value,
-        is_correction=entry.is_correction,
+        correction=entry.is_correction,
     )
 
 
@@ -164,11 +164,11 @@ def key_to(key: Key) -> pb.Key:
     return pb.Key(
         key_id=key.key_id,
         prefix=key.prefix,
-        subject=subject_to(key.subject),
+        subject=to_proto.subject(key.subject),
         scopes=[enum_to(pb.KeyScope, "KEY_SCOPE", each) for each in sorted(key.scopes)],
-        may_act_for_users=key.may_act_for_users,
+        impersonation_allowed=key.may_act_for_users,
         display_name=key.display_name,
-        create_time=timestamp(key.create_time),
+        create_time=to_proto.timestamp(key.create_time),
         expire_time=optional_timestamp(key.expire_time),
         revoke_time=optional_timestamp(key.revoke_time),
     )
@@ -209,7 +209,7 @@ def allowance_from(message: pb.Allowance) -> Allowance:
                         "allowance.budgets.period",
                     ),
                     limit_nano_usd=each.limit_nano_usd,
-                    is_hard=each.is_hard,
+                    is_hard=each.hard,
                 )
                 for each in message.budgets
             ),
@@ -233,7 +233,7 @@ def allowance_to(used: UsedAllowance, now: datetime) -> pb.Allowance:
             pb.Budget(
                 period=enum_to(pb.BudgetPeriod, "BUDGET_PERIOD", each.period),
                 limit_nano_usd=each.limit_nano_usd,
-                is_hard=each.is_hard,
+                hard=each.is_hard,
                 used_nano_usd=meter.used(each.period),
                 reserved_nano_usd=meter.reserved_nano_usd,
                 reset_time=optional_timestamp(each.period.reset_time(now)),
@@ -257,7 +257,7 @@ def alert_to(alert: Alert) -> pb.Alert:
         message=alert.message,
         used_nano_usd=alert.used_nano_usd,
         limit_nano_usd=alert.limit_nano_usd,
-        create_time=timestamp(from_us(alert.create_time_us)),
+        create_time=to_proto.timestamp(from_us(alert.create_time_us)),
     )
 
 
@@ -275,7 +275,7 @@ def group_to(group: CostGroup) -> pb.CostGroup:
         request_count=group.request_count,
         attempt_count=group.attempt_count,
         cache_hit_count=group.cache_hit_count,
-        usage=usage_to(group.usage),
+        usage=to_proto.usage(group.usage),
         cost_nano_usd=group.cost_nano_usd,
         saved_cost_nano_usd=group.saved_cost_nano_usd,
     )

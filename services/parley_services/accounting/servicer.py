@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 import grpc
 from parley.accounting.v1 import accounting_service_pb2 as pb
 from parley.accounting.v1 import accounting_service_pb2_grpc as pb_grpc
+from parley.chat.v1 import budget_pb2
 
 from parley_services.accounting import messages
 from parley_services.accounting.accounting import Accounting
@@ -13,9 +14,9 @@ from parley_services.accounting.keys.keys import KeyRing, NewKey
 from parley_services.accounting.ledger.extend import ExtendRequest
 from parley_services.accounting.ledger.reserve import ReserveRequest
 from parley_services.accounting.paging import page_size, position_of, token_of
-from parley_services.accounting.reports.projection import Usage
+from parley_services.accounting.reports.projection import Workload
 from parley_services.accounting.reports.queries import Office
-from parley_services.kit.chat.messages import duration, timestamp
+from parley_services.kit.chat import to_proto
 from parley_services.kit.clock import Clock
 
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
@@ -39,7 +40,7 @@ class AccountingServicer(pb_grpc.AccountingServiceServicer):
         self._keys = keys
         self._office = office
         self._clock = clock
-        self._key_max_age = duration(key_max_age_seconds)
+        self._key_max_age = to_proto.duration(key_max_age_seconds)
 
     async def AuthenticateKey(
         self, request: pb.AuthenticateKeyRequest, context: Context
@@ -48,7 +49,7 @@ class AccountingServicer(pb_grpc.AccountingServiceServicer):
         return pb.AuthenticateKeyResponse(
             key=messages.key_to(key),
             max_age=self._key_max_age,
-            has_hard_budget=await self._office.allowances.has_hard_budget(key.subject),
+            hard_budget_applies=await self._office.allowances.has_hard_budget(key.subject),
         )
 
     async def Reserve(self, request: pb.ReserveRequest, context: Context) -> pb.ReserveResponse:
@@ -70,11 +71,11 @@ class AccountingServicer(pb_grpc.AccountingServiceServicer):
         )
         return pb.ReserveResponse(
             reservation_id=turn.reservation_id,
-            decision=messages.enum_to(pb.BudgetDecision, "BUDGET_DECISION", turn.decision),
+            decision=messages.enum_to(budget_pb2.BudgetDecision, "BUDGET_DECISION", turn.decision),
             downgrade_model=turn.downgrade_model,
             policy_rule=turn.policy_rule,
             amount_nano_usd=turn.amount_nano_usd,
-            expire_time=timestamp(self._accounting.lease_end(turn)),
+            expire_time=to_proto.timestamp(self._accounting.lease_end(turn)),
             covered_output_token_count=turn.covered_output_token_count,
         )
 
@@ -91,13 +92,13 @@ class AccountingServicer(pb_grpc.AccountingServiceServicer):
         return pb.ExtendResponse(
             amount_nano_usd=turn.amount_nano_usd,
             covered_output_token_count=turn.covered_output_token_count,
-            expire_time=timestamp(self._accounting.lease_end(turn)),
+            expire_time=to_proto.timestamp(self._accounting.lease_end(turn)),
         )
 
     async def Settle(self, request: pb.SettleRequest, context: Context) -> pb.SettleResponse:
         settled = await self._accounting.settle(messages.settle_from(request))
         return pb.SettleResponse(
-            cost_nano_usd=settled.cost_nano_usd, was_settled=settled.was_settled
+            cost_nano_usd=settled.cost_nano_usd, already_settled=settled.was_settled
         )
 
     async def Release(self, request: pb.ReleaseRequest, context: Context) -> pb.ReleaseResponse:
@@ -106,11 +107,11 @@ class AccountingServicer(pb_grpc.AccountingServiceServicer):
         )
         return pb.ReleaseResponse()
 
-    async def BookAttempts(
-        self, request: pb.BookAttemptsRequest, context: Context
-    ) -> pb.BookAttemptsResponse:
+    async def ReportAttempts(
+        self, request: pb.ReportAttemptsRequest, context: Context
+    ) -> pb.ReportAttemptsResponse:
         told = [messages.told_from(each) for each in request.attempts]
-        return pb.BookAttemptsResponse(booked_count=await self._accounting.book(told))
+        return pb.ReportAttemptsResponse(booked_count=await self._accounting.book(told))
 
     async def CreateKey(
         self, request: pb.CreateKeyRequest, context: Context
@@ -119,7 +120,7 @@ class AccountingServicer(pb_grpc.AccountingServiceServicer):
             NewKey(
                 subject=messages.subject_from(request.subject),
                 scopes=messages.scopes_from(request.scopes),
-                may_act_for_users=request.may_act_for_users,
+                may_act_for_users=request.impersonation_allowed,
                 display_name=request.display_name,
                 ttl=messages.optional_duration(request, "ttl"),
             )
@@ -249,7 +250,7 @@ class AccountingServicer(pb_grpc.AccountingServiceServicer):
         self, request: pb.ProjectCostRequest, context: Context
     ) -> pb.ProjectCostResponse:
         projection = self._office.project(
-            Usage(
+            Workload(
                 user_count=request.user_count,
                 questions_per_user=request.questions_per_user,
                 input_token_count=request.input_token_count,

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 
+from parley_services.kit.chat.subject import Subject
 from parley_services.kit.errors import FieldViolation, InvalidArgument
 
 EVERYONE = "*"
@@ -23,20 +24,11 @@ class SubjectLevel(StrEnum):
     KEY = "key"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
-    """Who a turn is for. Only the tenant is always known; other ids may be empty."""
-
-    tenant_id: str
-    team_id: str = ""
-    user_id: str = ""
-    key_id: str = ""
-
-    def check(self) -> None:
-        """Raise InvalidArgument if the tenant is missing or an id is malformed."""
-        violations = _violations_of(self)
-        if violations:
-            raise InvalidArgument.of(*violations)
+def check_subject(subject: Subject) -> None:
+    """Raise InvalidArgument if the tenant of *subject* is missing or an id is malformed."""
+    violations = _violations_of(subject)
+    if violations:
+        raise InvalidArgument.of(*violations)
 
 
 @lru_cache(maxsize=_KEPT)

@@ -4,7 +4,7 @@ import asyncio
 from typing import Annotated
 
 import typer
-from parley.chat.v1 import chat_pb2
+from parley.chat.v1 import answer_pb2, finding_pb2
 from parley.orchestrator.v1 import orchestrator_service_pb2 as pb
 from parley_client import ChatStream, Parley, ParleyError
 
@@ -59,7 +59,11 @@ async def _chat(
                     console.out(event.delta.text, end="")
                 case "intervention":
                     finding = event.intervention.finding
-                    action = chat_pb2.Action.Name(finding.action).removeprefix("ACTION_").lower()
+                    action = (
+                        finding_pb2.GuardrailAction.Name(finding.action)
+                        .removeprefix("GUARDRAIL_ACTION_")
+                        .lower()
+                    )
                     error_console.print(f"[yellow]{action}: {finding.rule_id}[/yellow]")
                 case "switched":
                     switched = event.switched
@@ -82,7 +86,7 @@ def _print_summary(stream: ChatStream) -> None:
     completed = stream.completed
     if completed is None:
         return
-    source = chat_pb2.AnswerSource.Name(completed.source).removeprefix("ANSWER_SOURCE_").lower()
+    source = answer_pb2.AnswerSource.Name(completed.source).removeprefix("ANSWER_SOURCE_").lower()
     parts = [
         source,
         completed.model,

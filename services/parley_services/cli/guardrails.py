@@ -9,7 +9,7 @@ from typing import Annotated
 import grpc
 import orjson
 import typer
-from parley.chat.v1 import chat_pb2
+from parley.chat.v1 import finding_pb2
 from parley.guardrails.v1 import guardrails_service_pb2 as pb
 from parley.guardrails.v1 import guardrails_service_pb2_grpc as pb_grpc
 from rich.markup import escape
@@ -23,10 +23,10 @@ app = typer.Typer(help="What the guardrails say about a text, and said.", no_arg
 
 _TIMEOUT_SECONDS = 30.0
 _STYLES = {
-    chat_pb2.ACTION_BLOCK: "bold white on red",
-    chat_pb2.ACTION_REDACT: "black on yellow",
-    chat_pb2.ACTION_FLAG: "black on cyan",
-    chat_pb2.ACTION_RESTORE: "black on green",
+    finding_pb2.GUARDRAIL_ACTION_BLOCK: "bold white on red",
+    finding_pb2.GUARDRAIL_ACTION_REDACT: "black on yellow",
+    finding_pb2.GUARDRAIL_ACTION_FLAG: "black on cyan",
+    finding_pb2.GUARDRAIL_ACTION_RESTORE: "black on green",
 }
 
 
@@ -48,8 +48,8 @@ def try_text(
     for finding in findings:
         table.add_row(
             finding.rule_id,
-            _short(chat_pb2.Action.Name(finding.action)),
-            _short(chat_pb2.Severity.Name(finding.severity)),
+            _short(finding_pb2.GuardrailAction.Name(finding.action)),
+            _short(finding_pb2.Severity.Name(finding.severity)),
             finding.category,
             str(finding.start),
             str(finding.end),
@@ -98,13 +98,13 @@ def rules(
     answer = run(_ask_rules(tenant, template))
     table = Table("rule", "stages", "action", "severity", "floor", "may hold")
     for rule in answer.rules:
-        action = _short(chat_pb2.Action.Name(rule.action)) if rule.action else "off"
+        action = _short(finding_pb2.GuardrailAction.Name(rule.action)) if rule.action else "off"
         table.add_row(
             rule.rule_id,
-            ", ".join(_short(chat_pb2.Stage.Name(stage)) for stage in rule.stages),
+            ", ".join(_short(finding_pb2.FindingStage.Name(stage)) for stage in rule.stages),
             action,
-            _short(chat_pb2.Severity.Name(rule.severity)),
-            "yes" if rule.is_floor else "",
+            _short(finding_pb2.Severity.Name(rule.severity)),
+            "yes" if rule.baseline else "",
             str(rule.max_hold_character_count or ""),
         )
     console.print(f"policy: [bold]{escape(answer.policy)}[/bold]")
@@ -147,7 +147,7 @@ async def _ask_stats() -> pb.GetRuleStatsResponse:
 
 async def _judge(
     text: str, output: bool, tenant: str, template: str
-) -> tuple[pb.Verdict.ValueType, Sequence[chat_pb2.Finding], str]:
+) -> tuple[pb.Verdict.ValueType, Sequence[finding_pb2.Finding], str]:
     async with open_peers() as peers:
         return await _ask(_stub(peers.channel("guardrails")), text, output, tenant, template)
 
@@ -161,7 +161,7 @@ async def _judge_all(texts: Sequence[str], output: bool) -> list[bool]:
 
 async def _ask(
     stub: "pb_grpc.GuardrailsServiceAsyncStub", text: str, output: bool, tenant: str, template: str
-) -> tuple[pb.Verdict.ValueType, Sequence[chat_pb2.Finding], str]:
+) -> tuple[pb.Verdict.ValueType, Sequence[finding_pb2.Finding], str]:
     if output:
         context = pb.OutputContext(tenant_id=tenant, template=template)
         answer = await stub.CheckOutput(

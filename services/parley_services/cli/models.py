@@ -69,7 +69,7 @@ def _table_of_groups(listed: pb.ListModelsResponse) -> Table:
 
 
 def _price(model: pb.Model, nano_usd: int) -> str:
-    return f"{nano_usd / 1e9:.3f}" if model.has_price else "?"
+    return f"{nano_usd / 1e9:.3f}" if model.priced else "?"
 
 
 def _milliseconds(duration: Duration) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from google.protobuf.duration_pb2 import Duration
-from parley.chat.v1 import chat_pb2
+from parley.chat.v1 import finding_pb2
 from parley.guardrails.v1 import guardrails_service_pb2 as pb
 
 from parley_services.guardrails.answer_format import AnswerFormat, AnswerFormatType
@@ -101,13 +101,13 @@ def completed_message(report: OutputReport, audit: Audit) -> pb.ScanOutputRespon
     )
 
 
-def finding_message(finding: Finding) -> chat_pb2.Finding:
+def finding_message(finding: Finding) -> finding_pb2.Finding:
     """Return *finding* as a message."""
-    return chat_pb2.Finding(
+    return finding_pb2.Finding(
         rule_id=finding.rule_id,
-        stage=chat_pb2.Stage.ValueType(finding.stage),
-        action=chat_pb2.Action.ValueType(finding.action),
-        severity=chat_pb2.Severity.ValueType(finding.severity),
+        stage=finding_pb2.FindingStage.ValueType(finding.stage),
+        action=finding_pb2.GuardrailAction.ValueType(finding.action),
+        severity=finding_pb2.Severity.ValueType(finding.severity),
         category=finding.category,
         start=finding.start,
         end=finding.end,
@@ -120,13 +120,13 @@ def rule_message(rule: ListedRule) -> pb.Rule:
     info = rule.info
     return pb.Rule(
         rule_id=info.rule_id,
-        stages=[chat_pb2.Stage.ValueType(stage) for stage in sorted(info.stages)],
-        action=chat_pb2.Action.ValueType(rule.action),
-        severity=chat_pb2.Severity.ValueType(info.severity),
+        stages=[finding_pb2.FindingStage.ValueType(stage) for stage in sorted(info.stages)],
+        action=finding_pb2.GuardrailAction.ValueType(rule.action),
+        severity=finding_pb2.Severity.ValueType(info.severity),
         category=info.category,
         description=info.description,
         source=info.source,
-        is_floor=info.is_floor,
+        baseline=info.is_floor,
         max_hold_character_count=rule.max_hold_characters,
     )
 

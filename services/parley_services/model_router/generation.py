@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from parley_services.kit.chat.subject import Subject
 from parley_services.model_router.attempt.attempt import AttemptKind
 
 
@@ -82,16 +83,6 @@ class Sampling:
     max_output_token_count: int | None = None
     stop_sequences: tuple[str, ...] = ()
     seed: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
-    """Who a call is for. All may be empty."""
-
-    tenant_id: str = ""
-    team_id: str = ""
-    user_id: str = ""
-    key_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, assert_never
 
 import orjson
-from parley.chat.v1 import chat_pb2
+from parley.chat.v1 import answer_pb2, attempt_pb2, message_pb2
 from parley.model_router.v1 import model_router_service_pb2 as pb
 
-from parley_services.kit.chat.messages import duration, usage_to
+from parley_services.kit.chat import to_proto
+from parley_services.kit.chat.subject import Subject
 from parley_services.kit.errors import FieldViolation, InvalidArgument
 from parley_services.model_router.attempt.attempt import Attempt, AttemptKind, AttemptOutcome
 from parley_services.model_router.generation import (
@@ -17,7 +18,6 @@ from parley_services.model_router.generation import (
     MidStreamPolicy,
     Role,
     Sampling,
-    Subject,
     Tool,
     ToolCall,
     ToolChoiceMode,
@@ -41,60 +41,62 @@ MAX_STOP_SEQUENCES: Final = 4
 MAX_TOP_LOGPROBS: Final = 20
 """The most that OpenAI's APIs give."""
 
-ROLES: Final["Mapping[chat_pb2.Role.ValueType, Role]"] = {
-    chat_pb2.ROLE_SYSTEM: Role.SYSTEM,
-    chat_pb2.ROLE_USER: Role.USER,
-    chat_pb2.ROLE_ASSISTANT: Role.ASSISTANT,
-    chat_pb2.ROLE_TOOL: Role.TOOL,
+ROLES: Final["Mapping[message_pb2.Role.ValueType, Role]"] = {
+    message_pb2.ROLE_SYSTEM: Role.SYSTEM,
+    message_pb2.ROLE_USER: Role.USER,
+    message_pb2.ROLE_ASSISTANT: Role.ASSISTANT,
+    message_pb2.ROLE_TOOL: Role.TOOL,
 }
-TOOL_CHOICES: Final["Mapping[chat_pb2.ToolChoiceMode.ValueType, ToolChoiceMode]"] = {
-    chat_pb2.TOOL_CHOICE_MODE_UNSPECIFIED: ToolChoiceMode.AUTO,
-    chat_pb2.TOOL_CHOICE_MODE_AUTO: ToolChoiceMode.AUTO,
-    chat_pb2.TOOL_CHOICE_MODE_NONE: ToolChoiceMode.NONE,
-    chat_pb2.TOOL_CHOICE_MODE_REQUIRED: ToolChoiceMode.REQUIRED,
-    chat_pb2.TOOL_CHOICE_MODE_NAMED: ToolChoiceMode.NAMED,
+TOOL_CHOICES: Final["Mapping[message_pb2.ToolChoiceMode.ValueType, ToolChoiceMode]"] = {
+    message_pb2.TOOL_CHOICE_MODE_UNSPECIFIED: ToolChoiceMode.AUTO,
+    message_pb2.TOOL_CHOICE_MODE_AUTO: ToolChoiceMode.AUTO,
+    message_pb2.TOOL_CHOICE_MODE_NONE: ToolChoiceMode.NONE,
+    message_pb2.TOOL_CHOICE_MODE_REQUIRED: ToolChoiceMode.REQUIRED,
+    message_pb2.TOOL_CHOICE_MODE_NAMED: ToolChoiceMode.NAMED,
 }
-FORMS: Final["Mapping[chat_pb2.ResponseFormatType.ValueType, AnswerForm]"] = {
-    chat_pb2.RESPONSE_FORMAT_TYPE_UNSPECIFIED: AnswerForm.TEXT,
-    chat_pb2.RESPONSE_FORMAT_TYPE_TEXT: AnswerForm.TEXT,
-    chat_pb2.RESPONSE_FORMAT_TYPE_JSON_OBJECT: AnswerForm.JSON_OBJECT,
-    chat_pb2.RESPONSE_FORMAT_TYPE_JSON_SCHEMA: AnswerForm.JSON_SCHEMA,
+FORMS: Final["Mapping[message_pb2.ResponseFormatType.ValueType, AnswerForm]"] = {
+    message_pb2.RESPONSE_FORMAT_TYPE_UNSPECIFIED: AnswerForm.TEXT,
+    message_pb2.RESPONSE_FORMAT_TYPE_TEXT: AnswerForm.TEXT,
+    message_pb2.RESPONSE_FORMAT_TYPE_JSON_OBJECT: AnswerForm.JSON_OBJECT,
+    message_pb2.RESPONSE_FORMAT_TYPE_JSON_SCHEMA: AnswerForm.JSON_SCHEMA,
 }
-MID_STREAM_POLICIES: Final["Mapping[pb.MidStreamPolicy.ValueType, MidStreamPolicy | None]"] = {
-    pb.MID_STREAM_POLICY_UNSPECIFIED: None,
-    pb.MID_STREAM_POLICY_CONTINUE: MidStreamPolicy.CONTINUE,
-    pb.MID_STREAM_POLICY_RESTART: MidStreamPolicy.RESTART,
-    pb.MID_STREAM_POLICY_FAIL: MidStreamPolicy.FAIL,
+MID_STREAM_POLICIES: Final[
+    "Mapping[attempt_pb2.MidStreamPolicy.ValueType, MidStreamPolicy | None]"
+] = {
+    attempt_pb2.MID_STREAM_POLICY_UNSPECIFIED: None,
+    attempt_pb2.MID_STREAM_POLICY_CONTINUE: MidStreamPolicy.CONTINUE,
+    attempt_pb2.MID_STREAM_POLICY_RESTART: MidStreamPolicy.RESTART,
+    attempt_pb2.MID_STREAM_POLICY_FAIL: MidStreamPolicy.FAIL,
 }
-REQUEST_KINDS: Final["Mapping[pb.AttemptKind.ValueType, AttemptKind]"] = {
-    pb.ATTEMPT_KIND_UNSPECIFIED: AttemptKind.PRIMARY,
-    pb.ATTEMPT_KIND_PRIMARY: AttemptKind.PRIMARY,
-    pb.ATTEMPT_KIND_REPAIR: AttemptKind.REPAIR,
-    pb.ATTEMPT_KIND_SHADOW: AttemptKind.SHADOW,
+REQUEST_KINDS: Final["Mapping[attempt_pb2.AttemptKind.ValueType, AttemptKind]"] = {
+    attempt_pb2.ATTEMPT_KIND_UNSPECIFIED: AttemptKind.PRIMARY,
+    attempt_pb2.ATTEMPT_KIND_PRIMARY: AttemptKind.PRIMARY,
+    attempt_pb2.ATTEMPT_KIND_REPAIR: AttemptKind.REPAIR,
+    attempt_pb2.ATTEMPT_KIND_SHADOW: AttemptKind.SHADOW,
 }
 """What a caller may ask for; the other kinds are the router's own."""
 
-ATTEMPT_KINDS: Final["Mapping[AttemptKind, pb.AttemptKind.ValueType]"] = {
-    AttemptKind.PRIMARY: pb.ATTEMPT_KIND_PRIMARY,
-    AttemptKind.RETRY: pb.ATTEMPT_KIND_RETRY,
-    AttemptKind.FALLBACK: pb.ATTEMPT_KIND_FALLBACK,
-    AttemptKind.HEDGE: pb.ATTEMPT_KIND_HEDGE,
-    AttemptKind.CONTINUATION: pb.ATTEMPT_KIND_CONTINUATION,
-    AttemptKind.REPAIR: pb.ATTEMPT_KIND_REPAIR,
-    AttemptKind.SHADOW: pb.ATTEMPT_KIND_SHADOW,
+ATTEMPT_KINDS: Final["Mapping[AttemptKind, attempt_pb2.AttemptKind.ValueType]"] = {
+    AttemptKind.PRIMARY: attempt_pb2.ATTEMPT_KIND_PRIMARY,
+    AttemptKind.RETRY: attempt_pb2.ATTEMPT_KIND_RETRY,
+    AttemptKind.FALLBACK: attempt_pb2.ATTEMPT_KIND_FALLBACK,
+    AttemptKind.HEDGE: attempt_pb2.ATTEMPT_KIND_HEDGE,
+    AttemptKind.CONTINUATION: attempt_pb2.ATTEMPT_KIND_CONTINUATION,
+    AttemptKind.REPAIR: attempt_pb2.ATTEMPT_KIND_REPAIR,
+    AttemptKind.SHADOW: attempt_pb2.ATTEMPT_KIND_SHADOW,
 }
-OUTCOMES: Final["Mapping[AttemptOutcome, pb.AttemptOutcome.ValueType]"] = {
-    AttemptOutcome.SUCCEEDED: pb.ATTEMPT_OUTCOME_SUCCEEDED,
-    AttemptOutcome.FAILED: pb.ATTEMPT_OUTCOME_FAILED,
-    AttemptOutcome.CUT: pb.ATTEMPT_OUTCOME_CUT,
-    AttemptOutcome.CANCELLED: pb.ATTEMPT_OUTCOME_CANCELLED,
+OUTCOMES: Final["Mapping[AttemptOutcome, attempt_pb2.AttemptOutcome.ValueType]"] = {
+    AttemptOutcome.SUCCEEDED: attempt_pb2.ATTEMPT_OUTCOME_SUCCEEDED,
+    AttemptOutcome.FAILED: attempt_pb2.ATTEMPT_OUTCOME_FAILED,
+    AttemptOutcome.CUT: attempt_pb2.ATTEMPT_OUTCOME_CUT,
+    AttemptOutcome.CANCELLED: attempt_pb2.ATTEMPT_OUTCOME_CANCELLED,
 }
-FINISH_REASONS: Final["Mapping[FinishReason, chat_pb2.FinishReason.ValueType]"] = {
-    FinishReason.STOP: chat_pb2.FINISH_REASON_STOP,
-    FinishReason.LENGTH: chat_pb2.FINISH_REASON_LENGTH,
-    FinishReason.TOOL_CALL: chat_pb2.FINISH_REASON_TOOL_CALL,
-    FinishReason.CONTENT_FILTER: chat_pb2.FINISH_REASON_CONTENT_FILTER,
-    FinishReason.REFUSAL: chat_pb2.FINISH_REASON_REFUSAL,
+FINISH_REASONS: Final["Mapping[FinishReason, answer_pb2.FinishReason.ValueType]"] = {
+    FinishReason.STOP: answer_pb2.FINISH_REASON_STOP,
+    FinishReason.LENGTH: answer_pb2.FINISH_REASON_LENGTH,
+    FinishReason.TOOL_CALL: answer_pb2.FINISH_REASON_TOOL_CALL,
+    FinishReason.CONTENT_FILTER: answer_pb2.FINISH_REASON_CONTENT_FILTER,
+    FinishReason.REFUSAL: answer_pb2.FINISH_REASON_REFUSAL,
 }
 
 
@@ -145,7 +147,7 @@ def response_of(event: RouterEvent) -> pb.GenerateResponse:
             return pb.GenerateResponse(reasoning=text)
         case ToolCallDone(call=call):
             return pb.GenerateResponse(
-                tool_call=chat_pb2.ToolCall(
+                tool_call=message_pb2.ToolCall(
                     id=call.id, name=call.name, arguments_json=call.arguments_json
                 )
             )
@@ -179,7 +181,7 @@ def response_of(event: RouterEvent) -> pb.GenerateResponse:
                     finish_reason=FINISH_REASONS[event.finish_reason],
                     provider=event.provider,
                     model=event.model,
-                    usage=usage_to(event.usage),
+                    usage=to_proto.usage(event.usage),
                     cost_nano_usd=event.cost_nano_usd,
                 )
             )
@@ -187,23 +189,23 @@ def response_of(event: RouterEvent) -> pb.GenerateResponse:
             assert_never(event)
 
 
-def attempt_message(attempt: Attempt) -> pb.Attempt:
+def attempt_message(attempt: Attempt) -> attempt_pb2.Attempt:
     """Return *attempt* as it goes to the caller."""
-    message = pb.Attempt(
+    message = attempt_pb2.Attempt(
         number=attempt.number,
         provider=attempt.provider,
         model=attempt.model,
         kind=ATTEMPT_KINDS[attempt.kind],
         outcome=OUTCOMES[attempt.outcome],
         error_kind=attempt.error_kind,
-        usage=usage_to(attempt.usage),
+        usage=to_proto.usage(attempt.usage),
         cost_nano_usd=attempt.cost_nano_usd,
         price_version=attempt.price_version,
-        duration=duration(attempt.duration_seconds),
+        duration=to_proto.duration(attempt.duration_seconds),
         provider_request_id=attempt.provider_request_id,
     )
     if attempt.first_token_seconds is not None:
-        message.first_token_latency.CopyFrom(duration(attempt.first_token_seconds))
+        message.first_token_latency.CopyFrom(to_proto.duration(attempt.first_token_seconds))
     return message
 
 
@@ -223,7 +225,7 @@ def _logprobs_message(logprobs: Logprobs) -> pb.GenerateResponse.Logprobs:
     )
 
 
-def _message_of(message: chat_pb2.Message) -> Message:
+def _message_of(message: message_pb2.Message) -> Message:
     return Message(
         role=ROLES[message.role],
         text=message.text,
@@ -236,7 +238,7 @@ def _message_of(message: chat_pb2.Message) -> Message:
     )
 
 
-def _sampling_of(given: chat_pb2.SamplingParameters) -> Sampling:
+def _sampling_of(given: message_pb2.SamplingParameters) -> Sampling:
     return Sampling(
         temperature=given.temperature if given.HasField("temperature") else None,
         top_p=given.top_p if given.HasField("top_p") else None,
@@ -263,7 +265,7 @@ def _violations(message: pb.GenerateRequest) -> Iterable[FieldViolation]:
     yield from _violations_of_tools(message)
 
 
-def _violations_of_messages(messages: Sequence[chat_pb2.Message]) -> Iterable[FieldViolation]:
+def _violations_of_messages(messages: Sequence[message_pb2.Message]) -> Iterable[FieldViolation]:
     if not messages:
         yield _wrong("messages", "must hold at least one message.")
     for index, each in enumerate(messages):
@@ -278,7 +280,7 @@ def _violations_of_messages(messages: Sequence[chat_pb2.Message]) -> Iterable[Fi
                 yield _wrong(f"{where}.tool_calls[{number}].arguments_json", "must be JSON.")
 
 
-def _violations_of_sampling(given: chat_pb2.SamplingParameters) -> Iterable[FieldViolation]:
+def _violations_of_sampling(given: message_pb2.SamplingParameters) -> Iterable[FieldViolation]:
     if not 0 <= given.temperature <= 2:
         yield _wrong("parameters.temperature", "must be from 0 to 2.")
     if given.HasField("top_p") and not 0 < given.top_p <= 1:

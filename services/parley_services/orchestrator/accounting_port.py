@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from parley_services.orchestrator.values import BudgetDecision, Subject
+from parley_services.kit.chat.budget import BudgetDecision
+from parley_services.kit.chat.subject import Subject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,14 +2,12 @@
 
 from dataclasses import dataclass, field
 
-from parley_services.kit.models.prices import TokenUsage
-from parley_services.orchestrator.values import (
-    AnswerSource,
-    Finding,
-    FinishReason,
-    FormatOutcome,
-    ToolCall,
-)
+from parley_services.kit.chat.answer import AnswerSource, FinishReason
+from parley_services.kit.chat.budget import BudgetDecision
+from parley_services.kit.chat.finding import Finding
+from parley_services.kit.chat.message import ToolCall
+from parley_services.kit.chat.usage import Usage
+from parley_services.orchestrator.values import FormatOutcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +79,7 @@ class Completed:
     template: str
     template_version: int
     arm: str
-    usage: TokenUsage = field(default_factory=TokenUsage)
+    usage: Usage = field(default_factory=Usage)
     cost_nano_usd: int = 0
     saved_cost_nano_usd: int = 0
     cache_similarity: float = 0.0
@@ -92,7 +90,7 @@ class Completed:
     timings: tuple[StageTiming, ...] = ()
     first_delta_seconds: float | None = None
     attempt_count: int = 0
-    budget_action: str = ""
+    budget_decision: BudgetDecision = BudgetDecision.ALLOW
     format_outcome: FormatOutcome = FormatOutcome.UNSPECIFIED
 
 

@@ -5,7 +5,9 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from parley_services.orchestrator.values import Finding, InputSource, Placeholder, ResponseFormat
+from parley_services.kit.chat.finding import Finding, Placeholder
+from parley_services.kit.chat.input_source import InputSource
+from parley_services.kit.chat.message import ResponseFormat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,19 +4,17 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from parley_services.orchestrator.values import (
-    Attempt,
-    AttemptKind,
-    FailoverMode,
-    FinishReason,
+from parley_services.kit.chat.answer import FinishReason
+from parley_services.kit.chat.attempt import Attempt, AttemptKind, MidStreamPolicy
+from parley_services.kit.chat.message import (
     Message,
     ResponseFormat,
     SamplingParameters,
-    Subject,
     Tool,
     ToolCall,
     ToolChoice,
 )
+from parley_services.kit.chat.subject import Subject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +30,7 @@ class ModelCall:
     response_format: ResponseFormat
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice = field(default_factory=ToolChoice)
-    failover_mode: FailoverMode = FailoverMode.UNSPECIFIED
+    mid_stream_policy: MidStreamPolicy = MidStreamPolicy.UNSPECIFIED
     kind: AttemptKind = AttemptKind.PRIMARY
     first_attempt_number: int = 1
 

@@ -5,11 +5,12 @@ from contextlib import aclosing
 from typing import Any, assert_never
 
 import grpc
-from parley.chat.v1 import chat_pb2
+from parley.chat.v1 import answer_pb2, budget_pb2
 from parley.orchestrator.v1 import orchestrator_service_pb2 as pb
 from parley.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 
-from parley_services.kit.chat.messages import duration, usage_to
+from parley_services.kit.chat import from_proto, to_proto
+from parley_services.kit.chat.attempt import MidStreamPolicy
 from parley_services.kit.rpc.bearer import bearer
 from parley_services.orchestrator.admission.request import (
     DEFAULT_TEMPLATE,
@@ -30,17 +31,8 @@ from parley_services.orchestrator.events import (
     ToolCalled,
 )
 from parley_services.orchestrator.finish.rating import Rating
-from parley_services.orchestrator.peers.messages import (
-    finding_message,
-    format_of,
-    message_of,
-    parameters_of,
-    tool_call_message,
-    tool_choice_of,
-    tool_of,
-)
 from parley_services.orchestrator.turn_service import Turns
-from parley_services.orchestrator.values import CacheMode, FailoverMode
+from parley_services.orchestrator.values import CacheMode
 
 
 class OrchestratorServicer(pb_grpc.OrchestratorServiceServicer):
@@ -82,19 +74,19 @@ def _turn_request(message: pb.ChatRequest) -> TurnRequest:
     return TurnRequest(
         request_id=message.request_id or str(uuid.uuid4()),
         text=message.text,
-        history=tuple(message_of(each) for each in message.history),
+        history=tuple(from_proto.message(each) for each in message.history),
         user_id=message.user_id,
         conversation_id=message.conversation_id,
         template=message.template or DEFAULT_TEMPLATE,
         selector=_selector(message),
         variables=dict(message.variables),
         model=message.model,
-        parameters=parameters_of(message.parameters),
-        response_format=format_of(message.response_format),
-        tools=tuple(tool_of(each) for each in message.tools),
-        tool_choice=tool_choice_of(message.tool_choice),
+        parameters=from_proto.sampling_parameters(message.parameters),
+        response_format=from_proto.response_format(message.response_format),
+        tools=tuple(from_proto.tool(each) for each in message.tools),
+        tool_choice=from_proto.tool_choice(message.tool_choice),
         cache_mode=CacheMode(message.cache_mode),
-        failover_mode=FailoverMode(message.failover_mode),
+        mid_stream_policy=MidStreamPolicy(message.mid_stream_policy),
         tags=dict(message.tags),
         context_documents=tuple(message.context_documents),
     )
@@ -127,11 +119,11 @@ def _response(event: Event) -> pb.ChatResponse:
             )
         case ToolCalled(call=call):
             return pb.ChatResponse(
-                tool_call=pb.ChatResponse.ToolCalled(call=tool_call_message(call))
+                tool_call=pb.ChatResponse.ToolCalled(call=to_proto.tool_call(call))
             )
         case Intervened(finding=finding):
             return pb.ChatResponse(
-                intervention=pb.ChatResponse.Intervention(finding=finding_message(finding))
+                intervention=pb.ChatResponse.Intervention(finding=to_proto.finding(finding))
             )
         case Switched():
             return pb.ChatResponse(
@@ -158,27 +150,27 @@ def _completed(event: Completed) -> pb.ChatResponse.Completed:
     age, first = event.cache_age_seconds, event.first_delta_seconds
     return pb.ChatResponse.Completed(
         request_id=event.request_id,
-        finish_reason=chat_pb2.FinishReason.ValueType(event.finish_reason),
-        usage=usage_to(event.usage),
+        finish_reason=answer_pb2.FinishReason.ValueType(event.finish_reason),
+        usage=to_proto.usage(event.usage),
         cost_nano_usd=event.cost_nano_usd,
         saved_cost_nano_usd=event.saved_cost_nano_usd,
-        source=chat_pb2.AnswerSource.ValueType(event.source),
+        source=answer_pb2.AnswerSource.ValueType(event.source),
         provider=event.provider,
         model=event.model,
         template=event.template,
         template_version=event.template_version,
         arm=event.arm,
         cache_similarity=event.cache_similarity,
-        cache_age=None if age is None else duration(age),
-        findings=[finding_message(finding) for finding in event.findings],
+        cache_age=None if age is None else to_proto.duration(age),
+        findings=[to_proto.finding(finding) for finding in event.findings],
         degradations=[_degraded(degraded) for degraded in event.degradations],
         timings=[
-            chat_pb2.StageTiming(stage=timing.stage, duration=duration(timing.seconds))
+            pb.StageTiming(stage=timing.stage, duration=to_proto.duration(timing.seconds))
             for timing in event.timings
         ],
-        first_delta_latency=None if first is None else duration(first),
+        first_delta_latency=None if first is None else to_proto.duration(first),
         attempt_count=event.attempt_count,
-        budget_action=event.budget_action,
+        budget_decision=budget_pb2.BudgetDecision.ValueType(event.budget_decision),
         format_outcome=pb.FormatOutcome.ValueType(event.format_outcome),
         cache_entry_id=event.cache_entry_id,
     )

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from parley_services.kit.chat.finding import Finding
 from parley_services.kit.clock import Clock
 from parley_services.orchestrator.events import Degraded, StageTiming
-from parley_services.orchestrator.values import Finding
 
 
 class Trace:

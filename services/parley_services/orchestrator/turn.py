@@ -9,6 +9,10 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
+from parley_services.kit.chat.answer import AnswerSource
+from parley_services.kit.chat.attempt import total_usage
+from parley_services.kit.chat.budget import BudgetDecision
+from parley_services.kit.chat.finding import GuardrailAction
 from parley_services.kit.clock import Clock
 from parley_services.kit.errors import (
     BudgetExhausted,
@@ -39,14 +43,7 @@ from parley_services.orchestrator.reuse.hits import GivenHits
 from parley_services.orchestrator.reuse.lookup import Reuse, Slot, may_be_given_again
 from parley_services.orchestrator.reuse.replay import Replay
 from parley_services.orchestrator.trace import Trace
-from parley_services.orchestrator.values import (
-    Action,
-    AnswerSource,
-    BudgetDecision,
-    CachedAnswer,
-    Hit,
-    total_usage,
-)
+from parley_services.orchestrator.values import CachedAnswer, Hit
 
 _RETRY_AFTER_SECONDS = 5.0
 """What a client is told to wait when neither a model nor the cache could answer."""
@@ -131,7 +128,7 @@ class Turn:
                 arm=prompt.arm,
             )
             for finding in trace.findings:
-                if finding.action is Action.REDACT:
+                if finding.action is GuardrailAction.REDACT:
                     yield Intervened(finding)
             slot = stages.reuse.slot(admitted, prompt)
             hit = await stages.reuse.lookup(
@@ -285,7 +282,7 @@ class Turn:
             error_reason=failure,
             first_delta_seconds=self._trace.first_delta_seconds,
         )
-        if prompt.keeps_texts:
+        if prompt.retains_texts:
             said = Texts(input_text=admitted.request.text, output_text=self._text)
             outcome = replace(outcome, texts=said)
         if completed is not None:

@@ -2,7 +2,7 @@
 
 from parley.prompt_registry.v1 import prompt_registry_service_pb2 as pb
 
-from parley_services.kit.chat.messages import duration, seconds_of, timestamp
+from parley_services.kit.chat import from_proto, to_proto
 from parley_services.prompt_registry.enum_messages import enum_from, enum_to, moment
 from parley_services.prompt_registry.experiments.experiment import (
     Arm,
@@ -51,7 +51,7 @@ def experiment_from(message: pb.Experiment) -> Experiment:
         ramp_steps=tuple(
             RampStep(
                 coverage=each.coverage,
-                min_duration_seconds=seconds_of(each.min_duration),
+                min_duration_seconds=from_proto.seconds(each.min_duration),
                 min_request_count=each.min_request_count,
             )
             for each in message.ramp_steps
@@ -60,12 +60,12 @@ def experiment_from(message: pb.Experiment) -> Experiment:
         namespace=message.namespace,
         namespace_start=message.namespace_start,
         namespace_end=message.namespace_end,
-        is_sticky=message.is_sticky,
+        is_sticky=message.sticky,
         guard=Guard(
             max_error_ratio=given.max_error_ratio or guard.max_error_ratio,
             alpha=given.alpha or guard.alpha,
             max_latency_seconds=(
-                seconds_of(given.max_latency) if given.HasField("max_latency") else None
+                from_proto.seconds(given.max_latency) if given.HasField("max_latency") else None
             ),
             max_cost_ratio=given.max_cost_ratio,
             min_request_count=given.min_request_count or guard.min_request_count,
@@ -93,7 +93,7 @@ def experiment_to(experiment: Experiment) -> pb.Experiment:
         ramp_steps=[
             pb.Experiment.RampStep(
                 coverage=each.coverage,
-                min_duration=duration(each.min_duration_seconds),
+                min_duration=to_proto.duration(each.min_duration_seconds),
                 min_request_count=each.min_request_count,
             )
             for each in experiment.ramp_steps
@@ -102,9 +102,9 @@ def experiment_to(experiment: Experiment) -> pb.Experiment:
         namespace=experiment.namespace,
         namespace_start=experiment.namespace_start,
         namespace_end=experiment.namespace_end,
-        is_sticky=experiment.is_sticky,
+        sticky=experiment.is_sticky,
         etag=experiment.etag,
-        create_time=timestamp(experiment.create_time),
+        create_time=to_proto.timestamp(experiment.create_time),
         guard=pb.Experiment.Guard(
             max_error_ratio=guard.max_error_ratio,
             alpha=guard.alpha,
@@ -113,5 +113,5 @@ def experiment_to(experiment: Experiment) -> pb.Experiment:
         ),
     )
     if guard.max_latency_seconds is not None:
-        message.guard.max_latency.CopyFrom(duration(guard.max_latency_seconds))
+        message.guard.max_latency.CopyFrom(to_proto.duration(guard.max_latency_seconds))
     return message

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from parley.chat.v1 import chat_pb2
+from parley.chat.v1 import message_pb2
 from parley.prompt_registry.v1 import prompt_registry_service_pb2 as pb
 
-from parley_services.kit.chat.messages import timestamp
+from parley_services.kit.chat import to_proto
 from parley_services.prompt_registry.enum_messages import enum_from, enum_to, moment
 from parley_services.prompt_registry.experiment_messages import experiment_from, experiment_to
 from parley_services.prompt_registry.experiments.assignment import AssignmentKeys
@@ -22,8 +22,8 @@ from parley_services.prompt_registry.templates.snapshot import (
     TemplateState,
 )
 from parley_services.prompt_registry.templates.template import (
-    CacheAlso,
     CacheScope,
+    ExtraCacheable,
     Label,
     LabelMove,
     ResponseFormat,
@@ -35,8 +35,8 @@ from parley_services.prompt_registry.templates.template import (
     Variable,
 )
 
-_CACHE_ALSO: dict[int, CacheAlso] = {
-    enum_to(pb.CacheAlso, "CACHE_ALSO", each): each for each in CacheAlso
+_EXTRA_CACHEABLE: dict[int, ExtraCacheable] = {
+    enum_to(pb.ExtraCacheable, "EXTRA_CACHEABLE", each): each for each in ExtraCacheable
 }
 
 
@@ -87,7 +87,7 @@ def content_from(message: pb.TemplateContent) -> TemplateContent:
         guardrail_policy=message.guardrail_policy,
         tools=tuple(message.tools),
         retrieval_collection=message.retrieval_collection,
-        cache_also=_cache_also_from(message.cache_also),
+        extra_cacheable=_cache_also_from(message.extra_cacheable),
     )
 
 
@@ -114,7 +114,7 @@ def content_to(content: TemplateContent) -> pb.TemplateContent:
         guardrail_policy=content.guardrail_policy,
         tools=content.tools,
         retrieval_collection=content.retrieval_collection,
-        cache_also=_cache_also_to(content.cache_also),
+        extra_cacheable=_cache_also_to(content.extra_cacheable),
     )
 
 
@@ -140,14 +140,14 @@ def version_to(version: TemplateVersion) -> pb.TemplateVersion:
         content=content_to(version.content),
         author=version.author,
         note=version.note,
-        create_time=timestamp(version.create_time),
+        create_time=to_proto.timestamp(version.create_time),
     )
 
 
 def label_to(label: Label) -> pb.Label:
     """Return a label as a message."""
     return pb.Label(
-        name=label.name, version=label.version, etag=label.etag, is_protected=label.is_protected
+        name=label.name, version=label.version, etag=label.etag, protected=label.is_protected
     )
 
 
@@ -159,7 +159,7 @@ def move_to(move: LabelMove) -> pb.LabelMove:
         to_version=move.to_version,
         author=move.author,
         note=move.note,
-        create_time=timestamp(move.create_time),
+        create_time=to_proto.timestamp(move.create_time),
     )
 
 
@@ -172,8 +172,8 @@ def template_to(template: Template | TemplateState) -> pb.Template:
     )
 
 
-def prompt_to(prompt: Prompt, *, keeps_texts: bool = False) -> pb.RenderResponse:
-    """Return a rendered prompt as a message; *keeps_texts*: whether its tenant wants that."""
+def prompt_to(prompt: Prompt, *, retains_texts: bool = False) -> pb.RenderResponse:
+    """Return a rendered prompt as a message; *retains_texts*: whether its tenant wants that."""
     content = prompt.content
     return pb.RenderResponse(
         template=prompt.version.template,
@@ -191,8 +191,8 @@ def prompt_to(prompt: Prompt, *, keeps_texts: bool = False) -> pb.RenderResponse
         tools=content.tools,
         retrieval_collection=content.retrieval_collection,
         shadow_arms=[_shadow_to(each) for each in prompt.shadows],
-        keeps_texts=keeps_texts,
-        cache_also=_cache_also_to(content.cache_also),
+        retains_texts=retains_texts,
+        extra_cacheable=_cache_also_to(content.extra_cacheable),
     )
 
 
@@ -207,8 +207,8 @@ def rollback_to(rollback: Rollback) -> pb.Rollback:
         measure=rollback.measure,
         observed=rollback.observed,
         bound=rollback.bound,
-        is_automatic=rollback.is_automatic,
-        create_time=timestamp(rollback.create_time),
+        automatic=rollback.is_automatic,
+        create_time=to_proto.timestamp(rollback.create_time),
     )
 
 
@@ -261,7 +261,7 @@ def _state_from(message: pb.WatchTemplatesResponse.TemplateState) -> TemplateSta
                 name=each.name,
                 version=each.version,
                 etag=each.etag,
-                is_protected=each.is_protected,
+                is_protected=each.protected,
             )
             for each in message.template.labels
         ),
@@ -287,15 +287,15 @@ def _shadow_to(shadow: ShadowPrompt) -> pb.RenderResponse.ShadowArm:
     )
 
 
-def _cache_also_from(numbers: Iterable[int]) -> tuple[CacheAlso, ...]:
-    return tuple(_CACHE_ALSO[number] for number in numbers if number in _CACHE_ALSO)
+def _cache_also_from(numbers: Iterable[int]) -> tuple[ExtraCacheable, ...]:
+    return tuple(_EXTRA_CACHEABLE[number] for number in numbers if number in _EXTRA_CACHEABLE)
 
 
-def _cache_also_to(kinds: Iterable[CacheAlso]) -> list[pb.CacheAlso.ValueType]:
-    return [enum_to(pb.CacheAlso, "CACHE_ALSO", each) for each in kinds]
+def _cache_also_to(kinds: Iterable[ExtraCacheable]) -> list[pb.ExtraCacheable.ValueType]:
+    return [enum_to(pb.ExtraCacheable, "EXTRA_CACHEABLE", each) for each in kinds]
 
 
-def _parameters_from(message: chat_pb2.SamplingParameters) -> SamplingParameters:
+def _parameters_from(message: message_pb2.SamplingParameters) -> SamplingParameters:
     return SamplingParameters(
         temperature=message.temperature if message.HasField("temperature") else None,
         top_p=message.top_p if message.HasField("top_p") else None,
@@ -307,8 +307,8 @@ def _parameters_from(message: chat_pb2.SamplingParameters) -> SamplingParameters
     )
 
 
-def _parameters_to(parameters: SamplingParameters) -> chat_pb2.SamplingParameters:
-    return chat_pb2.SamplingParameters(
+def _parameters_to(parameters: SamplingParameters) -> message_pb2.SamplingParameters:
+    return message_pb2.SamplingParameters(
         temperature=parameters.temperature,
         top_p=parameters.top_p,
         max_output_token_count=parameters.max_output_token_count,
@@ -317,12 +317,12 @@ def _parameters_to(parameters: SamplingParameters) -> chat_pb2.SamplingParameter
     )
 
 
-def response_format_from(message: chat_pb2.ResponseFormat) -> ResponseFormat:
+def response_format_from(message: message_pb2.ResponseFormat) -> ResponseFormat:
     """Return the form of an answer."""
     return ResponseFormat(
         type=enum_from(
             ResponseFormatType,
-            chat_pb2.ResponseFormatType,
+            message_pb2.ResponseFormatType,
             "RESPONSE_FORMAT_TYPE",
             message.type,
             ResponseFormatType.TEXT,
@@ -331,8 +331,8 @@ def response_format_from(message: chat_pb2.ResponseFormat) -> ResponseFormat:
     )
 
 
-def _response_format_to(response_format: ResponseFormat) -> chat_pb2.ResponseFormat:
-    return chat_pb2.ResponseFormat(
-        type=enum_to(chat_pb2.ResponseFormatType, "RESPONSE_FORMAT_TYPE", response_format.type),
+def _response_format_to(response_format: ResponseFormat) -> message_pb2.ResponseFormat:
+    return message_pb2.ResponseFormat(
+        type=enum_to(message_pb2.ResponseFormatType, "RESPONSE_FORMAT_TYPE", response_format.type),
         json_schema=response_format.json_schema,
     )

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from parley.chat.v1 import chat_pb2
+from parley.chat.v1 import answer_pb2
 from parley.prompt_registry.v1 import prompt_registry_service_pb2 as pb
 
-from parley_services.kit.chat.messages import duration, seconds_of, timestamp, usage_from, usage_to
+from parley_services.kit.chat import from_proto, to_proto
 from parley_services.prompt_registry.enum_messages import enum_from, enum_to, moment
 from parley_services.prompt_registry.experiments.shadow import (
     GivenAnswer,
@@ -33,11 +33,11 @@ def outcome_from(message: pb.Outcome) -> Outcome:
         version=message.version,
         experiment_id=message.experiment_id,
         arm=message.arm,
-        is_shadow=message.is_shadow,
+        is_shadow=message.shadow,
         model=message.model,
         finish_reason=enum_from(
             FinishReason,
-            chat_pb2.FinishReason,
+            answer_pb2.FinishReason,
             "FINISH_REASON",
             message.finish_reason,
             FinishReason.UNSPECIFIED,
@@ -47,16 +47,16 @@ def outcome_from(message: pb.Outcome) -> Outcome:
         format_failed=message.format_failed,
         source=enum_from(
             AnswerSource,
-            chat_pb2.AnswerSource,
+            answer_pb2.AnswerSource,
             "ANSWER_SOURCE",
             message.source,
             AnswerSource.UNSPECIFIED,
         ),
-        usage=usage_from(message.usage),
+        usage=from_proto.usage(message.usage),
         cost_nano_usd=message.cost_nano_usd,
-        latency_seconds=seconds_of(message.latency),
+        latency_seconds=from_proto.seconds(message.latency),
         first_delta_seconds=(
-            seconds_of(message.first_delta_latency)
+            from_proto.seconds(message.first_delta_latency)
             if message.HasField("first_delta_latency")
             else None
         ),
@@ -75,18 +75,18 @@ def outcome_to(outcome: Outcome) -> pb.Outcome:
         version=outcome.version,
         experiment_id=outcome.experiment_id,
         arm=outcome.arm,
-        is_shadow=outcome.is_shadow,
+        shadow=outcome.is_shadow,
         model=outcome.model,
-        finish_reason=enum_to(chat_pb2.FinishReason, "FINISH_REASON", outcome.finish_reason),
+        finish_reason=enum_to(answer_pb2.FinishReason, "FINISH_REASON", outcome.finish_reason),
         error_reason=outcome.error_reason,
         guardrail_blocked=outcome.guardrail_blocked,
         format_failed=outcome.format_failed,
-        source=enum_to(chat_pb2.AnswerSource, "ANSWER_SOURCE", outcome.source),
-        usage=usage_to(outcome.usage),
+        source=enum_to(answer_pb2.AnswerSource, "ANSWER_SOURCE", outcome.source),
+        usage=to_proto.usage(outcome.usage),
         cost_nano_usd=outcome.cost_nano_usd,
-        latency=duration(outcome.latency_seconds),
-        first_delta_latency=None if first is None else duration(first),
-        end_time=timestamp(outcome.end_time),
+        latency=to_proto.duration(outcome.latency_seconds),
+        first_delta_latency=None if first is None else to_proto.duration(first),
+        end_time=to_proto.timestamp(outcome.end_time),
     )
 
 
@@ -129,7 +129,7 @@ def answer_from(message: pb.ReportShadowRequest.Answer) -> GivenAnswer:
     return GivenAnswer(
         version=message.version,
         text=message.text,
-        latency_seconds=seconds_of(message.latency),
+        latency_seconds=from_proto.seconds(message.latency),
         cost_nano_usd=message.cost_nano_usd,
     )
 
@@ -141,7 +141,7 @@ def comparison_to(comparison: ShadowComparison) -> pb.ShadowComparison:
         similarity=comparison.similarity,
         answer_format_valid=comparison.answer_format_valid,
         shadow_format_valid=comparison.shadow_format_valid,
-        answer_latency=duration(comparison.answer_latency_seconds),
+        answer_latency=to_proto.duration(comparison.answer_latency_seconds),
         answer_cost_nano_usd=comparison.answer_cost_nano_usd,
     )
 
@@ -152,7 +152,7 @@ def _comparison_from(message: pb.ShadowComparison) -> ShadowComparison:
         similarity=message.similarity,
         answer_format_valid=message.answer_format_valid,
         shadow_format_valid=message.shadow_format_valid,
-        answer_latency_seconds=seconds_of(message.answer_latency),
+        answer_latency_seconds=from_proto.seconds(message.answer_latency),
         answer_cost_nano_usd=message.answer_cost_nano_usd,
     )
 
@@ -168,7 +168,7 @@ def summary_to(key: TallyKey, tally: Tally) -> pb.OutcomeSummary:
         guardrail_block_count=tally.guardrail_block_count,
         format_failure_count=tally.format_failure_count,
         cache_hit_count=tally.cache_hit_count,
-        usage=usage_to(tally.usage),
+        usage=to_proto.usage(tally.usage),
         cost_nano_usd=tally.cost_nano_usd,
         rating_count=tally.rating_count,
         mean_stars=tally.mean_stars,
@@ -183,7 +183,7 @@ def summary_to(key: TallyKey, tally: Tally) -> pb.OutcomeSummary:
     ):
         value = sketch.quantile(share)
         if value is not None:
-            getattr(summary, field).CopyFrom(duration(value))
+            getattr(summary, field).CopyFrom(to_proto.duration(value))
     if tally.shadow.pair_count:
         summary.shadow.CopyFrom(_shadow_to(tally.shadow))
     return summary
@@ -197,8 +197,8 @@ def _shadow_to(tally: ShadowTally) -> pb.ShadowSummary:
         mean_length_ratio=tally.mean_length_ratio,
         answer_format_failure_count=tally.answer_format_failure_count,
         shadow_format_failure_count=tally.shadow_format_failure_count,
-        mean_answer_latency=duration(tally.answer_latency_us / pairs / 1e6),
-        mean_shadow_latency=duration(tally.shadow_latency_us / pairs / 1e6),
+        mean_answer_latency=to_proto.duration(tally.answer_latency_us / pairs / 1e6),
+        mean_shadow_latency=to_proto.duration(tally.shadow_latency_us / pairs / 1e6),
         answer_cost_nano_usd=tally.answer_cost_nano_usd,
         shadow_cost_nano_usd=tally.shadow_cost_nano_usd,
     )

@@ -56,7 +56,7 @@ class PromptRegistryServicer(pb_grpc.PromptRegistryServiceServicer):
             variables=request.variables,
         )
         return messages.prompt_to(
-            prompt, keeps_texts=self._text_policy.keeps(request.keys.tenant_id)
+            prompt, retains_texts=self._text_policy.keeps(request.keys.tenant_id)
         )
 
     async def CreateTemplateVersion(

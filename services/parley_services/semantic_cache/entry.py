@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from parley_services.kit.models.prices import TokenUsage
+from parley_services.kit.chat.usage import Usage
 from parley_services.semantic_cache.partition import Partition
 from parley_services.semantic_cache.verify.calibration import Observation
 
@@ -14,7 +14,7 @@ class Answer:
     text: str
     provider: str = ""
     model: str = ""
-    usage: TokenUsage = field(default_factory=TokenUsage)
+    usage: Usage = field(default_factory=Usage)
     cost_nano_usd: int = 0
     """What the answer cost when it was made, in billionths of a US dollar."""
 

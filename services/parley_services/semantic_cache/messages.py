@@ -3,10 +3,10 @@
 from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from parley.chat.v1 import chat_pb2
+from parley.chat.v1 import answer_pb2
 from parley.semantic_cache.v1 import semantic_cache_service_pb2 as pb
 
-from parley_services.kit.chat.messages import duration, timestamp, usage_from, usage_to
+from parley_services.kit.chat import from_proto, to_proto
 from parley_services.semantic_cache.entry import Answer
 from parley_services.semantic_cache.generation_locks import Lease
 from parley_services.semantic_cache.outcome import Considered, Hit, Miss, MissReason, Tier
@@ -43,7 +43,7 @@ def answer_from(message: pb.Answer) -> Answer:
         text=message.text,
         provider=message.provider,
         model=message.model,
-        usage=usage_from(message.usage),
+        usage=from_proto.usage(message.usage),
         cost_nano_usd=message.cost_nano_usd,
     )
 
@@ -52,10 +52,10 @@ def answer_to(answer: Answer) -> pb.Answer:
     return pb.Answer(
         text=answer.text,
         # No other answer is ever kept.
-        finish_reason=chat_pb2.FINISH_REASON_STOP,
+        finish_reason=answer_pb2.FINISH_REASON_STOP,
         provider=answer.provider,
         model=answer.model,
-        usage=usage_to(answer.usage),
+        usage=to_proto.usage(answer.usage),
         cost_nano_usd=answer.cost_nano_usd,
     )
 
@@ -123,7 +123,7 @@ def counts_to(
 
 def timestamp_to(seconds: float) -> Timestamp:
     """Return *seconds* since the Unix epoch as a message."""
-    return timestamp(datetime.fromtimestamp(seconds, UTC))
+    return to_proto.timestamp(datetime.fromtimestamp(seconds, UTC))
 
 
 def _hit_to(hit: Hit) -> pb.LookupResponse.Hit:
@@ -134,7 +134,7 @@ def _hit_to(hit: Hit) -> pb.LookupResponse.Hit:
         probability=hit.probability,
         answer=answer_to(hit.entry.answer),
         create_time=timestamp_to(hit.entry.create_time),
-        age=duration(round(hit.age_seconds, 3)),
+        age=to_proto.duration(round(hit.age_seconds, 3)),
         original_text=hit.original_text,
     )
 

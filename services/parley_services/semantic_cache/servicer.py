@@ -3,11 +3,11 @@
 from typing import Any
 
 import grpc
-from parley.chat.v1 import chat_pb2
+from parley.chat.v1 import answer_pb2
 from parley.semantic_cache.v1 import semantic_cache_service_pb2 as pb
 from parley.semantic_cache.v1 import semantic_cache_service_pb2_grpc as pb_grpc
 
-from parley_services.kit.chat.messages import seconds_of
+from parley_services.kit.chat import from_proto
 from parley_services.semantic_cache import messages
 from parley_services.semantic_cache.cache import SemanticCache
 from parley_services.semantic_cache.generation_locks import Leasing
@@ -31,7 +31,7 @@ class SemanticCacheServicer(pb_grpc.SemanticCacheServiceServicer):
         outcome = await self._cache.lookup(
             partition,
             request.text,
-            is_fallback=request.is_fallback,
+            is_fallback=request.fallback,
             request_id=request.request_id,
         )
         response = messages.outcome_to(outcome)
@@ -41,7 +41,7 @@ class SemanticCacheServicer(pb_grpc.SemanticCacheServiceServicer):
                 partition,
                 request.text,
                 request_id=request.request_id,
-                ttl_seconds=seconds_of(request.lease_ttl),
+                ttl_seconds=from_proto.seconds(request.lease_ttl),
             )
             if lease is not None:
                 messages.note_lease(response.miss, lease, request_id=request.request_id)
@@ -52,8 +52,8 @@ class SemanticCacheServicer(pb_grpc.SemanticCacheServiceServicer):
             messages.partition_from(request.partition),
             request.text,
             messages.answer_from(request.answer),
-            ended_normally=request.answer.finish_reason == chat_pb2.FINISH_REASON_STOP,
-            ttl_seconds=seconds_of(request.ttl) if request.HasField("ttl") else None,
+            ended_normally=request.answer.finish_reason == answer_pb2.FINISH_REASON_STOP,
+            ttl_seconds=from_proto.seconds(request.ttl) if request.HasField("ttl") else None,
             tags=request.tags,
             request_id=request.request_id,
         )
@@ -127,7 +127,7 @@ class SemanticCacheServicer(pb_grpc.SemanticCacheServiceServicer):
             messages.partition_from(request.partition),
             request.text,
             request_id=request.request_id,
-            ttl_seconds=seconds_of(request.ttl),
+            ttl_seconds=from_proto.seconds(request.ttl),
         )
         return pb.AcquireLeaseResponse(
             lease_id=lease.lease_id if lease.holder == request.request_id else "",

@@ -18,9 +18,9 @@ from parley_services.accounting.reports.archive_files import (
 from parley_services.accounting.reports.audit import verify
 from parley_services.accounting.reports.costs import CostGrouping, CostQuery, EntryQuery
 from parley_services.accounting.sql.archive import SqlArchive
-from parley_services.accounting.subjects import Subject
+from parley_services.kit.chat.subject import Subject
+from parley_services.kit.chat.usage import Usage
 from parley_services.kit.errors import InvalidArgument
-from parley_services.kit.models.prices import TokenUsage
 from sqlalchemy import text
 
 from tests.support.ledger import ADA, COST, reserve, settle
@@ -57,7 +57,7 @@ async def aged(replica, clock):
         provider="p",
         model="any",
         kind=AttemptKind.SHADOW,
-        usage=TokenUsage(input_token_count=COST),
+        usage=Usage(input_token_count=COST),
     )
     await replica.accounting.settle(
         SettleRequest(request_id="old9", subject=ADA, attempts=(shadow,), source=AnswerSource.MODEL)

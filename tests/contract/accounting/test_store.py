@@ -10,7 +10,7 @@ from parley_services.accounting.ledger.settle import AnswerSource
 from parley_services.accounting.ledger.unit_of_work import Needs
 from parley_services.accounting.reports.audit import verify
 from parley_services.accounting.reports.costs import CostQuery, EntryQuery
-from parley_services.accounting.subjects import Subject
+from parley_services.kit.chat.subject import Subject
 from parley_services.kit.errors import (
     BudgetExhausted,
     ConcurrencyLimited,

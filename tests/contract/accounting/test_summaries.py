@@ -9,8 +9,8 @@ import pytest
 from parley_services.accounting.clock_reader import from_us
 from parley_services.accounting.ledger.settle import AnswerSource, Attempt, SettleRequest
 from parley_services.accounting.reports.costs import CostGrouping, CostQuery, EntryQuery
-from parley_services.accounting.subjects import Subject
-from parley_services.kit.models.prices import TokenUsage
+from parley_services.kit.chat.subject import Subject
+from parley_services.kit.chat.usage import Usage
 
 LAST = datetime(2026, 1, 1, tzinfo=UTC)
 """When the test's clock begins; turns ended before."""
@@ -65,7 +65,7 @@ def turns(draw, count, prefix):
                     number=1,
                     provider="p",
                     model=draw.choice(["small", "large"]),
-                    usage=TokenUsage(
+                    usage=Usage(
                         input_token_count=draw.randrange(100),
                         output_token_count=draw.randrange(100),
                     ),

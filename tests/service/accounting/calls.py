@@ -3,11 +3,10 @@
 import grpc
 import pytest
 from parley.accounting.v1 import accounting_service_pb2 as pb
-from parley.chat.v1 import chat_pb2
-from parley.model_router.v1 import model_router_service_pb2 as router_pb
+from parley.chat.v1 import answer_pb2, attempt_pb2, subject_pb2, usage_pb2
 from parley_services.kit.rpc.status import service_error_of
 
-ADA = chat_pb2.Subject(tenant_id="acme", team_id="core", user_id="ada", key_id="key_1")
+ADA = subject_pb2.Subject(tenant_id="acme", team_id="core", user_id="ada", key_id="key_1")
 USD = 10**9
 
 
@@ -17,11 +16,11 @@ def reserve(request_id="r1", subject=ADA, **fields):
 
 
 def settle(request_id="r1", subject=ADA, *, cost=5_000_000, number=1, **fields):
-    attempt = router_pb.Attempt(
+    attempt = attempt_pb2.Attempt(
         number=number,
         provider="openai",
         model="gpt-4o",
-        usage=chat_pb2.Usage(input_token_count=1000, output_token_count=100),
+        usage=usage_pb2.Usage(input_token_count=1000, output_token_count=100),
         cost_nano_usd=cost,
         price_version="test",
     )
@@ -29,7 +28,7 @@ def settle(request_id="r1", subject=ADA, *, cost=5_000_000, number=1, **fields):
         request_id=request_id,
         subject=subject,
         attempts=[attempt],
-        source=chat_pb2.ANSWER_SOURCE_MODEL,
+        source=answer_pb2.ANSWER_SOURCE_MODEL,
         model="gpt-4o",
         **fields,
     )
@@ -43,7 +42,7 @@ async def refused(call, kind):
     return error
 
 
-async def set_budget(stub, limit_nano_usd, *, is_hard=True):
+async def set_budget(stub, limit_nano_usd, *, hard=True):
     await stub.SetAllowance(
         pb.SetAllowanceRequest(
             allowance=pb.Allowance(
@@ -51,9 +50,7 @@ async def set_budget(stub, limit_nano_usd, *, is_hard=True):
                 tenant_id="acme",
                 subject_id="ada",
                 budgets=[
-                    pb.Budget(
-                        period=pb.BUDGET_PERIOD_DAY, limit_nano_usd=limit_nano_usd, is_hard=is_hard
-                    )
+                    pb.Budget(period=pb.BUDGET_PERIOD_DAY, limit_nano_usd=limit_nano_usd, hard=hard)
                 ],
             )
         )

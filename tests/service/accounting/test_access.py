@@ -4,7 +4,7 @@ import grpc
 import pytest
 from parley.accounting.v1 import accounting_service_pb2 as pb
 from parley.accounting.v1 import accounting_service_pb2_grpc as pb_grpc
-from parley.chat.v1 import chat_pb2
+from parley.chat.v1 import subject_pb2
 from parley.prompt_registry.v1 import prompt_registry_service_pb2 as prompts_pb2
 from parley.prompt_registry.v1 import prompt_registry_service_pb2_grpc as prompts_grpc
 from parley_services.cli.catalogue import load
@@ -16,7 +16,7 @@ from tests.service.accounting.calls import ADA, refused, reserve
 from tests.service.accounting.conftest import SECRET
 
 READ, ADMIN, CHAT = pb.KEY_SCOPE_READ, pb.KEY_SCOPE_ADMIN, pb.KEY_SCOPE_CHAT
-OTHER = chat_pb2.Subject(tenant_id="umbrella", user_id="bob")
+OTHER = subject_pb2.Subject(tenant_id="umbrella", user_id="bob")
 
 
 async def key_of(stub, *scopes, subject=ADA):

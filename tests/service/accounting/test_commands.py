@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, closing
 import grpc
 import pytest
 from parley.accounting.v1 import accounting_service_pb2_grpc as pb_grpc
-from parley.chat.v1 import chat_pb2
+from parley.chat.v1 import subject_pb2
 from parley_services.accounting.app import open_accounting
 from parley_services.accounting.reports.archive import Checkpoint, Part
 from parley_services.accounting.reports.archive_files import ArchiveFolder
@@ -45,7 +45,7 @@ async def booked(address):
     async with grpc.aio.insecure_channel(address) as channel:
         stub = pb_grpc.AccountingServiceStub(channel)
         for number, user in enumerate(["ada", "bob", "ada"]):
-            subject = chat_pb2.Subject(tenant_id="acme", user_id=user)
+            subject = subject_pb2.Subject(tenant_id="acme", user_id=user)
             tags = {"app": "help"} if user == "ada" else {}
             await stub.Settle(settle(f"r{number}", subject, cost=10**9, tags=tags))
 

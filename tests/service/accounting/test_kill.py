@@ -10,8 +10,7 @@ import grpc
 import pytest
 from parley.accounting.v1 import accounting_service_pb2 as pb
 from parley.accounting.v1 import accounting_service_pb2_grpc as pb_grpc
-from parley.chat.v1 import chat_pb2
-from parley.model_router.v1 import model_router_service_pb2 as router_pb
+from parley.chat.v1 import answer_pb2, attempt_pb2, subject_pb2
 
 KILLS = 200 if os.environ.get("PARLEY_SLOW_TESTS") else 4
 CLIENTS = 8
@@ -49,14 +48,14 @@ async def start(data_dir):
 
 
 def settle(request_id):
-    attempt = router_pb.Attempt(
+    attempt = attempt_pb2.Attempt(
         number=1, provider="simulated", model="m", cost_nano_usd=100, price_version="test"
     )
     return pb.SettleRequest(
         request_id=request_id,
-        subject=chat_pb2.Subject(tenant_id="acme", user_id="ada"),
+        subject=subject_pb2.Subject(tenant_id="acme", user_id="ada"),
         attempts=[attempt],
-        source=chat_pb2.ANSWER_SOURCE_MODEL,
+        source=answer_pb2.ANSWER_SOURCE_MODEL,
     )
 
 

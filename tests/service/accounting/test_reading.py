@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 from parley.accounting.v1 import accounting_service_pb2 as pb
-from parley.chat.v1 import chat_pb2
+from parley.chat.v1 import answer_pb2, subject_pb2
 from parley_services.kit.errors import InvalidArgument, NotFound
 
 from tests.service.accounting.calls import ADA, refused, reserve, settle
@@ -15,7 +15,7 @@ from tests.support.waiting import eventually
 class TestReading:
     async def test_top_users_are_the_dearest_first(self, stub):
         for number, (user, cost) in enumerate([("ada", 10), ("bob", 30), ("ada", 5), ("cy", 1)]):
-            subject = chat_pb2.Subject(tenant_id="acme", user_id=user)
+            subject = subject_pb2.Subject(tenant_id="acme", user_id=user)
             await stub.Settle(settle(f"r{number}", subject, cost=cost))
         summary = await stub.GetCostSummary(
             pb.GetCostSummaryRequest(tenant_id="acme", grouping=pb.COST_GROUPING_USER, page_size=2)
@@ -68,7 +68,7 @@ class TestReading:
             pb.SettleRequest(
                 request_id="r1",
                 subject=ADA,
-                source=chat_pb2.ANSWER_SOURCE_CACHE_EXACT,
+                source=answer_pb2.ANSWER_SOURCE_CACHE_EXACT,
                 saved_cost_nano_usd=77,
                 model="gpt-4o",
             )
@@ -137,7 +137,7 @@ class TestReading:
         await eventually(expired)
         await stub.Settle(settle())
         page = await stub.ListEntries(pb.ListEntriesRequest(tenant_id="acme"))
-        found = [(each.account, each.is_correction) for each in page.entries]
+        found = [(each.account, each.correction) for each in page.entries]
         assert found == [("expiry", False), ("expiry", True), ("usage", False)]
 
     async def test_a_turn_that_booked_nothing_is_not_found(self, serve):

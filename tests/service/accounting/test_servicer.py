@@ -3,7 +3,7 @@ import hashlib
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from parley.accounting.v1 import accounting_service_pb2 as pb
-from parley.chat.v1 import chat_pb2
+from parley.chat.v1 import budget_pb2, subject_pb2
 from parley_services.kit.errors import (
     BudgetExhausted,
     InvalidArgument,
@@ -21,11 +21,11 @@ from tests.service.accounting.conftest import SECRET_DIGEST
 class TestTurns:
     async def test_a_turn_is_reserved_settled_and_read(self, stub):
         reserved = await stub.Reserve(reserve())
-        assert reserved.decision == pb.BUDGET_DECISION_ALLOW
+        assert reserved.decision == budget_pb2.BUDGET_DECISION_ALLOW
         assert reserved.amount_nano_usd == 3_500_000
         assert reserved.covered_output_token_count == 100
         settled = await stub.Settle(settle(tags={"app": "help"}, template="faq"))
-        assert (settled.cost_nano_usd, settled.was_settled) == (5_000_000, False)
+        assert (settled.cost_nano_usd, settled.already_settled) == (5_000_000, False)
         turn = await stub.GetTurnCost(pb.GetTurnCostRequest(tenant_id="acme", request_id="r1"))
         assert turn.cost_nano_usd == 5_000_000
         (entry,) = turn.entries
@@ -39,30 +39,30 @@ class TestTurns:
         await stub.Reserve(reserve())
         await stub.Settle(settle())
         again = await stub.Settle(settle())
-        assert (again.cost_nano_usd, again.was_settled) == (5_000_000, True)
+        assert (again.cost_nano_usd, again.already_settled) == (5_000_000, True)
         more = await stub.Settle(settle(number=2, cost=1))
-        assert (more.cost_nano_usd, more.was_settled) == (5_000_001, False)
+        assert (more.cost_nano_usd, more.already_settled) == (5_000_001, False)
 
     async def test_a_turn_without_a_reservation_is_booked(self, stub):
         settled = await stub.Settle(settle())
-        assert (settled.cost_nano_usd, settled.was_settled) == (5_000_000, False)
+        assert (settled.cost_nano_usd, settled.already_settled) == (5_000_000, False)
 
     async def test_an_attempt_that_a_router_tells_of_is_booked_once(self, stub):
         await stub.Reserve(reserve())
         told = pb.TurnAttempt(
             request_id="r1", subject=ADA, attempt=settle(number=1, cost=7).attempts[0]
         )
-        request = pb.BookAttemptsRequest(attempts=[told])
-        assert (await stub.BookAttempts(request)).booked_count == 1
-        assert (await stub.BookAttempts(request)).booked_count == 0
+        request = pb.ReportAttemptsRequest(attempts=[told])
+        assert (await stub.ReportAttempts(request)).booked_count == 1
+        assert (await stub.ReportAttempts(request)).booked_count == 0
         turn = await stub.GetTurnCost(pb.GetTurnCostRequest(tenant_id="acme", request_id="r1"))
         assert turn.cost_nano_usd == 7
 
     async def test_attempts_of_nobody_are_refused(self, stub):
-        await refused(stub.BookAttempts(pb.BookAttemptsRequest()), InvalidArgument)
+        await refused(stub.ReportAttempts(pb.ReportAttemptsRequest()), InvalidArgument)
         nobodys = pb.TurnAttempt(request_id="r1", attempt=settle().attempts[0])
-        request = pb.BookAttemptsRequest(attempts=[nobodys])
-        await refused(stub.BookAttempts(request), InvalidArgument)
+        request = pb.ReportAttemptsRequest(attempts=[nobodys])
+        await refused(stub.ReportAttempts(request), InvalidArgument)
 
     async def test_a_released_turn_gives_all_back(self, stub):
         await set_budget(stub, 4_000_000)
@@ -145,13 +145,13 @@ class TestKeys:
     async def test_the_first_key_may_do_everything(self, stub):
         answer = await stub.AuthenticateKey(pb.AuthenticateKeyRequest(secret_sha256=SECRET_DIGEST))
         key = answer.key
-        assert (key.subject.tenant_id, key.may_act_for_users, len(key.scopes)) == (
+        assert (key.subject.tenant_id, key.impersonation_allowed, len(key.scopes)) == (
             "default",
             True,
             3,
         )
         assert answer.max_age.ToTimedelta().total_seconds() == 2
-        assert not answer.has_hard_budget
+        assert not answer.hard_budget_applies
 
     async def test_without_a_setting_the_first_key_is_written_to_a_file(self, serve, tmp_path):
         stub = await serve(bootstrap_key="")
@@ -206,7 +206,7 @@ class TestKeys:
     async def test_a_hard_budget_is_told_with_the_key(self, stub):
         made = await stub.CreateKey(pb.CreateKeyRequest(subject=ADA, scopes=[pb.KEY_SCOPE_CHAT]))
         await set_budget(stub, USD)
-        assert (await authenticate(stub, made.secret)).has_hard_budget
+        assert (await authenticate(stub, made.secret)).hard_budget_applies
 
     async def test_a_watcher_hears_of_a_revoked_key_also_from_another_replica(self, serve):
         here, there = await serve(), await serve()
@@ -247,14 +247,14 @@ class TestAllowances:
             )
         )
         for user in ("ada", "bob"):
-            subject = chat_pb2.Subject(tenant_id="acme", user_id=user)
+            subject = subject_pb2.Subject(tenant_id="acme", user_id=user)
             await stub.Reserve(reserve(f"{user}1", subject))
             await refused(stub.Reserve(reserve(f"{user}2", subject)), RateLimited)
 
 
 class TestAlerts:
     async def test_a_budget_alerts_at_eighty_and_at_a_hundred_percent_once(self, stub):
-        await set_budget(stub, 100, is_hard=False)
+        await set_budget(stub, 100, hard=False)
         for number, cost in enumerate((79, 1, 19, 1, 50)):
             await stub.Settle(settle(f"r{number}", cost=cost))
         alerts = (await stub.ListAlerts(pb.ListAlertsRequest(tenant_id="acme"))).alerts
@@ -265,7 +265,7 @@ class TestAlerts:
         assert alerts[1].message == "The daily budget of user/ada is 80 % used."
 
     async def test_a_watcher_gets_those_before_and_those_to_come(self, stub):
-        await set_budget(stub, 100, is_hard=False)
+        await set_budget(stub, 100, hard=False)
         await stub.Settle(settle("r1", cost=80))
         call = stub.WatchAlerts(pb.WatchAlertsRequest(tenant_id="acme"), timeout=20)
         assert (await call.read()).alert.kind == pb.ALERT_KIND_BUDGET_WARNING

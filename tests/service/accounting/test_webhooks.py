@@ -81,7 +81,7 @@ def signature_of(headers, body):
 async def test_an_alert_is_posted_signed_until_it_is_taken(open_with, pauses):
     async with receiving(500, None, 302, 200) as receiver:
         stub = await open_with(receiver)
-        await set_budget(stub, 100, is_hard=False)
+        await set_budget(stub, 100, hard=False)
         await stub.Settle(settle("r1", cost=80))
         await stub.Settle(settle("r2", cost=20))
         await until(lambda: len(receiver.posts) == 5)

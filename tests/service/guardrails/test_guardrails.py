@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import grpc
 import pytest
-from parley.chat.v1 import chat_pb2
+from parley.chat.v1 import finding_pb2, message_pb2
 from parley.guardrails.v1 import guardrails_service_pb2 as pb
 from parley.guardrails.v1 import guardrails_service_pb2_grpc as pb_grpc
 from parley_services.guardrails.app import open_guardrails
@@ -57,7 +57,7 @@ async def test_input_is_blocked_with_the_finding(stub):
     response = await stub.CheckInput(request, timeout=60)
     assert response.verdict == pb.VERDICT_BLOCK
     assert response.blocking_finding.rule_id == "injection.ignore_previous"
-    assert response.blocking_finding.stage == chat_pb2.STAGE_INPUT
+    assert response.blocking_finding.stage == finding_pb2.FINDING_STAGE_INPUT
     assert response.audit.policy == "default"
     assert "pii.email" in response.audit.rule_ids
     assert len(response.audit.normalized_text_sha256) == 64
@@ -99,7 +99,7 @@ async def test_a_scan_releases_what_a_check_returns(stub):
 async def test_a_block_ends_the_scan_at_once(stub):
     responses = await scan(stub, "Try DROP ", "TABLE users", end=False)
     assert released(responses) == "Try "
-    assert responses[-2].intervention.action == chat_pb2.ACTION_BLOCK
+    assert responses[-2].intervention.action == finding_pb2.GUARDRAIL_ACTION_BLOCK
     assert responses[-1].completed.verdict == pb.VERDICT_BLOCK
 
 
@@ -128,7 +128,7 @@ async def test_rules_are_listed_with_what_they_hold_back(stub):
     response = await stub.ListRules(pb.ListRulesRequest(), timeout=60)
     rules = {rule.rule_id: rule for rule in response.rules}
     assert list(rules) == sorted(rules)
-    assert rules["pii.us_ssn"].is_floor
+    assert rules["pii.us_ssn"].baseline
     assert rules["pii.email"].max_hold_character_count == 280
     assert rules["injection.jailbreak"].max_hold_character_count == 0
     assert all(rule.source and rule.description for rule in response.rules)
@@ -198,7 +198,9 @@ async def test_a_rule_that_fails_is_named_and_counted():
 
 async def test_a_malformed_answer_is_reported_with_both_methods(stub):
     context = pb.OutputContext(
-        response_format=chat_pb2.ResponseFormat(type=chat_pb2.RESPONSE_FORMAT_TYPE_JSON_OBJECT)
+        response_format=message_pb2.ResponseFormat(
+            type=message_pb2.RESPONSE_FORMAT_TYPE_JSON_OBJECT
+        )
     )
     whole = await stub.CheckOutput(pb.CheckOutputRequest(context=context, text="no"), timeout=60)
     responses = await scan(stub, "n", "o", context=context)
@@ -208,8 +210,8 @@ async def test_a_malformed_answer_is_reported_with_both_methods(stub):
 
 async def test_an_unusable_schema_is_refused(stub):
     context = pb.OutputContext(
-        response_format=chat_pb2.ResponseFormat(
-            type=chat_pb2.RESPONSE_FORMAT_TYPE_JSON_SCHEMA, json_schema='{"type": "nope"}'
+        response_format=message_pb2.ResponseFormat(
+            type=message_pb2.RESPONSE_FORMAT_TYPE_JSON_SCHEMA, json_schema='{"type": "nope"}'
         )
     )
     with pytest.raises(grpc.aio.AioRpcError) as caught:

@@ -1,7 +1,7 @@
 """The router against llmock, which plays faulty providers and judges how a client takes it."""
 
 import pytest
-from parley.chat.v1 import chat_pb2
+from parley.chat.v1 import message_pb2
 from parley.model_router.v1 import model_router_service_pb2 as pb
 from parley.model_router.v1 import model_router_service_pb2_grpc as pb_grpc
 from parley_services.model_router.app import open_model_router
@@ -40,7 +40,7 @@ async def ask(stub, model):
     text = ""
     request = pb.GenerateRequest(
         model=model,
-        messages=[chat_pb2.Message(role=chat_pb2.ROLE_USER, text=f"Hello, {model}!")],
+        messages=[message_pb2.Message(role=message_pb2.ROLE_USER, text=f"Hello, {model}!")],
     )
     async for event in stub.Generate(request, timeout=30):
         match event.WhichOneof("event"):

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from parley.chat.v1 import chat_pb2
+from parley.chat.v1 import attempt_pb2, message_pb2
 from parley.model_router.v1 import model_router_service_pb2 as pb
 from parley.model_router.v1 import model_router_service_pb2_grpc as pb_grpc
 from parley_services.model_router.app import open_model_router
@@ -24,7 +24,7 @@ def transport(request):
 
 async def ask(stub):
     request = pb.GenerateRequest(
-        messages=[chat_pb2.Message(role=chat_pb2.ROLE_USER, text="What is a quay?")]
+        messages=[message_pb2.Message(role=message_pb2.ROLE_USER, text="What is a quay?")]
     )
     return [event async for event in stub.Generate(request, timeout=30)]
 
@@ -53,10 +53,10 @@ async def test_the_second_route_answers_and_the_first_ones_socket_is_closed(tran
 
     assert "".join(event.text for event in events) == "second"
     attempts = {e.attempt.number: e.attempt for e in events if e.HasField("attempt")}
-    assert attempts[1].outcome == pb.ATTEMPT_OUTCOME_CANCELLED
+    assert attempts[1].outcome == attempt_pb2.ATTEMPT_OUTCOME_CANCELLED
     assert attempts[1].usage.estimated
     assert attempts[1].cost_nano_usd > 0
-    assert attempts[2].kind == pb.ATTEMPT_KIND_HEDGE
-    assert attempts[2].outcome == pb.ATTEMPT_OUTCOME_SUCCEEDED
+    assert attempts[2].kind == attempt_pb2.ATTEMPT_KIND_HEDGE
+    assert attempts[2].outcome == attempt_pb2.ATTEMPT_OUTCOME_SUCCEEDED
     switched = next(event.switched for event in events if event.HasField("switched"))
     assert (switched.to_model, switched.attempt_number) == ("gpt-4o", 2)

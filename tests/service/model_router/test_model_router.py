@@ -2,11 +2,11 @@ import asyncio
 
 import grpc
 import pytest
-from parley.chat.v1 import chat_pb2
+from parley.chat.v1 import answer_pb2, attempt_pb2, message_pb2, usage_pb2
 from parley.model_router.v1 import model_router_service_pb2 as pb
 from parley.model_router.v1 import model_router_service_pb2_grpc as pb_grpc
+from parley_services.kit.chat.usage import Usage
 from parley_services.kit.errors import InvalidArgument, NotFound, ProviderUnavailable, SlowReader
-from parley_services.kit.models.prices import TokenUsage
 from parley_services.kit.rpc.interceptors import interceptors_for_tcp
 from parley_services.kit.rpc.peers import channel_options
 from parley_services.kit.rpc.status import service_error_of
@@ -43,9 +43,7 @@ def settings():
 
 @pytest.fixture
 def anthropic():
-    return ScriptedProvider(
-        ["Hel", "lo"], usage=TokenUsage(input_token_count=7, output_token_count=2)
-    )
+    return ScriptedProvider(["Hel", "lo"], usage=Usage(input_token_count=7, output_token_count=2))
 
 
 @pytest.fixture
@@ -70,7 +68,7 @@ async def stub(transport, settings, anthropic, openai):
 def request_for(text="What is a quay?", **fields):
     return pb.GenerateRequest(
         request_id="r1",
-        messages=[chat_pb2.Message(role=chat_pb2.ROLE_USER, text=text)],
+        messages=[message_pb2.Message(role=message_pb2.ROLE_USER, text=text)],
         **fields,
     )
 
@@ -96,13 +94,13 @@ async def test_an_answer(stub):
     )
     attempt = events[-2].attempt
     assert (attempt.number, attempt.model) == (1, "claude-sonnet-5-5")
-    assert attempt.kind == pb.ATTEMPT_KIND_PRIMARY
-    assert attempt.outcome == pb.ATTEMPT_OUTCOME_SUCCEEDED
+    assert attempt.kind == attempt_pb2.ATTEMPT_KIND_PRIMARY
+    assert attempt.outcome == attempt_pb2.ATTEMPT_OUTCOME_SUCCEEDED
     assert attempt.price_version.startswith("genai-prices-")
     assert attempt.HasField("first_token_latency")
     completed = events[-1].completed
-    assert completed.finish_reason == chat_pb2.FINISH_REASON_STOP
-    assert completed.usage == chat_pb2.Usage(input_token_count=7, output_token_count=2)
+    assert completed.finish_reason == answer_pb2.FINISH_REASON_STOP
+    assert completed.usage == usage_pb2.Usage(input_token_count=7, output_token_count=2)
     assert completed.cost_nano_usd == attempt.cost_nano_usd == 7 * 2000 + 2 * 10_000
 
 
@@ -125,7 +123,7 @@ class TestEverythingThatAStreamCanHold:
         ]  # fmt: skip
         call = next(e.tool_call for e in events if e.WhichOneof("event") == "tool_call")
         assert (call.id, call.name, call.arguments_json) == ("c1", "find", '{"q":1}')
-        assert events[-1].completed.finish_reason == chat_pb2.FINISH_REASON_TOOL_CALL
+        assert events[-1].completed.finish_reason == answer_pb2.FINISH_REASON_TOOL_CALL
 
 
 class TestLogProbabilities:
@@ -201,7 +199,7 @@ class TestTheProviderFallsSilent:
         assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         assert kinds(events) == ["route", "text", "attempt"]
         attempt = events[-1].attempt
-        assert attempt.outcome == pb.ATTEMPT_OUTCOME_CANCELLED
+        assert attempt.outcome == attempt_pb2.ATTEMPT_OUTCOME_CANCELLED
         assert attempt.usage.estimated
         assert attempt.cost_nano_usd > 0
         await until(lambda: anthropic.open_streams == 0)
@@ -236,49 +234,52 @@ class TestASlowReader:
     ("request_", "field"),
     [
         (pb.GenerateRequest(), "messages"),
-        (pb.GenerateRequest(messages=[chat_pb2.Message()]), "messages[0].role"),
-        (request_for(kind=pb.ATTEMPT_KIND_HEDGE), "kind"),
+        (pb.GenerateRequest(messages=[message_pb2.Message()]), "messages[0].role"),
+        (request_for(kind=attempt_pb2.ATTEMPT_KIND_HEDGE), "kind"),
         (request_for(mid_stream_policy=9), "mid_stream_policy"),
         (request_for(first_attempt_number=-1), "first_attempt_number"),
         (request_for(top_logprob_count=21), "top_logprob_count"),
         (
-            request_for(parameters=chat_pb2.SamplingParameters(temperature=3)),
+            request_for(parameters=message_pb2.SamplingParameters(temperature=3)),
             "parameters.temperature",
         ),
-        (request_for(parameters=chat_pb2.SamplingParameters(top_p=0)), "parameters.top_p"),
+        (request_for(parameters=message_pb2.SamplingParameters(top_p=0)), "parameters.top_p"),
         (
-            request_for(parameters=chat_pb2.SamplingParameters(max_output_token_count=0)),
+            request_for(parameters=message_pb2.SamplingParameters(max_output_token_count=0)),
             "parameters.max_output_token_count",
         ),
         (
-            request_for(parameters=chat_pb2.SamplingParameters(stop_sequences=[""])),
+            request_for(parameters=message_pb2.SamplingParameters(stop_sequences=[""])),
             "parameters.stop_sequences",
         ),
-        (request_for(response_format=chat_pb2.ResponseFormat(type=9)), "response_format.type"),
+        (request_for(response_format=message_pb2.ResponseFormat(type=9)), "response_format.type"),
         (
             request_for(
-                response_format=chat_pb2.ResponseFormat(
-                    type=chat_pb2.RESPONSE_FORMAT_TYPE_JSON_SCHEMA, json_schema="{"
+                response_format=message_pb2.ResponseFormat(
+                    type=message_pb2.RESPONSE_FORMAT_TYPE_JSON_SCHEMA, json_schema="{"
                 )
             ),
             "response_format.json_schema",
         ),
-        (request_for(tools=[chat_pb2.Tool()]), "tools[0].name"),
+        (request_for(tools=[message_pb2.Tool()]), "tools[0].name"),
         (
-            request_for(tools=[chat_pb2.Tool(name="a", parameters_json_schema="[")]),
+            request_for(tools=[message_pb2.Tool(name="a", parameters_json_schema="[")]),
             "tools[0].parameters_json_schema",
         ),
         (
             request_for(
-                tool_choice=chat_pb2.ToolChoice(mode=chat_pb2.TOOL_CHOICE_MODE_NAMED, tool_name="x")
+                tool_choice=message_pb2.ToolChoice(
+                    mode=message_pb2.TOOL_CHOICE_MODE_NAMED, tool_name="x"
+                )
             ),
             "tool_choice.tool_name",
         ),
         (
             pb.GenerateRequest(
                 messages=[
-                    chat_pb2.Message(
-                        role=chat_pb2.ROLE_USER, images=[chat_pb2.Image(url="file:///etc/passwd")]
+                    message_pb2.Message(
+                        role=message_pb2.ROLE_USER,
+                        images=[message_pb2.Image(url="file:///etc/passwd")],
                     )
                 ]
             ),
@@ -308,7 +309,7 @@ async def test_models_are_listed_with_prices(stub):
     models = {model.name: model for model in listed.models}
     assert list(models) == sorted(models)
     mini = models["gpt-4o-mini"]
-    assert (mini.provider, mini.has_price) == ("openai", True)
+    assert (mini.provider, mini.priced) == ("openai", True)
     assert mini.input_price_nano_usd_per_million == 150_000_000
     assert mini.cached_input_price_nano_usd_per_million == 75_000_000
     assert mini.output_price_nano_usd_per_million == 600_000_000

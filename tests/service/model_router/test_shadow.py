@@ -4,7 +4,7 @@ import asyncio
 
 import grpc
 import pytest
-from parley.chat.v1 import chat_pb2
+from parley.chat.v1 import attempt_pb2, message_pb2
 from parley.model_router.v1 import model_router_service_pb2 as pb
 from parley.model_router.v1 import model_router_service_pb2_grpc as pb_grpc
 from parley_services.kit.errors import Overloaded
@@ -19,8 +19,8 @@ from tests.support.waiting import until
 SHADOW = pb.GenerateRequest(
     request_id="r1",
     model="gpt-4o",
-    kind=pb.ATTEMPT_KIND_SHADOW,
-    messages=[chat_pb2.Message(role=chat_pb2.ROLE_USER, text="What is a quay?")],
+    kind=attempt_pb2.ATTEMPT_KIND_SHADOW,
+    messages=[message_pb2.Message(role=message_pb2.ROLE_USER, text="What is a quay?")],
 )
 
 
@@ -62,7 +62,7 @@ async def test_a_caller_that_stays_gets_the_answer_and_its_booking(transport):
         events = [event async for event in stub.Generate(SHADOW, timeout=10)]
     assert "".join(event.text for event in events) == "yes"
     [attempt] = [event.attempt for event in events if event.HasField("attempt")]
-    assert attempt.kind == pb.ATTEMPT_KIND_SHADOW
+    assert attempt.kind == attempt_pb2.ATTEMPT_KIND_SHADOW
 
 
 async def test_a_caller_that_leaves_does_not_end_it(transport):

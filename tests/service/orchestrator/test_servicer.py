@@ -7,14 +7,14 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
-from parley.chat.v1 import chat_pb2
+from parley.chat.v1 import answer_pb2, finding_pb2, message_pb2
 from parley.orchestrator.v1 import orchestrator_service_pb2 as pb
 from parley.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
+from parley_services.kit.chat.message import ToolCall
 from parley_services.orchestrator.finish.records import Settlement
 from parley_services.orchestrator.router_port import ToolCallMade
 from parley_services.orchestrator.servicer import OrchestratorServicer
 from parley_services.orchestrator.turn_service import Turns
-from parley_services.orchestrator.values import ToolCall
 
 from tests.support.serving import TRANSPORTS, served
 from tests.support.turns import KEY, Bench, FakeCache, FakeGuardrails
@@ -87,8 +87,8 @@ async def test_a_turn(connect):
     assert "".join(e.delta.text for e in events) == "Because it scatters."
     completed = events[-1].completed
     assert completed.request_id == events[0].started.request_id
-    assert completed.finish_reason == chat_pb2.FINISH_REASON_STOP
-    assert completed.source == chat_pb2.ANSWER_SOURCE_MODEL
+    assert completed.finish_reason == answer_pb2.FINISH_REASON_STOP
+    assert completed.source == answer_pb2.ANSWER_SOURCE_MODEL
     assert completed.usage.output_token_count == 5
     assert completed.cost_nano_usd == 1000
     assert completed.HasField("first_delta_latency")
@@ -98,7 +98,7 @@ async def test_a_turn(connect):
 async def test_a_cached_turn(connect):
     async with connect(Bench("never", cache=FakeCache(answer="Cached."))) as stub:
         completed = (await chat(stub))[-1].completed
-    assert completed.source == chat_pb2.ANSWER_SOURCE_CACHE_EXACT
+    assert completed.source == answer_pb2.ANSWER_SOURCE_CACHE_EXACT
     assert completed.saved_cost_nano_usd == 700
     assert completed.cache_age.seconds == 3
 
@@ -106,7 +106,7 @@ async def test_a_cached_turn(connect):
 async def test_a_tool_call(connect):
     call = ToolCall(id="c1", name="clock", arguments_json="{}")
     async with connect(Bench(ToolCallMade(call))) as stub:
-        events = await chat(stub, tools=[chat_pb2.Tool(name="clock")])
+        events = await chat(stub, tools=[message_pb2.Tool(name="clock")])
     (called,) = [event.tool_call.call for event in events if event.HasField("tool_call")]
     assert (called.id, called.name, called.arguments_json) == ("c1", "clock", "{}")
 
@@ -116,7 +116,7 @@ async def test_an_intervention(connect):
         events = await chat(stub)
     (event,) = [event for event in events if event.HasField("intervention")]
     assert event.intervention.finding.rule_id == "pii.test"
-    assert event.intervention.finding.action == chat_pb2.ACTION_REDACT
+    assert event.intervention.finding.action == finding_pb2.GUARDRAIL_ACTION_REDACT
 
 
 async def test_a_blocked_turn(connect):

@@ -72,7 +72,7 @@ async def test_an_arm_with_many_more_errors_is_stopped(stub):
 
     (rollback,) = await eventually(lambda: rollbacks(stub))
     assert (rollback.from_version, rollback.to_version) == (2, 1)
-    assert (rollback.measure, rollback.is_automatic) == ("error_rate", True)
+    assert (rollback.measure, rollback.automatic) == ("error_rate", True)
     assert rollback.observed > rollback.bound > 0
     assert rollback.reason
     await is_aborted(stub)

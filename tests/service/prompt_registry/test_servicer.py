@@ -3,7 +3,7 @@ import uuid
 
 import grpc
 import pytest
-from parley.chat.v1 import chat_pb2
+from parley.chat.v1 import answer_pb2, usage_pb2
 from parley.prompt_registry.v1 import prompt_registry_service_pb2 as pb
 from parley_services.kit import errors
 from parley_services.kit.rpc.status import service_error_of
@@ -60,14 +60,14 @@ async def test_the_starter_templates_are_there(stub):
 
 async def test_what_is_cached_also_comes_with_the_prompt(stub):
     content = made("{{ text }}!")
-    content.cache_also.extend([pb.CACHE_ALSO_TOOLS, pb.CACHE_ALSO_DEGRADED])
+    content.extra_cacheable.extend([pb.EXTRA_CACHEABLE_TOOLS, pb.EXTRA_CACHEABLE_DEGRADED])
     await stub.CreateTemplateVersion(
         pb.CreateTemplateVersionRequest(template="lenient", content=content), timeout=TIMEOUT
     )
     response = await stub.Render(render("lenient"), timeout=TIMEOUT)
-    assert list(response.cache_also) == [pb.CACHE_ALSO_TOOLS, pb.CACHE_ALSO_DEGRADED]
+    assert list(response.extra_cacheable) == [pb.EXTRA_CACHEABLE_TOOLS, pb.EXTRA_CACHEABLE_DEGRADED]
     response = await stub.Render(render(), timeout=TIMEOUT)
-    assert list(response.cache_also) == []
+    assert list(response.extra_cacheable) == []
 
 
 async def test_one_user_in_ten_gets_the_second_version(stub):
@@ -193,9 +193,9 @@ async def test_outcomes_and_ratings_are_counted_by_arm(stub):
         stub.ReportOutcome(
             report(
                 "r3",
-                source=chat_pb2.ANSWER_SOURCE_CACHE_EXACT,
+                source=answer_pb2.ANSWER_SOURCE_CACHE_EXACT,
                 cost_nano_usd=7,
-                usage=chat_pb2.Usage(output_token_count=3),
+                usage=usage_pb2.Usage(output_token_count=3),
                 **arm,
             ),
             timeout=TIMEOUT,

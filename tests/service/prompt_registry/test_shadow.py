@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import grpc
 import pytest
-from parley.chat.v1 import chat_pb2
+from parley.chat.v1 import message_pb2
 from parley.prompt_registry.v1 import prompt_registry_service_pb2 as pb
 from parley_services.kit import errors
-from parley_services.kit.chat.messages import duration
+from parley_services.kit.chat import to_proto
 from parley_services.kit.rpc.status import service_error_of
 from parley_services.prompt_registry.outcomes.outcome import TurnTexts
 
@@ -31,8 +31,10 @@ async def begin_shadow(stub):
     content = pb.TemplateContent(
         user_text="Answer as JSON: {{ text }}",
         variables=[pb.Variable(name="text", required=True)],
-        response_format=chat_pb2.ResponseFormat(type=chat_pb2.RESPONSE_FORMAT_TYPE_JSON_OBJECT),
-        parameters=chat_pb2.SamplingParameters(temperature=0.5),
+        response_format=message_pb2.ResponseFormat(
+            type=message_pb2.RESPONSE_FORMAT_TYPE_JSON_OBJECT
+        ),
+        parameters=message_pb2.SamplingParameters(temperature=0.5),
         tools=["search"],
     )
     created = await stub.CreateTemplateVersion(
@@ -61,7 +63,7 @@ def shadow(request_id="r1", *, text='{"a": 1}', answer="a is 1", error_reason=""
         "experiment_id": "rag-json",
         "arm": "json",
         "error_reason": error_reason,
-        "latency": duration(0.5),
+        "latency": to_proto.duration(0.5),
         "cost_nano_usd": 40,
         "guardrail_blocked": True,
     }
@@ -71,7 +73,7 @@ def shadow(request_id="r1", *, text='{"a": 1}', answer="a is 1", error_reason=""
     if answer is not None:
         message.answer.version = 1
         message.answer.text = answer
-        message.answer.latency.CopyFrom(duration(0.25))
+        message.answer.latency.CopyFrom(to_proto.duration(0.25))
         message.answer.cost_nano_usd = 100
     return message
 
@@ -106,9 +108,9 @@ async def test_an_arm_beside_the_answer_says_how_it_is_to_be_run(stub):
                     pb.Variable(name="text", required=True),
                     pb.Variable(name="language"),
                 ],
-                parameters=chat_pb2.SamplingParameters(temperature=0.5),
-                response_format=chat_pb2.ResponseFormat(
-                    type=chat_pb2.RESPONSE_FORMAT_TYPE_JSON_OBJECT
+                parameters=message_pb2.SamplingParameters(temperature=0.5),
+                response_format=message_pb2.ResponseFormat(
+                    type=message_pb2.RESPONSE_FORMAT_TYPE_JSON_OBJECT
                 ),
                 tools=["search"],
                 model="small",
@@ -144,7 +146,7 @@ async def test_an_arm_beside_the_answer_says_how_it_is_to_be_run(stub):
     assert (arm.experiment_id, arm.arm, arm.version) == ("short", "short", 2)
     assert (arm.user_text, arm.model, list(arm.tools)) == ("x = 1", "small", ["search"])
     assert arm.parameters.temperature == 0.5
-    assert arm.response_format.type == chat_pb2.RESPONSE_FORMAT_TYPE_JSON_OBJECT
+    assert arm.response_format.type == message_pb2.RESPONSE_FORMAT_TYPE_JSON_OBJECT
 
 
 async def test_what_ran_beside_is_compared_and_counted_once(stub):
@@ -173,7 +175,7 @@ async def test_what_ran_beside_is_compared_and_counted_once(stub):
         pb.ListEvaluationsRequest(template="rag_answer"), timeout=TIMEOUT
     )
     assert [each.comparison.shadow_format_valid for each in log.evaluations] == [True, False]
-    assert all(each.outcome.is_shadow for each in log.evaluations)
+    assert all(each.outcome.shadow for each in log.evaluations)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +194,7 @@ async def test_what_failed_is_counted_and_not_compared(stub, message):
 async def test_the_form_that_a_turn_asked_for_comes_first(stub):
     await begin_shadow(stub)
     message = shadow(text="plain")
-    message.response_format.type = chat_pb2.RESPONSE_FORMAT_TYPE_TEXT
+    message.response_format.type = message_pb2.RESPONSE_FORMAT_TYPE_TEXT
     response = await stub.ReportShadow(message, timeout=TIMEOUT)
     assert response.comparison.shadow_format_valid
 
@@ -229,7 +231,7 @@ async def test_texts_are_kept_redacted_of_who_wants_it_and_for_a_time(serve, tra
             ),
             timeout=TIMEOUT,
         )
-        assert rendered.keeps_texts is (tenant != "initech")
+        assert rendered.retains_texts is (tenant != "initech")
         outcome = pb.Outcome(request_id="r1", tenant_id=tenant, template="general_chat", version=1)
         outcome.end_time.FromDatetime(clock.now() + timedelta(days=1))
         await stub.ReportOutcome(

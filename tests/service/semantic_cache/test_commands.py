@@ -4,7 +4,7 @@ import asyncio
 
 import grpc
 import pytest
-from parley.chat.v1 import chat_pb2
+from parley.chat.v1 import answer_pb2
 from parley.semantic_cache.v1 import semantic_cache_service_pb2 as pb
 from parley.semantic_cache.v1 import semantic_cache_service_pb2_grpc as pb_grpc
 from parley_services.cli.cache import app
@@ -39,7 +39,7 @@ async def run(*arguments, given=None):
 
 async def store(stub, text, **fields):
     answer = pb.Answer(
-        text="An answer.", finish_reason=chat_pb2.FINISH_REASON_STOP, cost_nano_usd=2_000_000_000
+        text="An answer.", finish_reason=answer_pb2.FINISH_REASON_STOP, cost_nano_usd=2_000_000_000
     )
     request = {"partition": PARTITION, "text": text, "answer": answer, **fields}
     return await stub.Store(pb.StoreRequest(request_id="r0", **request), timeout=60)

@@ -6,8 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 from parley.accounting.v1 import accounting_service_pb2 as accounting_pb2
 from parley.accounting.v1 import accounting_service_pb2_grpc as accounting_grpc
-from parley.chat.v1 import chat_pb2
-from parley.model_router.v1 import model_router_service_pb2 as router_pb
+from parley.chat.v1 import answer_pb2, attempt_pb2
 from parley.semantic_cache.v1 import semantic_cache_service_pb2 as pb
 from parley.semantic_cache.v1 import semantic_cache_service_pb2_grpc as pb_grpc
 from parley_services.kit.rpc.server import StartRefused
@@ -25,9 +24,9 @@ class Ledger(accounting_grpc.AccountingServiceServicer):
     def __init__(self):
         self.told = []
 
-    async def BookAttempts(self, request, context):
+    async def ReportAttempts(self, request, context):
         self.told += request.attempts
-        return accounting_pb2.BookAttemptsResponse(booked_count=len(request.attempts))
+        return accounting_pb2.ReportAttemptsResponse(booked_count=len(request.attempts))
 
 
 def settings_for(folder, **fields):
@@ -62,13 +61,13 @@ async def test_a_lookup_and_its_store_are_one_embedding_of_the_turn(tmp_path):
         async with opened(tmp_path, ledger, openai_base_url=f"{server.url}/v1") as stub:
             asked = {"request_id": "r1", "partition": PARTITION, "text": "What is a quay?"}
             await stub.Lookup(pb.LookupRequest(**asked), timeout=60)
-            stored = pb.Answer(text="A wharf.", finish_reason=chat_pb2.FINISH_REASON_STOP)
+            stored = pb.Answer(text="A wharf.", finish_reason=answer_pb2.FINISH_REASON_STOP)
             await stub.Store(pb.StoreRequest(answer=stored, **asked), timeout=60)
             await until(lambda: ledger.told)
         assert len(server.requests) == 1
     (told,) = ledger.told
     assert (told.request_id, told.subject.tenant_id) == ("r1", "acme")
-    assert told.attempt.kind == router_pb.ATTEMPT_KIND_EMBEDDING
+    assert told.attempt.kind == attempt_pb2.ATTEMPT_KIND_EMBEDDING
     assert told.attempt.usage.input_token_count == 500
     # text-embedding-3-small: 0.02 dollars a million tokens.
     assert told.attempt.cost_nano_usd == 10_000

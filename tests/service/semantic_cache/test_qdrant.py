@@ -1,7 +1,7 @@
 """The service with a Qdrant server behind it, over gRPC."""
 
 import pytest
-from parley.chat.v1 import chat_pb2
+from parley.chat.v1 import answer_pb2
 from parley.semantic_cache.v1 import semantic_cache_service_pb2 as pb
 
 from tests.support.qdrant_server import qdrant_server
@@ -55,7 +55,7 @@ def say(heard):
 
 
 async def store(stub, text=STORED):
-    answer = pb.Answer(text="An answer.", finish_reason=chat_pb2.FINISH_REASON_STOP)
+    answer = pb.Answer(text="An answer.", finish_reason=answer_pb2.FINISH_REASON_STOP)
     request = pb.StoreRequest(request_id="r0", partition=PARTITION, text=text, answer=answer)
     return await stub.Store(request, timeout=60)
 

@@ -6,7 +6,7 @@ import uuid
 import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
-from parley.chat.v1 import chat_pb2
+from parley.chat.v1 import answer_pb2, usage_pb2
 from parley.semantic_cache.v1 import semantic_cache_service_pb2 as pb
 from parley_services.kit.rpc.server import StartRefused
 from parley_services.semantic_cache.app import open_semantic_cache
@@ -51,10 +51,10 @@ def answer(text="An answer.", **changes):
     return pb.Answer(
         **{
             "text": text,
-            "finish_reason": chat_pb2.FINISH_REASON_STOP,
+            "finish_reason": answer_pb2.FINISH_REASON_STOP,
             "provider": "simulated",
             "model": "gpt-5-mini",
-            "usage": chat_pb2.Usage(input_token_count=7, output_token_count=3, estimated=True),
+            "usage": usage_pb2.Usage(input_token_count=7, output_token_count=3, estimated=True),
             "cost_nano_usd": 4_200,
             **changes,
         }
@@ -98,7 +98,7 @@ async def test_the_same_text_of_another_partition_is_a_miss(stub):
 
 
 async def test_only_an_answer_that_ended_normally_is_kept(stub):
-    cut = answer(finish_reason=chat_pb2.FINISH_REASON_LENGTH)
+    cut = answer(finish_reason=answer_pb2.FINISH_REASON_LENGTH)
     response = await store(stub, "Hello there", answer=cut)
     assert (response.entry_id, response.refusal) == ("", "not_ended_normally")
 

@@ -5,8 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 from parley.accounting.v1 import accounting_service_pb2 as pb
-from parley.chat.v1 import chat_pb2
-from parley.model_router.v1 import model_router_service_pb2 as router_pb
+from parley.chat.v1 import attempt_pb2, subject_pb2, usage_pb2
 from parley_services.cli.costs.costs_export import COLUMNS, row_of, writing
 from parley_services.kit.errors import InvalidArgument, StateForbids
 
@@ -21,11 +20,11 @@ def entry():
         request_id="r1",
         attempt_number=1,
         account="usage",
-        subject=chat_pb2.Subject(tenant_id="acme", user_id="ada, countess"),
+        subject=subject_pb2.Subject(tenant_id="acme", user_id="ada, countess"),
         provider="openai",
         model="gpt-4o",
-        kind=router_pb.ATTEMPT_KIND_FALLBACK,
-        usage=chat_pb2.Usage(input_token_count=5, output_token_count=3, estimated=True),
+        kind=attempt_pb2.ATTEMPT_KIND_FALLBACK,
+        usage=usage_pb2.Usage(input_token_count=5, output_token_count=3, estimated=True),
         cost_nano_usd=42,
         tags={"b": "2", "a": '"1"'},
         row_hash=b"\x01\xff",

@@ -14,9 +14,11 @@ from parley_services.accounting.ledger.unit_of_work import Books
 from parley_services.accounting.limits.alerts import AlertKind
 from parley_services.accounting.limits.allowances import Limits
 from parley_services.accounting.limits.budget_policy import load_policy
-from parley_services.accounting.subjects import Subject, SubjectLevel
+from parley_services.accounting.subjects import SubjectLevel
+from parley_services.kit.chat.subject import Subject
+from parley_services.kit.chat.usage import Usage
 from parley_services.kit.errors import BudgetExhausted
-from parley_services.kit.models.prices import PriceTable, TokenUsage, flat_price
+from parley_services.kit.models.prices import PriceTable, flat_price
 
 from tests.support.clock import ManualClock
 
@@ -71,7 +73,7 @@ class Day:
             number=1,
             provider="openai",
             model="gpt-4o",
-            usage=TokenUsage(input_token_count=1),
+            usage=Usage(input_token_count=1),
             cost_nano_usd=nano_usd,
             price_version="test",
         )

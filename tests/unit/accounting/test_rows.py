@@ -4,8 +4,8 @@ from parley_services.accounting.ledger.entry import Account, AttemptKind, Entry
 from parley_services.accounting.ledger.turn import BudgetDecision, Turn, TurnKey, TurnState
 from parley_services.accounting.limits.usage_counters import Meter
 from parley_services.accounting.sql import rows, schema
-from parley_services.accounting.subjects import Subject
-from parley_services.kit.models.prices import TokenUsage
+from parley_services.kit.chat.subject import Subject
+from parley_services.kit.chat.usage import Usage
 
 
 def names(table):
@@ -62,7 +62,7 @@ def test_an_entry_is_written_in_the_order_of_the_columns():
         provider="p",
         model="m",
         kind=AttemptKind.HEDGE,
-        usage=TokenUsage(
+        usage=Usage(
             input_token_count=1,
             cached_input_token_count=2,
             cache_write_token_count=3,

@@ -14,8 +14,10 @@ from parley_services.accounting.ledger.settle import AnswerSource, Attempt, Sett
 from parley_services.accounting.ledger.unit_of_work import Books
 from parley_services.accounting.limits.allowances import NO_LIMITS
 from parley_services.accounting.limits.budget_policy import Policy
-from parley_services.accounting.subjects import Subject, SubjectLevel
-from parley_services.kit.models.prices import PriceTable, TokenUsage, flat_price
+from parley_services.accounting.subjects import SubjectLevel
+from parley_services.kit.chat.subject import Subject
+from parley_services.kit.chat.usage import Usage
+from parley_services.kit.models.prices import PriceTable, flat_price
 from parley_services.model_router.attempt.failures import ProviderError
 from parley_services.model_router.providers.anthropic_decoder import MessagesDecoder
 from parley_services.model_router.providers.openai_chat_decoder import ChatDecoder
@@ -85,7 +87,7 @@ def booked(terms, attempt):
 def test_what_a_provider_says_is_booked_exactly(case, prices, terms):
     usage = decoded(case)
     wanted = case["usage"]
-    assert usage == TokenUsage(
+    assert usage == Usage(
         input_token_count=wanted["input"],
         cached_input_token_count=wanted.get("cached", 0),
         cache_write_token_count=wanted.get("written", 0),
@@ -112,7 +114,7 @@ def test_what_a_provider_says_is_booked_exactly(case, prices, terms):
 
 
 def test_a_cancelled_stream_is_booked_by_our_count_and_says_so(terms):
-    usage = TokenUsage(input_token_count=40, output_token_count=7, estimated=True)
+    usage = Usage(input_token_count=40, output_token_count=7, estimated=True)
     entry = booked(terms, Attempt(number=1, provider="openai", model="gpt-4o", usage=usage))
     assert entry.cost_nano_usd == 40 * 2_500 + 7 * 10_000
     assert entry.usage.estimated
@@ -132,7 +134,7 @@ def test_a_price_holds_from_its_day_on(tmp_path):
         "- {provider: openai, model: gpt-4o, input: 1, output: 4, since: 2026-02-01}\n"
     )
     prices = PriceTable.load(path)
-    usage = TokenUsage(input_token_count=1_000, output_token_count=10)
+    usage = Usage(input_token_count=1_000, output_token_count=10)
     costs = [
         prices.cost_nano_usd(provider="openai", model="gpt-4o", usage=usage, at=at)
         for at in (datetime(2026, 1, 31, 23, 59, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))

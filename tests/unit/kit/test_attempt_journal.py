@@ -2,8 +2,7 @@ import grpc
 import pytest
 from parley.accounting.v1 import accounting_service_pb2 as pb
 from parley.accounting.v1 import accounting_service_pb2_grpc as pb_grpc
-from parley.chat.v1 import chat_pb2
-from parley.model_router.v1 import model_router_service_pb2 as router_pb
+from parley.chat.v1 import attempt_pb2, subject_pb2, usage_pb2
 from parley_services.kit.errors import DependencyUnavailable, InvalidArgument, Overloaded
 from parley_services.kit.storage.attempt_journal import AttemptJournal
 from parley_services.kit.storage.journal import Journal
@@ -16,9 +15,9 @@ from tests.support.waiting import until
 def attempt(number=1, output=0, tenant_id="acme"):
     return pb.TurnAttempt(
         request_id="r1",
-        subject=chat_pb2.Subject(tenant_id=tenant_id),
-        attempt=router_pb.Attempt(
-            number=number, usage=chat_pb2.Usage(input_token_count=9, output_token_count=output)
+        subject=subject_pb2.Subject(tenant_id=tenant_id),
+        attempt=attempt_pb2.Attempt(
+            number=number, usage=usage_pb2.Usage(input_token_count=9, output_token_count=output)
         ),
     )
 
@@ -31,13 +30,13 @@ class Ledger(pb_grpc.AccountingServiceServicer):
         self.away = False
         self.refuses = ""
 
-    async def BookAttempts(self, request, context):
+    async def ReportAttempts(self, request, context):
         if self.away:
             raise DependencyUnavailable("The database is away.")
         if self.refuses in {each.subject.tenant_id for each in request.attempts}:
             raise InvalidArgument.field("subject.tenant_id", "must be printable")
         self.told += request.attempts
-        return pb.BookAttemptsResponse(booked_count=len(request.attempts))
+        return pb.ReportAttemptsResponse(booked_count=len(request.attempts))
 
 
 @pytest.fixture

@@ -1,12 +1,13 @@
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 
+import genai_prices
 import pytest
-from genai_prices import Usage, calc_price
 from hypothesis import given
 from hypothesis import strategies as st
+from parley_services.kit.chat.usage import Usage
 from parley_services.kit.errors import PriceUnknown
-from parley_services.kit.models.prices import Price, PriceTable, Rates, Tier, TokenUsage
+from parley_services.kit.models.prices import Price, PriceTable, Rates, Tier
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -42,13 +43,15 @@ def rates(value):
 def test_agrees_with_the_library_that_the_table_comes_from(
     table, provider, model, plain, cached, output
 ):
-    usage = TokenUsage(
+    usage = Usage(
         input_token_count=plain + cached,
         cached_input_token_count=cached,
         output_token_count=output,
     )
-    theirs = calc_price(
-        Usage(input_tokens=plain + cached, cache_read_tokens=cached, output_tokens=output),
+    theirs = genai_prices.calc_price(
+        genai_prices.Usage(
+            input_tokens=plain + cached, cache_read_tokens=cached, output_tokens=output
+        ),
         model_ref=model,
         provider_id=provider,
         genai_request_timestamp=NOW,
@@ -58,7 +61,7 @@ def test_agrees_with_the_library_that_the_table_comes_from(
 
 
 def test_the_price_is_that_of_the_day(table):
-    usage = TokenUsage(input_token_count=1_000_000)
+    usage = Usage(input_token_count=1_000_000)
 
     def cost(at):
         return table.cost_nano_usd(provider="openai", model="o3", usage=usage, at=at)
@@ -68,7 +71,7 @@ def test_the_price_is_that_of_the_day(table):
 
 
 def test_a_simulated_model_costs_what_its_model_costs(table):
-    usage = TokenUsage(input_token_count=1000, output_token_count=1000)
+    usage = Usage(input_token_count=1000, output_token_count=1000)
     for provider, model in (("openai", "gpt-4o-mini"), ("anthropic", "claude-sonnet-5-5")):
         real = table.cost_nano_usd(provider=provider, model=model, usage=usage, at=NOW)
         simulated = table.cost_nano_usd(provider="simulated", model=model, usage=usage, at=NOW)
@@ -88,15 +91,15 @@ def test_a_simulated_model_costs_what_its_model_costs(table):
 def test_an_unknown_price_is_an_error_and_not_zero(table, provider, model):
     assert table.price(provider=provider, model=model, at=NOW) is None
     with pytest.raises(PriceUnknown) as caught:
-        table.cost_nano_usd(provider=provider, model=model, usage=TokenUsage(), at=NOW)
+        table.cost_nano_usd(provider=provider, model=model, usage=Usage(), at=NOW)
     assert caught.value.metadata == {"model": model}
 
 
 def test_a_cost_is_rounded_half_up_once():
     price = Price(rates=rates(500_000))
-    assert price.cost_nano_usd(TokenUsage(input_token_count=1)) == 1
-    assert price.cost_nano_usd(TokenUsage(input_token_count=1, output_token_count=1)) == 1
-    assert Price(rates=rates(499_999)).cost_nano_usd(TokenUsage(input_token_count=1)) == 0
+    assert price.cost_nano_usd(Usage(input_token_count=1)) == 1
+    assert price.cost_nano_usd(Usage(input_token_count=1, output_token_count=1)) == 1
+    assert Price(rates=rates(499_999)).cost_nano_usd(Usage(input_token_count=1)) == 0
 
 
 def test_a_tier_applies_to_all_tokens_of_a_longer_call():
@@ -104,13 +107,13 @@ def test_a_tier_applies_to_all_tokens_of_a_longer_call():
         rates=rates(1_000_000),
         tiers=(Tier(above_input_token_count=10, rates=rates(3_000_000)),),
     )
-    assert price.cost_nano_usd(TokenUsage(input_token_count=10)) == 10
-    assert price.cost_nano_usd(TokenUsage(input_token_count=11)) == 33
+    assert price.cost_nano_usd(Usage(input_token_count=10)) == 10
+    assert price.cost_nano_usd(Usage(input_token_count=11)) == 33
 
 
 def test_parts_never_exceed_the_input():
     price = Price(rates=rates(1_000_000))
-    usage = TokenUsage(input_token_count=5, cached_input_token_count=9, cache_write_token_count=9)
+    usage = Usage(input_token_count=5, cached_input_token_count=9, cache_write_token_count=9)
     assert price.cost_nano_usd(usage) == 5
 
 
@@ -130,7 +133,7 @@ class TestOperatorsFile:
               - {provider: vllm, model: "llama-3.3", input: 0.5, output: 0.5, since: 2026-11-24}
             """,
         )
-        usage = TokenUsage(input_token_count=1_000_000)
+        usage = Usage(input_token_count=1_000_000)
 
         def cost(provider, model, at=NOW):
             return table.cost_nano_usd(provider=provider, model=model, usage=usage, at=at)

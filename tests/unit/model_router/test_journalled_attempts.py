@@ -1,8 +1,9 @@
 from datetime import timedelta
 
-from parley_services.kit.models.prices import TokenUsage
+from parley_services.kit.chat.subject import Subject
+from parley_services.kit.chat.usage import Usage
 from parley_services.model_router.attempt.attempt import Attempt, AttemptKind, AttemptOutcome
-from parley_services.model_router.generation import GenerationRequest, Message, Role, Subject
+from parley_services.model_router.generation import GenerationRequest, Message, Role
 from parley_services.model_router.peers.accounting import JournalledAttempts
 
 from tests.support.clock import ManualClock
@@ -32,7 +33,7 @@ def attempt(output):
         model="m",
         kind=AttemptKind.PRIMARY,
         outcome=AttemptOutcome.CANCELLED,
-        usage=TokenUsage(input_token_count=9, output_token_count=output, estimated=True),
+        usage=Usage(input_token_count=9, output_token_count=output, estimated=True),
         cost_nano_usd=9,
         price_version="v1",
         duration_seconds=0.5,

@@ -1,6 +1,7 @@
 import asyncio
 
 import pytest
+from parley_services.kit.chat.usage import Usage
 from parley_services.kit.errors import (
     DeadlineExceeded,
     InputTooLarge,
@@ -9,7 +10,6 @@ from parley_services.kit.errors import (
     ProviderRefused,
     ProviderUnavailable,
 )
-from parley_services.kit.models.prices import TokenUsage
 from parley_services.model_router.attempt.attempt import AttemptKind, AttemptOutcome
 from parley_services.model_router.attempt.failures import FailureKind, ProviderError
 from parley_services.model_router.attempt.live_attempt import Limits
@@ -36,7 +36,7 @@ def switches_of(events):
 
 
 async def test_an_answer_is_route_text_attempt_completed(bench):
-    usage = TokenUsage(input_token_count=10, output_token_count=2)
+    usage = Usage(input_token_count=10, output_token_count=2)
     a = ScriptedProvider(["Hel", "lo"], usage=usage)
     events = await bench(a=a).answer()
 

@@ -3,21 +3,19 @@
 from itertools import combinations, product
 
 import pytest
-from parley_services.orchestrator.finish.records import NewAnswer
-from parley_services.orchestrator.router_port import AttemptEnded, ToolCallMade
-from parley_services.orchestrator.values import (
-    AttemptKind,
-    AttemptOutcome,
-    BudgetDecision,
-    CacheAlso,
-    CacheMode,
-    CacheScope,
+from parley_services.kit.chat.attempt import AttemptKind, AttemptOutcome
+from parley_services.kit.chat.budget import BudgetDecision
+from parley_services.kit.chat.cacheable import CacheScope, ExtraCacheable
+from parley_services.kit.chat.message import (
     SamplingParameters,
     Tool,
     ToolCall,
     ToolChoice,
     ToolChoiceMode,
 )
+from parley_services.orchestrator.finish.records import NewAnswer
+from parley_services.orchestrator.router_port import AttemptEnded, ToolCallMade
+from parley_services.orchestrator.values import CacheMode
 
 from tests.support.turns import (
     Bench,
@@ -32,7 +30,7 @@ from tests.support.turns import (
 )
 
 CLOCK = Tool(name="clock")
-EVERYTHING = frozenset(CacheAlso) - {CacheAlso.UNSPECIFIED}
+EVERYTHING = frozenset(ExtraCacheable) - {ExtraCacheable.UNSPECIFIED}
 ALLOWED = [
     frozenset(some) for count in range(4) for some in combinations(sorted(EVERYTHING), count)
 ]
@@ -50,9 +48,9 @@ async def test_an_answer_is_kept_if_all_that_is_unusual_about_it_is_allowed(
     unusual = {
         kind
         for kind, is_so in (
-            (CacheAlso.DOWNGRADED, lowered or fell_back),
-            (CacheAlso.DEGRADED, degraded),
-            (CacheAlso.TOOLS, has_tools),
+            (ExtraCacheable.DOWNGRADED, lowered or fell_back),
+            (ExtraCacheable.DEGRADED, degraded),
+            (ExtraCacheable.TOOLS, has_tools),
         )
         if is_so
     }
@@ -62,7 +60,7 @@ async def test_an_answer_is_kept_if_all_that_is_unusual_about_it_is_allowed(
         AttemptEnded(attempt(kind=AttemptKind.FALLBACK if fell_back else AttemptKind.PRIMARY)),
         accounts=FakeAccounts(decision=decision, downgrade_model="small"),
         cache=FakeCache(away=degraded),
-        prompts=FakePrompts(cache_also=allowed),
+        prompts=FakePrompts(extra_cacheable=allowed),
     )
     await bench.run(request(tools=(CLOCK,) if has_tools else ()))
     assert bool(bench.books.of(NewAnswer)) == (unusual <= allowed)
@@ -73,13 +71,13 @@ async def test_an_answer_is_kept_if_all_that_is_unusual_about_it_is_allowed(
 )
 @pytest.mark.parametrize("allowed", [False, True])
 async def test_what_another_than_the_first_model_wrote_is_downgraded(kind, allowed):
-    also = frozenset({CacheAlso.DOWNGRADED}) if allowed else frozenset()
+    also = frozenset({ExtraCacheable.DOWNGRADED}) if allowed else frozenset()
     failed = attempt(number=1, outcome=AttemptOutcome.FAILED)
     bench = Bench(
         "x",
         AttemptEnded(failed),
         AttemptEnded(attempt(number=2, kind=kind)),
-        prompts=FakePrompts(cache_also=also),
+        prompts=FakePrompts(extra_cacheable=also),
     )
     await bench.run()
     assert bool(bench.books.of(NewAnswer)) is allowed
@@ -87,7 +85,7 @@ async def test_what_another_than_the_first_model_wrote_is_downgraded(kind, allow
 
 async def test_a_downgraded_answer_is_kept_where_turns_of_its_version_look():
     accounts = FakeAccounts()
-    prompts = FakePrompts(cache_also=frozenset({CacheAlso.DOWNGRADED}))
+    prompts = FakePrompts(extra_cacheable=frozenset({ExtraCacheable.DOWNGRADED}))
     bench = Bench("x", accounts=accounts, prompts=prompts)
     await bench.run()
     accounts.decision, accounts.downgrade_model = BudgetDecision.CACHE_FIRST, "small"
@@ -108,7 +106,7 @@ async def test_a_downgraded_answer_is_kept_where_turns_of_its_version_look():
     ids=["accounting", "semantic_cache", "prompt_registry"],
 )
 async def test_an_answer_given_while_a_service_was_away_may_be_kept(parts):
-    prompts = FakePrompts(cache_also=frozenset({CacheAlso.DEGRADED}))
+    prompts = FakePrompts(extra_cacheable=frozenset({ExtraCacheable.DEGRADED}))
     rendered = Bench("x", prompts=prompts)
     await rendered.run()
     prompt = await prompts.render(prompts.rendered[0])
@@ -117,7 +115,7 @@ async def test_an_answer_given_while_a_service_was_away_may_be_kept(parts):
         "x",
         accounts=accounts,
         cache=parts.get("cache"),
-        prompts=FakePrompts(away="prompts" in parts, cache_also=prompts.cache_also),
+        prompts=FakePrompts(away="prompts" in parts, extra_cacheable=prompts.extra_cacheable),
         snapshot=Snapshot(prompt),
     )
     if "accounts" in parts:
@@ -135,9 +133,9 @@ async def test_an_answer_given_while_a_service_was_away_may_be_kept(parts):
     ids=["at the input", "at the output"],
 )
 async def test_nothing_is_kept_that_the_guardrails_service_did_not_pass(guardrails):
-    bench = Bench("x", guardrails=guardrails, prompts=FakePrompts(cache_also=EVERYTHING))
+    bench = Bench("x", guardrails=guardrails, prompts=FakePrompts(extra_cacheable=EVERYTHING))
     if guardrails.leaves_at:
-        bench = Bench("y", guardrails=guardrails, prompts=FakePrompts(cache_also=EVERYTHING))
+        bench = Bench("y", guardrails=guardrails, prompts=FakePrompts(extra_cacheable=EVERYTHING))
     events = await bench.run()
     assert [each.component for each in events[-1].degradations] == ["guardrails"]
     assert bench.books.of(NewAnswer) == []
@@ -145,14 +143,16 @@ async def test_nothing_is_kept_that_the_guardrails_service_did_not_pass(guardrai
 
 async def test_an_answer_that_calls_a_tool_is_not_kept_however_it_ends():
     call = ToolCall(id="1", name="clock", arguments_json="{}")
-    bench = Bench("Let me see.", ToolCallMade(call), prompts=FakePrompts(cache_also=EVERYTHING))
+    bench = Bench(
+        "Let me see.", ToolCallMade(call), prompts=FakePrompts(extra_cacheable=EVERYTHING)
+    )
     events = await bench.run(request(tools=(CLOCK,)))
     assert "ToolCalled" in kinds_of(events)
     assert bench.books.of(NewAnswer) == []
 
 
 async def test_tools_and_their_choice_are_part_of_the_partition():
-    bench = Bench("x", prompts=FakePrompts(cache_also=EVERYTHING))
+    bench = Bench("x", prompts=FakePrompts(extra_cacheable=EVERYTHING))
     never = ToolChoice(mode=ToolChoiceMode.NONE)
     for fields in (
         {},
@@ -169,7 +169,7 @@ async def test_tools_and_their_choice_are_part_of_the_partition():
     [(CacheScope.NONE, CacheMode.DEFAULT), (CacheScope.TENANT, CacheMode.BYPASS)],
 )
 async def test_it_never_widens_the_scope(scope, mode):
-    prompts = FakePrompts(scope=scope, cache_also=EVERYTHING)
+    prompts = FakePrompts(scope=scope, extra_cacheable=EVERYTHING)
     bench = Bench("x", prompts=prompts)
     await bench.run(request(cache_mode=mode, parameters=SamplingParameters(temperature=0.1)))
     assert (bench.cache.looked_up, bench.books.of(NewAnswer)) == ([], [])

@@ -3,19 +3,13 @@
 import asyncio
 from dataclasses import replace
 
+from parley_services.kit.chat.answer import AnswerSource, FinishReason
+from parley_services.kit.chat.attempt import AttemptKind, AttemptOutcome
+from parley_services.kit.chat.message import ResponseFormat, ResponseFormatType, SamplingParameters
 from parley_services.kit.errors import Overloaded
 from parley_services.orchestrator.events import Completed, Delta
 from parley_services.orchestrator.finish.records import Outcome, Settlement, ShadowOutcome, Texts
 from parley_services.orchestrator.prompt.prompting import ShadowArm
-from parley_services.orchestrator.values import (
-    AnswerSource,
-    AttemptKind,
-    AttemptOutcome,
-    FinishReason,
-    ResponseFormat,
-    ResponseFormatType,
-    SamplingParameters,
-)
 
 from tests.support.turns import (
     Bench,
@@ -41,7 +35,7 @@ ARM = ShadowArm(
 
 def bench(*script, again, arms=(ARM,), **parts):
     """A turn whose shadow arm is answered by *again*."""
-    prompts = FakePrompts(shadow_arms=arms, keeps_texts=parts.pop("keeps_texts", False))
+    prompts = FakePrompts(shadow_arms=arms, retains_texts=parts.pop("retains_texts", False))
     return Bench(router=ScriptedRouter(*script, again=[again]), prompts=prompts, **parts)
 
 
@@ -130,7 +124,7 @@ async def test_an_arm_ends_with_the_service_and_is_booked():
 
 
 async def test_texts_are_reported_for_tenants_that_want_them():
-    turn = bench("one", again=("two",), keeps_texts=True)
+    turn = bench("one", again=("two",), retains_texts=True)
     await turn.run(request("A question?"))
     (outcome,) = turn.books.of(Outcome)
     assert outcome.texts == Texts(input_text="A question?", output_text="one")

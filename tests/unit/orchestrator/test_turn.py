@@ -1,6 +1,11 @@
 import asyncio
 
 import pytest
+from parley_services.kit.chat.answer import AnswerSource, FinishReason
+from parley_services.kit.chat.attempt import AttemptKind, AttemptOutcome
+from parley_services.kit.chat.budget import BudgetDecision
+from parley_services.kit.chat.cacheable import CacheScope
+from parley_services.kit.chat.message import Message, ResponseFormat, ResponseFormatType, Role, Tool
 from parley_services.kit.errors import (
     BudgetExhausted,
     DeadlineExceeded,
@@ -23,21 +28,7 @@ from parley_services.orchestrator.router_port import (
     RouteChosen,
     RouteSwitched,
 )
-from parley_services.orchestrator.values import (
-    AnswerSource,
-    AttemptKind,
-    AttemptOutcome,
-    BudgetDecision,
-    CacheMode,
-    CacheScope,
-    FinishReason,
-    FormatOutcome,
-    Message,
-    ResponseFormat,
-    ResponseFormatType,
-    Role,
-    Tool,
-)
+from parley_services.orchestrator.values import CacheMode, FormatOutcome
 
 from tests.support.turns import (
     AWAY,
@@ -427,7 +418,7 @@ class TestBudgetPolicy:
         (switched,) = [event for event in events if isinstance(event, Switched)]
         assert (switched.to_model, switched.reason) == ("small", "budget_downgrade")
         assert bench.router.calls[0].model == "small"
-        assert events[-1].budget_action == "downgrade"
+        assert events[-1].budget_decision is BudgetDecision.DOWNGRADE
         assert bench.books.of(NewAnswer) == []
 
     async def test_cache_only_with_a_hit(self):

@@ -3,8 +3,8 @@ from types import SimpleNamespace
 
 import pytest
 from parley_services.cli.prompts.eval_report import draw, report_table
+from parley_services.kit.chat.usage import Usage
 from parley_services.kit.errors import StateForbids
-from parley_services.kit.models.prices import TokenUsage
 from parley_services.prompt_registry.outcomes.eval_report import (
     MEASURES,
     Estimate,
@@ -82,7 +82,7 @@ def test_costs_and_tokens_are_means_a_turn():
             evaluation(
                 number,
                 cost_nano_usd=1_000_000 * cost,
-                usage=TokenUsage(output_token_count=10 * cost),
+                usage=Usage(output_token_count=10 * cost),
             )
             for number, cost in enumerate((1, 2, 3))
         )

@@ -11,8 +11,8 @@ from parley_services.prompt_registry.templates.prompt_file import (
     write_prompt,
 )
 from parley_services.prompt_registry.templates.template import (
-    CacheAlso,
     CacheScope,
+    ExtraCacheable,
     ResponseFormat,
     ResponseFormatType,
     SamplingParameters,
@@ -42,7 +42,7 @@ CONTENTS = st.builds(
     response_format=st.builds(ResponseFormat, type=st.sampled_from(ResponseFormatType)),
     cache_scope=st.sampled_from(CacheScope),
     tools=st.lists(TEXTS, max_size=2).map(tuple),
-    cache_also=st.lists(st.sampled_from(CacheAlso), unique=True).map(tuple),
+    extra_cacheable=st.lists(st.sampled_from(ExtraCacheable), unique=True).map(tuple),
 )
 
 
@@ -60,7 +60,7 @@ def test_a_field_of_a_later_release_changes_no_hash_while_it_says_nothing():
     # That of this content as the first release stored it.
     before = "ba6f76d6484cf9d5d0f6772c7821e1166a1da1243c209f256ab12898999eb967"
     assert content().sha256() == before
-    assert content(cache_also=(CacheAlso.TOOLS,)).sha256() != before
+    assert content(extra_cacheable=(ExtraCacheable.TOOLS,)).sha256() != before
 
 
 def test_texts_of_several_lines_are_blocks_and_long_lines_are_whole():

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from parley_services.accounting.keys.keys import KeyRing, KeyScope, NewKey, new_secret
-from parley_services.accounting.subjects import Subject
+from parley_services.kit.chat.subject import Subject
 
 FILE_NAME = "bootstrap.key"
 

@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
-from parley_services.accounting.subjects import Subject
+from parley_services.accounting.subjects import check_subject
+from parley_services.kit.chat.subject import Subject
 from parley_services.kit.clock import Clock
 from parley_services.kit.errors import (
     FieldViolation,
@@ -96,7 +97,7 @@ class NewKey:
 
     def check(self) -> None:
         """Raise InvalidArgument if a field is missing or out of range."""
-        self.subject.check()
+        check_subject(self.subject)
         violations = []
         if not self.scopes:
             violations.append(FieldViolation(field="scopes", description="must not be empty"))

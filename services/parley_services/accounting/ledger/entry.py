@@ -14,8 +14,8 @@ from enum import StrEnum
 
 import orjson
 
-from parley_services.accounting.subjects import Subject
-from parley_services.kit.models.prices import TokenUsage
+from parley_services.kit.chat.subject import Subject
+from parley_services.kit.chat.usage import Usage
 
 GENESIS = bytes(32)
 """What stands for the hash before the first entry of a stream."""
@@ -58,7 +58,7 @@ class Entry:
     provider: str = ""
     model: str = ""
     kind: AttemptKind = AttemptKind.PRIMARY
-    usage: TokenUsage = field(default_factory=TokenUsage)
+    usage: Usage = field(default_factory=Usage)
     cost_nano_usd: int = 0
     saved_cost_nano_usd: int = 0
     price_version: str = ""

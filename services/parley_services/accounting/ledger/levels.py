@@ -11,7 +11,8 @@ from parley_services.accounting.limits.alerts import Alert, AlertKind
 from parley_services.accounting.limits.allowances import Budget, Limits
 from parley_services.accounting.limits.budget_policy import Policy
 from parley_services.accounting.limits.usage_counters import AlertMark, Meter
-from parley_services.accounting.subjects import Subject, SubjectKey, keys_of
+from parley_services.accounting.subjects import SubjectKey, keys_of
+from parley_services.kit.chat.subject import Subject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

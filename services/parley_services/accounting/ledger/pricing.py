@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from parley_services.kit.chat.usage import Usage
 from parley_services.kit.errors import PriceUnknown
-from parley_services.kit.models.prices import SIMULATED, Price, TokenUsage
+from parley_services.kit.models.prices import SIMULATED, Price
 
 _MILLION = 1_000_000
 CAPPED_VERSION = "cap"
@@ -31,14 +32,14 @@ class Quote:
     price: Price
     version: str
 
-    def cost_nano_usd(self, usage: TokenUsage) -> int:
+    def cost_nano_usd(self, usage: Usage) -> int:
         """Return what *usage* costs."""
         return self.price.cost_nano_usd(usage)
 
     def estimate_nano_usd(self, input_token_count: int, output_token_count: int) -> int:
         """Return what a call of that size costs with nothing cached."""
         return self.price.cost_nano_usd(
-            TokenUsage(input_token_count=input_token_count, output_token_count=output_token_count)
+            Usage(input_token_count=input_token_count, output_token_count=output_token_count)
         )
 
     def output_token_count_for(self, amount_nano_usd: int, input_token_count: int) -> int:

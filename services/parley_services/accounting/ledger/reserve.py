@@ -13,7 +13,7 @@ from parley_services.accounting.limits import rate_limiter as gcra
 from parley_services.accounting.limits.alerts import Alert, AlertKind
 from parley_services.accounting.limits.allowances import Budget
 from parley_services.accounting.limits.budget_policy import PolicyAction, Rule
-from parley_services.accounting.subjects import Subject
+from parley_services.kit.chat.subject import Subject
 from parley_services.kit.errors import (
     BudgetExhausted,
     ConcurrencyLimited,

@@ -12,8 +12,9 @@ from parley_services.accounting.ledger.levels import Level, Terms, book, free, l
 from parley_services.accounting.ledger.turn import Turn, TurnKey, TurnState
 from parley_services.accounting.ledger.unit_of_work import Books, Needs
 from parley_services.accounting.limits import rate_limiter as gcra
-from parley_services.accounting.subjects import Subject, SubjectLevel
-from parley_services.kit.models.prices import TokenUsage
+from parley_services.accounting.subjects import SubjectLevel
+from parley_services.kit.chat.subject import Subject
+from parley_services.kit.chat.usage import Usage
 
 _BESIDE = {AttemptKind.SHADOW, AttemptKind.EMBEDDING}
 """Kinds of attempts that do not write the answer, and so say nothing of its end."""
@@ -38,7 +39,7 @@ class Attempt:
     provider: str
     model: str
     kind: AttemptKind = AttemptKind.PRIMARY
-    usage: TokenUsage = field(default_factory=TokenUsage)
+    usage: Usage = field(default_factory=Usage)
     cost_nano_usd: int = 0
     price_version: str = ""
     """Empty if the router knew no price; the cost is then worked out here."""
@@ -236,7 +237,7 @@ class Settle:
             account=Account.EXPIRY,
             is_correction=True,
             model=turn.model,
-            usage=TokenUsage(
+            usage=Usage(
                 input_token_count=-usage.input_token_count,
                 output_token_count=-usage.output_token_count,
                 estimated=True,

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from parley_services.accounting.subjects import Subject
-from parley_services.kit.models.prices import TokenUsage
+from parley_services.kit.chat.subject import Subject
+from parley_services.kit.chat.usage import Usage
 
 
 class TurnState(StrEnum):
@@ -83,15 +83,15 @@ class Turn:
     """What was booked at the expiry and not corrected since."""
 
     @property
-    def estimated_usage(self) -> TokenUsage:
+    def estimated_usage(self) -> Usage:
         """
         The best estimate of what the turn used, if no one says.
 
         That is what was produced as far as the last extension told, else what was set aside.
         """
         if self.decision is BudgetDecision.CACHE_ONLY:
-            return TokenUsage(estimated=True)
+            return Usage(estimated=True)
         output = self.produced_output_token_count if self.step else self.covered_output_token_count
-        return TokenUsage(
+        return Usage(
             input_token_count=self.input_token_count, output_token_count=output, estimated=True
         )

@@ -19,7 +19,8 @@ from parley_services.accounting.ledger.turn import Turn, TurnKey
 from parley_services.accounting.limits.alerts import Alert
 from parley_services.accounting.limits.allowances import Limits
 from parley_services.accounting.limits.usage_counters import Meter
-from parley_services.accounting.subjects import Subject, SubjectKey, SubjectLevel
+from parley_services.accounting.subjects import SubjectKey, SubjectLevel
+from parley_services.kit.chat.subject import Subject
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)

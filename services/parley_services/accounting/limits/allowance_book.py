@@ -5,13 +5,8 @@ from typing import Protocol
 
 from parley_services.accounting.limits.allowances import Allowance, Limits
 from parley_services.accounting.limits.used_allowance import UsedAllowance
-from parley_services.accounting.subjects import (
-    Subject,
-    SubjectKey,
-    SubjectLevel,
-    defaults_of,
-    keys_of,
-)
+from parley_services.accounting.subjects import SubjectKey, SubjectLevel, defaults_of, keys_of
+from parley_services.kit.chat.subject import Subject
 from parley_services.kit.errors import NotFound
 
 

@@ -12,7 +12,8 @@ from parley_services.accounting.ledger.entry import (
     FaultKind,
     StreamHead,
 )
-from parley_services.accounting.subjects import SUITE, Subject, SubjectKey, keys_of
+from parley_services.accounting.subjects import SUITE, SubjectKey, keys_of
+from parley_services.kit.chat.subject import Subject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from parley_services.accounting.ledger.entry import Entry
-from parley_services.kit.models.prices import TokenUsage
+from parley_services.kit.chat.usage import Usage
 
 
 class CostGrouping(StrEnum):
@@ -56,7 +56,7 @@ class CostGroup:
     request_count: int = 0
     attempt_count: int = 0
     cache_hit_count: int = 0
-    usage: TokenUsage = field(default_factory=TokenUsage)
+    usage: Usage = field(default_factory=Usage)
     cost_nano_usd: int = 0
     saved_cost_nano_usd: int = 0
 

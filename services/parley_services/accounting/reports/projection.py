@@ -11,7 +11,7 @@ DAYS = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+class Workload:
     """How a service is used."""
 
     user_count: int
@@ -56,7 +56,7 @@ class Projection:
     """Without the cache."""
 
 
-def project(usage: Usage, pricer: Pricer, at: datetime) -> Projection:
+def project(usage: Workload, pricer: Pricer, at: datetime) -> Projection:
     """
     Return what a month of *usage* costs, with a cache that answers its share for nothing.
 

@@ -16,7 +16,7 @@ from parley_services.accounting.reports.costs import (
     CostSummary,
     EntryQuery,
 )
-from parley_services.accounting.reports.projection import Projection, Usage, project
+from parley_services.accounting.reports.projection import Projection, Workload, project
 from parley_services.accounting.workers.change_notifier import Bell, follow
 from parley_services.kit.clock import Clock
 from parley_services.kit.errors import InvalidArgument, NotFound
@@ -146,7 +146,7 @@ class Office:
         """Verify one tenant's stream, or all, and alert if a row or a sum does not fit."""
         return await self._auditor.verify(tenant_id)
 
-    def project(self, usage: Usage) -> Projection:
+    def project(self, usage: Workload) -> Projection:
         """Return what a month of *usage* costs. Raises InvalidArgument, PriceUnknown."""
         return project(usage, self._pricer, self._clock.now())
 

@@ -24,7 +24,7 @@ from parley_services.accounting.reports.costs import (
 from parley_services.accounting.reports.rollups import Span
 from parley_services.accounting.sql import rows, schema
 from parley_services.accounting.sql.summary import summarize
-from parley_services.accounting.subjects import Subject
+from parley_services.kit.chat.subject import Subject
 from parley_services.kit.storage.database import Database
 
 _E = schema.entries.c

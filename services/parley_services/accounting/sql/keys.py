@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, func, or_, select, text
 from parley_services.accounting.clock_reader import from_us, to_us
 from parley_services.accounting.keys.keys import Key, KeyScope, StoredKey
 from parley_services.accounting.sql import schema
-from parley_services.accounting.subjects import Subject
+from parley_services.kit.chat.subject import Subject
 from parley_services.kit.errors import NotFound
 from parley_services.kit.storage.database import Database
 

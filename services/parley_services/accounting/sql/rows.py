@@ -13,8 +13,9 @@ from parley_services.accounting.ledger.turn import BudgetDecision, Turn, TurnKey
 from parley_services.accounting.limits.alerts import Alert, AlertKind
 from parley_services.accounting.limits.allowances import Budget, BudgetPeriod, Limits
 from parley_services.accounting.limits.usage_counters import Meter
-from parley_services.accounting.subjects import Subject, SubjectKey, SubjectLevel
-from parley_services.kit.models.prices import TokenUsage
+from parley_services.accounting.subjects import SubjectKey, SubjectLevel
+from parley_services.kit.chat.subject import Subject
+from parley_services.kit.chat.usage import Usage
 
 Values = dict[str, Any]
 
@@ -116,7 +117,7 @@ def entry_of(row: Any) -> Entry:
         provider=row.provider,
         model=row.model,
         kind=AttemptKind(row.kind),
-        usage=TokenUsage(
+        usage=Usage(
             input_token_count=row.input_token_count,
             cached_input_token_count=row.cached_input_token_count,
             cache_write_token_count=row.cache_write_token_count,

@@ -37,8 +37,8 @@ from parley_services.accounting.reports.rollups import (
     cover,
 )
 from parley_services.accounting.sql import schema
+from parley_services.kit.chat.usage import Usage
 from parley_services.kit.errors import FieldViolation, InvalidArgument
-from parley_services.kit.models.prices import TokenUsage
 
 _E = schema.entries.c
 _R = schema.rollups.c
@@ -248,7 +248,7 @@ def _group(name: str, sums: Sequence[Any]) -> CostGroup:
         request_count=turns,
         attempt_count=attempts,
         cache_hit_count=hits,
-        usage=TokenUsage(
+        usage=Usage(
             input_token_count=read,
             cached_input_token_count=cached,
             cache_write_token_count=written,

@@ -22,13 +22,8 @@ from parley_services.accounting.sql.statements import (
     select_in,
     upsert_into,
 )
-from parley_services.accounting.subjects import (
-    Subject,
-    SubjectKey,
-    SubjectLevel,
-    defaults_of,
-    keys_of,
-)
+from parley_services.accounting.subjects import SubjectKey, SubjectLevel, defaults_of, keys_of
+from parley_services.kit.chat.subject import Subject
 from parley_services.kit.errors import ServiceError
 
 _ROWS_KEPT = 10_000

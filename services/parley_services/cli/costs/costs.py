@@ -73,7 +73,7 @@ def turn(
         usage = entry.usage
         table.add_row(
             str(entry.attempt_number or "-"),
-            f"{entry.account}, correction" if entry.is_correction else entry.account,
+            f"{entry.account}, correction" if entry.correction else entry.account,
             entry.provider or "-",
             entry.model or "-",
             f"{usage.input_token_count:,}",

@@ -12,7 +12,7 @@ import orjson
 import typer
 from parley.accounting.v1 import accounting_service_pb2 as pb
 from parley.accounting.v1 import accounting_service_pb2_grpc as pb_grpc
-from parley.model_router.v1 import model_router_service_pb2 as router_pb
+from parley.chat.v1 import attempt_pb2
 
 from parley_services.cli.console import console
 from parley_services.cli.costs.keys import call_accounting
@@ -147,7 +147,7 @@ async def _copy(
 def row_of(entry: pb.LedgerEntry) -> Row:
     """Return the row of *entry*."""
     subject, usage = entry.subject, entry.usage
-    kind = router_pb.AttemptKind.Name(entry.kind).removeprefix("ATTEMPT_KIND_").lower()
+    kind = attempt_pb2.AttemptKind.Name(entry.kind).removeprefix("ATTEMPT_KIND_").lower()
     return {
         "sequence": entry.sequence,
         "create_time": entry.create_time.ToDatetime(UTC),
@@ -155,7 +155,7 @@ def row_of(entry: pb.LedgerEntry) -> Row:
         "request_id": entry.request_id,
         "attempt_number": entry.attempt_number,
         "account": entry.account,
-        "is_correction": entry.is_correction,
+        "is_correction": entry.correction,
         "team_id": subject.team_id,
         "user_id": subject.user_id,
         "key_id": subject.key_id,

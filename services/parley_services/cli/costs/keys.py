@@ -7,7 +7,7 @@ import typer
 from google.protobuf.duration_pb2 import Duration
 from parley.accounting.v1 import accounting_service_pb2 as pb
 from parley.accounting.v1 import accounting_service_pb2_grpc as pb_grpc
-from parley.chat.v1 import chat_pb2
+from parley.chat.v1 import subject_pb2
 from rich.table import Table
 
 from parley_services.cli.connection import open_peers, run
@@ -39,9 +39,9 @@ def create(
     except ValueError:
         raise typer.BadParameter("A scope is chat, read or admin.") from None
     request = pb.CreateKeyRequest(
-        subject=chat_pb2.Subject(tenant_id=tenant, team_id=team, user_id=user),
+        subject=subject_pb2.Subject(tenant_id=tenant, team_id=team, user_id=user),
         scopes=scopes,
-        may_act_for_users=for_users,
+        impersonation_allowed=for_users,
         display_name=name,
         ttl=Duration(seconds=days * 86_400) if days else None,
     )

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from parley.chat.v1 import chat_pb2
+from parley.chat.v1 import answer_pb2, finding_pb2
 from parley.orchestrator.v1 import orchestrator_service_pb2 as pb
 from parley_client import ChatStream, Parley
 from rich.console import Console
@@ -43,7 +43,11 @@ class Cast:
                 )
             case "intervention":
                 finding = event.intervention.finding
-                action = chat_pb2.Action.Name(finding.action).removeprefix("ACTION_").lower()
+                action = (
+                    finding_pb2.GuardrailAction.Name(finding.action)
+                    .removeprefix("GUARDRAIL_ACTION_")
+                    .lower()
+                )
                 self.console.print(f"[yellow]  {action}: {finding.rule_id}[/yellow]")
             case "switched":
                 switched = event.switched
@@ -60,7 +64,7 @@ def summary_of(stream: ChatStream) -> str:
     completed = stream.completed
     if completed is None:
         return "no answer"
-    source = chat_pb2.AnswerSource.Name(completed.source).removeprefix("ANSWER_SOURCE_")
+    source = answer_pb2.AnswerSource.Name(completed.source).removeprefix("ANSWER_SOURCE_")
     first = completed.first_delta_latency.ToTimedelta().total_seconds() * 1e3
     parts = [
         source.lower().replace("_", " "),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from parley.accounting.v1 import accounting_service_pb2 as accounting_pb2
 from parley.accounting.v1 import accounting_service_pb2_grpc as accounting_grpc
-from parley.chat.v1 import chat_pb2
+from parley.chat.v1 import answer_pb2
 from parley.guardrails.v1 import guardrails_service_pb2 as guardrails_pb2
 from parley.guardrails.v1 import guardrails_service_pb2_grpc as guardrails_grpc
 from parley.prompt_registry.v1 import prompt_registry_service_pb2 as prompts_pb2
@@ -136,7 +136,7 @@ async def a_crowd(cast: Cast) -> None:
 
         streams = await asyncio.gather(*(one(number) for number in range(CROWD)))
     sources = Counter(
-        chat_pb2.AnswerSource.Name(stream.completed.source).removeprefix("ANSWER_SOURCE_").lower()
+        answer_pb2.AnswerSource.Name(stream.completed.source).removeprefix("ANSWER_SOURCE_").lower()
         for stream in streams
         if stream.completed is not None
     )
@@ -197,7 +197,7 @@ async def _until_cached(cast: Cast, question: str) -> None:
     for _ in range(_TRIES):
         stream = await cast.ask(question, quiet=True)
         assert stream.completed is not None
-        if stream.completed.source == chat_pb2.ANSWER_SOURCE_CACHE_EXACT:
+        if stream.completed.source == answer_pb2.ANSWER_SOURCE_CACHE_EXACT:
             return
         await asyncio.sleep(0.01)
 

@@ -104,7 +104,7 @@ def start(
                     coverage=share if mode is Mode.SHADOW else 1.0,
                     mode=modes[mode],
                     state=pb.EXPERIMENT_STATE_RUNNING,
-                    is_sticky=sticky,
+                    sticky=sticky,
                 )
             ),
             timeout=TIMEOUT_SECONDS,

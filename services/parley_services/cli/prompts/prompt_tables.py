@@ -48,7 +48,7 @@ def rollback_table(rollbacks: Iterable[pb.Rollback]) -> Table:
             str(each.from_version),
             str(each.to_version),
             at(each.create_time),
-            "yes" if each.is_automatic else "no",
+            "yes" if each.automatic else "no",
             escape(each.reason),
         )
     return table

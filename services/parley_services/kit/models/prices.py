@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from parley_services.kit.chat.usage import Usage
 from parley_services.kit.errors import PriceUnknown
 
 if TYPE_CHECKING:
@@ -28,23 +29,6 @@ SIMULATED = "simulated"
 _NANO = 1_000_000_000
 _MILLION = 1_000_000
 _LOOKUPS_KEPT = 4096
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenUsage:
-    """
-    What a model call used, as `parley.chat.v1.Usage`.
-
-    The cached and the written part belong to the input, the reasoning part to the output.
-    """
-
-    input_token_count: int = 0
-    cached_input_token_count: int = 0
-    cache_write_token_count: int = 0
-    output_token_count: int = 0
-    reasoning_token_count: int = 0
-    estimated: bool = False
-    """Whether the counts are our own, since the provider gave none or less."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +66,7 @@ class Price:
                 rates = tier.rates
         return rates
 
-    def cost_nano_usd(self, usage: TokenUsage) -> int:
+    def cost_nano_usd(self, usage: Usage) -> int:
         """Return what *usage* costs, rounded half up once."""
         rates = self.rates_for(usage.input_token_count)
         cached = min(usage.cached_input_token_count, usage.input_token_count)
@@ -190,7 +174,7 @@ class PriceTable:
             self._converted[key] = _convert(model_price)
         return self._converted[key]
 
-    def cost_nano_usd(self, *, provider: str, model: str, usage: TokenUsage, at: datetime) -> int:
+    def cost_nano_usd(self, *, provider: str, model: str, usage: Usage, at: datetime) -> int:
         """
         Return what *usage* costs, rounded half up once.
 

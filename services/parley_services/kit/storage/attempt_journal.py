@@ -144,9 +144,9 @@ class AttemptJournal:
 
     async def _book(self, records: Sequence[Record]) -> None:
         told = [pb.TurnAttempt.FromString(record.payload) for record in records]
-        request = pb.BookAttemptsRequest(attempts=told)
+        request = pb.ReportAttemptsRequest(attempts=told)
         try:
-            answer = await self._stub.BookAttempts(request, timeout=TIMEOUT_SECONDS)
+            answer = await self._stub.ReportAttempts(request, timeout=TIMEOUT_SECONDS)
         except grpc.aio.AioRpcError as error:
             raise service_error_of(error) or DependencyUnavailable(
                 "Accounting is away: try again later.", metadata={"dependency": "accounting"}

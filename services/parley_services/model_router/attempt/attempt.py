@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from parley_services.kit.models.prices import TokenUsage
+from parley_services.kit.chat.usage import Usage
 
 
 class AttemptKind(StrEnum):
@@ -42,7 +42,7 @@ class Attempt:
     outcome: AttemptOutcome
     error_kind: str = ""
     """What went wrong, a value of `FailureKind`; empty if nothing did."""
-    usage: TokenUsage
+    usage: Usage
     cost_nano_usd: int
     price_version: str
     first_token_seconds: float | None = None

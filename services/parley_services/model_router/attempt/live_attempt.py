@@ -4,8 +4,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from parley_services.kit.chat.usage import Usage
 from parley_services.kit.clock import Clock
-from parley_services.kit.models.prices import Price, TokenUsage
+from parley_services.kit.models.prices import Price
 from parley_services.kit.models.tokens import count_tokens
 from parley_services.model_router.attempt.attempt import Attempt, AttemptKind, AttemptOutcome
 from parley_services.model_router.attempt.failures import FailureKind, ProviderError
@@ -131,7 +132,7 @@ class LiveAttempt:
             outcome=outcome,
             error_kind="" if error is None else error.kind.value,
             usage=usage,
-            cost_nano_usd=0 if usage == TokenUsage() else self._price.cost_nano_usd(usage),
+            cost_nano_usd=0 if usage == Usage() else self._price.cost_nano_usd(usage),
             price_version=self._price_version,
             first_token_seconds=self.first_token_seconds,
             duration_seconds=self.waited_seconds,
@@ -179,21 +180,21 @@ class LiveAttempt:
                 case Logprobs() | Finished():
                     pass
 
-    def _usage(self, outcome: AttemptOutcome) -> TokenUsage:
+    def _usage(self, outcome: AttemptOutcome) -> Usage:
         said = self._stream.usage if self._stream is not None else None
         match outcome:
             case AttemptOutcome.FAILED:
-                return said or TokenUsage()
+                return said or Usage()
             case AttemptOutcome.SUCCEEDED if said is not None:
                 return said
             case _:
                 return larger_usage(said, self._own_count())
 
-    def _own_count(self) -> TokenUsage:
+    def _own_count(self) -> Usage:
         model = self._call.model.name
         if self._input_token_count is None:
             self._input_token_count = input_token_count(self._call.request, model)
-        return TokenUsage(
+        return Usage(
             input_token_count=self._input_token_count,
             output_token_count=count_tokens("".join(self._texts), model),
             estimated=True,
@@ -206,11 +207,11 @@ def input_token_count(request: GenerationRequest, model: str) -> int:
     return count_tokens(request.all_text(), model) + TOKENS_PER_MESSAGE * messages
 
 
-def larger_usage(said: TokenUsage | None, own: TokenUsage) -> TokenUsage:
+def larger_usage(said: Usage | None, own: Usage) -> Usage:
     """Return the larger of the provider's count and our own, flagged as estimated."""
     if said is None:
         return own
-    return TokenUsage(
+    return Usage(
         input_token_count=max(said.input_token_count, own.input_token_count),
         cached_input_token_count=said.cached_input_token_count,
         cache_write_token_count=said.cache_write_token_count,

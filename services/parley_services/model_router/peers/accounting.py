@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from parley.accounting.v1 import accounting_service_pb2 as pb
 
-from parley_services.kit.chat.messages import subject_to, timestamp
+from parley_services.kit.chat import to_proto
 from parley_services.kit.clock import Clock
 from parley_services.kit.storage.attempt_journal import AttemptJournal
 from parley_services.model_router.attempt.attempt import Attempt
@@ -36,7 +36,7 @@ class JournalledAttempts:
     def _message(self, request: GenerationRequest, attempt: Attempt) -> pb.TurnAttempt:
         return pb.TurnAttempt(
             request_id=request.request_id,
-            subject=subject_to(request.subject),
+            subject=to_proto.subject(request.subject),
             attempt=attempt_message(attempt),
-            end_time=timestamp(self._clock.now()),
+            end_time=to_proto.timestamp(self._clock.now()),
         )

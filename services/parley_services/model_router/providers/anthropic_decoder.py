@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from parley_services.kit.models.prices import TokenUsage
+from parley_services.kit.chat.usage import Usage
 from parley_services.model_router.attempt.failures import FailureKind, ProviderError
 from parley_services.model_router.providers.provider import Finished, FinishReason, ProviderEvent
 from parley_services.model_router.providers.refusals import failure_of_body
@@ -38,7 +38,7 @@ class MessagesDecoder:
         self._done = False
 
     @property
-    def usage(self) -> TokenUsage | None:
+    def usage(self) -> Usage | None:
         """What the provider has said so far."""
         return usage_of(self._usage) if self._usage else None
 
@@ -148,12 +148,12 @@ class MessagesDecoder:
         return Finished(self._finish)
 
 
-def usage_of(usage: Mapping[str, Any]) -> TokenUsage:
+def usage_of(usage: Mapping[str, Any]) -> Usage:
     """Return Anthropic's usage as ours: its `input_tokens` leave cached ones out."""
     cached = usage.get("cache_read_input_tokens") or 0
     written = usage.get("cache_creation_input_tokens") or 0
     details = usage.get("output_tokens_details") or {}
-    return TokenUsage(
+    return Usage(
         input_token_count=(usage.get("input_tokens") or 0) + cached + written,
         cached_input_token_count=cached,
         cache_write_token_count=written,

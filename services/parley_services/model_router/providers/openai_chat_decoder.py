@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from parley_services.kit.models.prices import TokenUsage
+from parley_services.kit.chat.usage import Usage
 from parley_services.model_router.attempt.failures import FailureKind, ProviderError
 from parley_services.model_router.providers.logprobs import logprobs_of
 from parley_services.model_router.providers.provider import (
@@ -35,7 +35,7 @@ class ChatDecoder:
     """Turns the bytes of one stream into events."""
 
     def __init__(self) -> None:
-        self.usage: TokenUsage | None = None
+        self.usage: Usage | None = None
         self.response_id = ""
         self._frames = EventStreamDecoder()
         self._run = TextRun()
@@ -164,11 +164,11 @@ class ChatDecoder:
         return Finished(self._finish)
 
 
-def usage_of(usage: Mapping[str, Any]) -> TokenUsage:
+def usage_of(usage: Mapping[str, Any]) -> Usage:
     """Return OpenAI's usage as ours: its totals include cached and reasoning tokens too."""
     read = usage.get("prompt_tokens_details") or {}
     wrote = usage.get("completion_tokens_details") or {}
-    return TokenUsage(
+    return Usage(
         input_token_count=usage.get("prompt_tokens") or 0,
         cached_input_token_count=(
             read.get("cached_tokens") or usage.get("prompt_cache_hit_tokens") or 0

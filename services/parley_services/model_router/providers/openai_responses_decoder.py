@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from parley_services.kit.models.prices import TokenUsage
+from parley_services.kit.chat.usage import Usage
 from parley_services.model_router.attempt.failures import FailureKind, ProviderError
 from parley_services.model_router.providers.logprobs import logprobs_of
 from parley_services.model_router.providers.provider import Finished, FinishReason, ProviderEvent
@@ -30,7 +30,7 @@ class ResponsesDecoder:
     """
 
     def __init__(self) -> None:
-        self.usage: TokenUsage | None = None
+        self.usage: Usage | None = None
         self.response_id = ""
         self._frames = EventStreamDecoder()
         self._run = TextRun()
@@ -155,11 +155,11 @@ class ResponsesDecoder:
         return FinishReason.REFUSAL if self._refused else FinishReason.STOP
 
 
-def usage_of(usage: Mapping[str, Any]) -> TokenUsage:
+def usage_of(usage: Mapping[str, Any]) -> Usage:
     """Return the API's usage as ours: its totals include cached and reasoning tokens too."""
     read = usage.get("input_tokens_details") or {}
     wrote = usage.get("output_tokens_details") or {}
-    return TokenUsage(
+    return Usage(
         input_token_count=usage.get("input_tokens") or 0,
         cached_input_token_count=read.get("cached_tokens") or 0,
         cache_write_token_count=read.get("cache_write_tokens") or 0,

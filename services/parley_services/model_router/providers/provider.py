@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, TypeAlias
 
-from parley_services.kit.models.prices import TokenUsage
+from parley_services.kit.chat.usage import Usage
 from parley_services.model_router.generation import GenerationRequest, ToolCall
 
 
@@ -120,7 +120,7 @@ class ProviderStream(Protocol):
     """
 
     @property
-    def usage(self) -> TokenUsage | None: ...
+    def usage(self) -> Usage | None: ...
 
     @property
     def provider_request_id(self) -> str: ...

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 
 import httpx2
 
-from parley_services.kit.models.prices import TokenUsage
+from parley_services.kit.chat.usage import Usage
 from parley_services.model_router.attempt.failures import FailureKind, ProviderError
 from parley_services.model_router.providers.http_transport import READ_EXTENSION
 from parley_services.model_router.providers.provider import Finished, ProviderEvent
@@ -30,7 +30,7 @@ class Decoder(Protocol):
     """Turns the bytes of one answer into events."""
 
     @property
-    def usage(self) -> TokenUsage | None: ...
+    def usage(self) -> Usage | None: ...
 
     @property
     def response_id(self) -> str: ...
@@ -59,7 +59,7 @@ class RawStream:
         self._header_id = response.headers.get("request-id") or response.headers.get("x-request-id")
 
     @property
-    def usage(self) -> TokenUsage | None:
+    def usage(self) -> Usage | None:
         return self._decoder.usage
 
     @property

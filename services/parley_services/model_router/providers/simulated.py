@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from parley_services.kit.chat.usage import Usage
 from parley_services.kit.clock import Clock, SystemClock
-from parley_services.kit.models.prices import TokenUsage
 from parley_services.kit.models.tokens import count_tokens
 from parley_services.model_router.attempt.failures import FailureKind, ProviderError
 from parley_services.model_router.generation import AnswerForm, GenerationRequest, ToolCall
@@ -184,7 +184,7 @@ class SimulatedStream:
         self.provider_request_id = request_id
 
     @property
-    def usage(self) -> TokenUsage | None:
+    def usage(self) -> Usage | None:
         if not self._finished:
             return None
         written = "".join(
@@ -192,7 +192,7 @@ class SimulatedStream:
             for event in self._events
             if isinstance(event, TextDelta | ToolCallDone)
         )
-        return TokenUsage(
+        return Usage(
             input_token_count=self._input_token_count,
             output_token_count=count_tokens(written, self._model),
         )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from parley_services.kit.models.prices import TokenUsage
+from parley_services.kit.chat.usage import Usage
 from parley_services.model_router.providers.provider import (
     Finished,
     FinishReason,
@@ -73,7 +73,7 @@ class StoppingStream:
         self._scanner = StopScanner(stops)
 
     @property
-    def usage(self) -> TokenUsage | None:
+    def usage(self) -> Usage | None:
         # What the provider has said in the middle is no count of the answer.
         return None if self._scanner.found else self._stream.usage
 

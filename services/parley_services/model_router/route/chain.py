@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 
-from parley_services.kit.models.prices import Price, TokenUsage
+from parley_services.kit.chat.usage import Usage
+from parley_services.kit.models.prices import Price
 from parley_services.model_router.generation import AnswerForm, GenerationRequest
 from parley_services.model_router.route.catalogue import Conditions, Group, Link, Model
 
@@ -111,5 +112,5 @@ def _holds(
         return True
     traits = link.model.traits
     output = request.sampling.max_output_token_count or traits.max_output_token_count
-    worst = TokenUsage(input_token_count=input_token_count, output_token_count=output)
+    worst = Usage(input_token_count=input_token_count, output_token_count=output)
     return price.cost_nano_usd(worst) <= conditions.max_cost_nano_usd

@@ -5,7 +5,7 @@ from typing import Final
 
 from parley.model_router.v1 import model_router_service_pb2 as pb
 
-from parley_services.kit.chat.messages import duration
+from parley_services.kit.chat import to_proto
 from parley_services.model_router.route.breaker import BreakerState
 from parley_services.model_router.route.catalogue import Model
 from parley_services.model_router.route.routes import RouteHealth
@@ -44,7 +44,7 @@ def _model(router: Router, model: Model) -> pb.Model:
     price = router.price(model)
     if price is not None:
         rates = price.rates
-        message.has_price = True
+        message.priced = True
         message.input_price_nano_usd_per_million = rates.input_nano_usd_per_million
         message.cached_input_price_nano_usd_per_million = rates.cached_input_nano_usd_per_million
         message.output_price_nano_usd_per_million = rates.output_nano_usd_per_million
@@ -59,7 +59,7 @@ def _health(health: RouteHealth) -> pb.RouteHealth:
         concurrency_limit=health.concurrency_limit,
     )
     if health.first_token_p50_seconds is not None:
-        message.first_token_p50.CopyFrom(duration(health.first_token_p50_seconds))
+        message.first_token_p50.CopyFrom(to_proto.duration(health.first_token_p50_seconds))
     if health.first_token_p99_seconds is not None:
-        message.first_token_p99.CopyFrom(duration(health.first_token_p99_seconds))
+        message.first_token_p99.CopyFrom(to_proto.duration(health.first_token_p99_seconds))
     return message

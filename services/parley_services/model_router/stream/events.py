@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from parley_services.kit.models.prices import TokenUsage
+from parley_services.kit.chat.usage import Usage
 from parley_services.model_router.attempt.attempt import Attempt
 from parley_services.model_router.providers.provider import (
     FinishReason,
@@ -56,7 +56,7 @@ class Completed:
     finish_reason: FinishReason
     provider: str
     model: str
-    usage: TokenUsage
+    usage: Usage
     cost_nano_usd: int
 
 

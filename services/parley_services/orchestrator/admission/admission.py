@@ -6,6 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from parley_services.kit.chat.finding import Placeholder
+from parley_services.kit.chat.input_source import InputSource
+from parley_services.kit.chat.message import Message, Role
+from parley_services.kit.chat.subject import Subject
 from parley_services.kit.clock import Clock
 from parley_services.kit.errors import DeadlineExceeded, DependencyUnavailable, GuardrailBlocked
 from parley_services.orchestrator.accounting_port import (
@@ -24,7 +28,6 @@ from parley_services.orchestrator.generate.guarded_scan import Guard
 from parley_services.orchestrator.guardrails_port import InputText, InputVerdict
 from parley_services.orchestrator.router_port import Models
 from parley_services.orchestrator.trace import Trace
-from parley_services.orchestrator.values import InputSource, Message, Placeholder, Role, Subject
 
 _HISTORY_SOURCES = {
     Role.USER: InputSource.HISTORY_USER,

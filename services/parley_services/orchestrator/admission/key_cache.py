@@ -4,11 +4,11 @@ import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 
+from parley_services.kit.chat.subject import Subject
 from parley_services.kit.clock import Clock
 from parley_services.kit.errors import DependencyUnavailable, KeyMissing, ScopeMissing
 from parley_services.orchestrator.accounting_port import Accounts, Principal
 from parley_services.orchestrator.deadline import Deadline
-from parley_services.orchestrator.values import Subject
 
 WATCHED_SECONDS = 30.0
 """Longest use of an answer while changes are watched. Budgets set meanwhile count after it."""

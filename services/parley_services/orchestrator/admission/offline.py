@@ -2,9 +2,9 @@
 
 from collections import defaultdict
 
+from parley_services.kit.chat.budget import BudgetDecision
 from parley_services.kit.errors import DependencyUnavailable
 from parley_services.orchestrator.accounting_port import Principal, Reservation
-from parley_services.orchestrator.values import BudgetDecision
 
 
 class OfflineAllowance:

@@ -6,11 +6,8 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from parley_services.kit.errors import FieldViolation, InputTooLarge, InvalidArgument
-from parley_services.kit.models.tokens import count_tokens
-from parley_services.orchestrator.values import (
-    CacheMode,
-    FailoverMode,
+from parley_services.kit.chat.attempt import MidStreamPolicy
+from parley_services.kit.chat.message import (
     Message,
     ResponseFormat,
     ResponseFormatType,
@@ -20,6 +17,9 @@ from parley_services.orchestrator.values import (
     ToolChoice,
     ToolChoiceMode,
 )
+from parley_services.kit.errors import FieldViolation, InputTooLarge, InvalidArgument
+from parley_services.kit.models.tokens import count_tokens
+from parley_services.orchestrator.values import CacheMode
 
 DEFAULT_TEMPLATE = "general_chat"
 TEXT_VARIABLE = "text"
@@ -74,7 +74,7 @@ class TurnRequest:
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice = field(default_factory=ToolChoice)
     cache_mode: CacheMode = CacheMode.DEFAULT
-    failover_mode: FailoverMode = FailoverMode.UNSPECIFIED
+    mid_stream_policy: MidStreamPolicy = MidStreamPolicy.UNSPECIFIED
     tags: Mapping[str, str] = field(default_factory=dict)
     context_documents: tuple[str, ...] = ()
 

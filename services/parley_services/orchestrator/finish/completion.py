@@ -2,6 +2,9 @@
 
 from dataclasses import replace
 
+from parley_services.kit.chat.answer import AnswerSource, FinishReason
+from parley_services.kit.chat.attempt import total_usage
+from parley_services.kit.chat.message import Message, Role
 from parley_services.orchestrator.admission.admission import Admitted
 from parley_services.orchestrator.deadline import Deadline
 from parley_services.orchestrator.events import Completed
@@ -11,21 +14,7 @@ from parley_services.orchestrator.guardrails_port import OutputContext
 from parley_services.orchestrator.prompt.prompting import Prompt
 from parley_services.orchestrator.router_port import ModelCall
 from parley_services.orchestrator.trace import Trace
-from parley_services.orchestrator.values import (
-    AnswerSource,
-    BudgetDecision,
-    FinishReason,
-    Hit,
-    Message,
-    Role,
-    total_usage,
-)
-
-_BUDGET_ACTIONS = {
-    BudgetDecision.DOWNGRADE: "downgrade",
-    BudgetDecision.CACHE_FIRST: "cache_first",
-    BudgetDecision.CACHE_ONLY: "cache_only",
-}
+from parley_services.orchestrator.values import Hit
 
 
 def plan(
@@ -44,7 +33,7 @@ def plan(
             response_format=prompt.response_format,
             tools=turn.tools,
             tool_choice=turn.tool_choice,
-            failover_mode=turn.failover_mode,
+            mid_stream_policy=turn.mid_stream_policy,
         ),
         input_token_count=admitted.input_token_count,
         output=output_context(admitted, prompt),
@@ -136,5 +125,5 @@ def _completed(
         degradations=trace.degradations,
         timings=trace.timings,
         first_delta_seconds=trace.first_delta_seconds,
-        budget_action=_BUDGET_ACTIONS.get(admitted.lease.reservation.decision, ""),
+        budget_decision=admitted.lease.reservation.decision,
     )

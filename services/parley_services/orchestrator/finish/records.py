@@ -4,18 +4,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
-from parley_services.kit.models.prices import TokenUsage
+from parley_services.kit.chat.answer import AnswerSource, FinishReason
+from parley_services.kit.chat.attempt import Attempt
+from parley_services.kit.chat.message import ResponseFormat
+from parley_services.kit.chat.subject import Subject
+from parley_services.kit.chat.usage import Usage
 from parley_services.orchestrator.events import Completed
 from parley_services.orchestrator.reuse.partition import Partition
-from parley_services.orchestrator.values import (
-    AnswerSource,
-    Attempt,
-    CachedAnswer,
-    FinishReason,
-    FormatOutcome,
-    ResponseFormat,
-    Subject,
-)
+from parley_services.orchestrator.values import CachedAnswer, FormatOutcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +57,7 @@ class Outcome:
     guardrail_blocked: bool = False
     format_failed: bool = False
     source: AnswerSource = AnswerSource.UNSPECIFIED
-    usage: TokenUsage = field(default_factory=TokenUsage)
+    usage: Usage = field(default_factory=Usage)
     cost_nano_usd: int = 0
     first_delta_seconds: float | None = None
     texts: Texts | None = None

@@ -3,11 +3,13 @@
 from datetime import datetime
 from typing import Protocol
 
+from parley_services.kit.chat.answer import AnswerSource
+from parley_services.kit.chat.attempt import Attempt
+from parley_services.kit.chat.subject import Subject
 from parley_services.kit.errors import BudgetExhausted, ServiceError
 from parley_services.orchestrator.accounting_port import Accounts, Reservation
 from parley_services.orchestrator.deadline import Deadline
 from parley_services.orchestrator.finish.records import Books, Settlement
-from parley_services.orchestrator.values import AnswerSource, Attempt, Subject
 
 CHARACTERS_PER_TOKEN = 4
 """English prose on GPT and Claude tokenizers; a middle value is enough to know when to extend."""

@@ -7,6 +7,9 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from parley_services.kit.chat.answer import AnswerSource, FinishReason
+from parley_services.kit.chat.attempt import Attempt, AttemptKind, total_usage
+from parley_services.kit.chat.message import Message, Role
 from parley_services.kit.clock import Clock
 from parley_services.kit.errors import ServiceError
 from parley_services.orchestrator.admission.request import TurnRequest
@@ -16,15 +19,6 @@ from parley_services.orchestrator.generate.generation import Generation, Plan
 from parley_services.orchestrator.generate.shared_generation import FlightEvent, Generated
 from parley_services.orchestrator.prompt.prompting import Prompt, ShadowArm
 from parley_services.orchestrator.trace import Trace
-from parley_services.orchestrator.values import (
-    AnswerSource,
-    Attempt,
-    AttemptKind,
-    FinishReason,
-    Message,
-    Role,
-    total_usage,
-)
 
 log = structlog.get_logger()
 
@@ -199,7 +193,7 @@ class Shadows:
                 output_text=generated.cacheable_text if generated else "",
                 answer=turn.outcome,
                 answer_text=turn.text,
-                input_text=turn.request.text if turn.prompt.keeps_texts else "",
+                input_text=turn.request.text if turn.prompt.retains_texts else "",
                 response_format=turn.request.response_format,
             )
         )

@@ -2,21 +2,17 @@
 
 from dataclasses import dataclass, replace
 
-from parley_services.kit.models.prices import TokenUsage
+from parley_services.kit.chat.answer import FinishReason
+from parley_services.kit.chat.attempt import Attempt, AttemptKind, AttemptOutcome
+from parley_services.kit.chat.finding import Finding
+from parley_services.kit.chat.usage import Usage
 from parley_services.kit.models.tokens import count_tokens
 from parley_services.orchestrator.events import Switched
 from parley_services.orchestrator.finish.reservation_handle import Tab
 from parley_services.orchestrator.generate.shared_generation import Generated
 from parley_services.orchestrator.guardrails_port import ScanEnded
 from parley_services.orchestrator.router_port import AnswerEnded, RouteChosen, RouteSwitched
-from parley_services.orchestrator.values import (
-    Attempt,
-    AttemptKind,
-    AttemptOutcome,
-    Finding,
-    FinishReason,
-    FormatOutcome,
-)
+from parley_services.orchestrator.values import FormatOutcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +149,7 @@ class Answer:
                     model=attempt.model,
                     kind=attempt.kind,
                     outcome=AttemptOutcome.CANCELLED,
-                    usage=TokenUsage(
+                    usage=Usage(
                         input_token_count=self._input_token_count,
                         output_token_count=written + thought,
                         reasoning_token_count=thought,

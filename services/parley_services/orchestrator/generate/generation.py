@@ -6,6 +6,9 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
+from parley_services.kit.chat.answer import FinishReason
+from parley_services.kit.chat.attempt import AttemptKind
+from parley_services.kit.chat.message import Message, Role
 from parley_services.kit.errors import AnswerMalformed, DependencyUnavailable, ServiceError
 from parley_services.kit.rpc.pacing import Pacer
 from parley_services.orchestrator.deadline import Deadline
@@ -36,13 +39,7 @@ from parley_services.orchestrator.router_port import (
     ToolCallMade,
 )
 from parley_services.orchestrator.trace import Trace
-from parley_services.orchestrator.values import (
-    AttemptKind,
-    FinishReason,
-    FormatOutcome,
-    Message,
-    Role,
-)
+from parley_services.orchestrator.values import FormatOutcome
 
 Publish = Callable[[FlightEvent], None]
 

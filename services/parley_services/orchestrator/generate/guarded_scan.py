@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from parley_services.kit.chat.subject import Subject
 from parley_services.kit.errors import DependencyUnavailable
 from parley_services.orchestrator.admission.request import TurnRequest
 from parley_services.orchestrator.deadline import Deadline
@@ -17,7 +18,6 @@ from parley_services.orchestrator.guardrails_port import (
     ScanResult,
 )
 from parley_services.orchestrator.trace import Trace
-from parley_services.orchestrator.values import Subject
 
 EFFECT = "Only the floor rules were applied, in the orchestrator."
 

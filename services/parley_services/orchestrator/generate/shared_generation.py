@@ -11,14 +11,12 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from parley_services.kit.chat.answer import FinishReason
+from parley_services.kit.chat.attempt import Attempt
+from parley_services.kit.chat.finding import Finding
 from parley_services.orchestrator.deadline import Deadline
 from parley_services.orchestrator.events import Delta, Intervened, Switched, ToolCalled
-from parley_services.orchestrator.values import (
-    Attempt,
-    Finding,
-    FinishReason,
-    FormatOutcome,
-)
+from parley_services.orchestrator.values import FormatOutcome
 
 FlightEvent = Delta | ToolCalled | Intervened | Switched
 

@@ -3,17 +3,13 @@
 import grpc
 from parley.accounting.v1 import accounting_service_pb2 as pb
 from parley.accounting.v1 import accounting_service_pb2_grpc as pb_grpc
-from parley.chat.v1 import chat_pb2
+from parley.chat.v1 import answer_pb2
 
-from parley_services.kit.chat.messages import duration, seconds_of, subject_to, timestamp
+from parley_services.kit.chat import from_proto, to_proto
+from parley_services.kit.chat.budget import BudgetDecision
 from parley_services.orchestrator.accounting_port import Principal, Reservation, ReservationRequest
 from parley_services.orchestrator.finish.records import Settlement
 from parley_services.orchestrator.peers.calling import calling
-from parley_services.orchestrator.peers.messages import (
-    attempt_message,
-    subject_of,
-)
-from parley_services.orchestrator.values import BudgetDecision
 
 PEER = "accounting"
 
@@ -32,11 +28,11 @@ class GrpcAccounts:
         key = response.key
         scopes = set(key.scopes)
         return Principal(
-            subject=subject_of(key.subject),
+            subject=from_proto.subject(key.subject),
             may_chat=bool(scopes & {pb.KEY_SCOPE_CHAT, pb.KEY_SCOPE_ADMIN}),
-            may_act_for_users=key.may_act_for_users,
-            max_age_seconds=seconds_of(response.max_age),
-            has_hard_budget=response.has_hard_budget,
+            may_act_for_users=key.impersonation_allowed,
+            max_age_seconds=from_proto.seconds(response.max_age),
+            has_hard_budget=response.hard_budget_applies,
         )
 
     async def reserve(self, request: ReservationRequest, *, timeout_seconds: float) -> Reservation:
@@ -44,13 +40,13 @@ class GrpcAccounts:
             response = await self._stub.Reserve(
                 pb.ReserveRequest(
                     request_id=request.request_id,
-                    subject=subject_to(request.subject),
+                    subject=to_proto.subject(request.subject),
                     model=request.model,
                     input_token_count=request.input_token_count,
                     max_output_token_count=request.max_output_token_count,
                     template=request.template,
                     tags=request.tags,
-                    turn_timeout=duration(max(0.0, request.turn_timeout_seconds)),
+                    turn_timeout=to_proto.duration(max(0.0, request.turn_timeout_seconds)),
                     reservation_id=request.reservation_id,
                 ),
                 timeout=timeout_seconds,
@@ -92,13 +88,13 @@ def settle_message(settlement: Settlement) -> pb.SettleRequest:
     return pb.SettleRequest(
         request_id=settlement.request_id,
         reservation_id=settlement.reservation_id,
-        subject=subject_to(settlement.subject),
-        attempts=[attempt_message(attempt) for attempt in settlement.attempts],
-        source=chat_pb2.AnswerSource.ValueType(settlement.source),
+        subject=to_proto.subject(settlement.subject),
+        attempts=[to_proto.attempt(attempt) for attempt in settlement.attempts],
+        source=answer_pb2.AnswerSource.ValueType(settlement.source),
         saved_cost_nano_usd=settlement.saved_cost_nano_usd,
         template=settlement.template,
         template_version=settlement.template_version,
         tags=settlement.tags,
-        end_time=timestamp(settlement.end_time),
+        end_time=to_proto.timestamp(settlement.end_time),
         model=settlement.model,
     )

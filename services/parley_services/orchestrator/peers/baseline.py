@@ -11,6 +11,13 @@ from parley_services.guardrails.output_scanner import OutputScanner, Step
 from parley_services.guardrails.verdict import Finding as FloorFinding
 from parley_services.guardrails.verdict import InputSource as FloorSource
 from parley_services.guardrails.verdict import Placeholder as FloorPlaceholder
+from parley_services.kit.chat.finding import (
+    Finding,
+    FindingStage,
+    GuardrailAction,
+    Placeholder,
+    Severity,
+)
 from parley_services.orchestrator.guardrails_port import (
     InputText,
     InputVerdict,
@@ -21,7 +28,6 @@ from parley_services.orchestrator.guardrails_port import (
     ScanEnded,
     ScanResult,
 )
-from parley_services.orchestrator.values import Action, Finding, Placeholder, Severity, Stage
 
 THREAD_FROM_CHARACTERS = 16 * 1024
 """Length from which texts are judged beside the event loop, as the service does it."""
@@ -125,8 +131,8 @@ def _floor_context(context: OutputContext) -> FloorContext:
 def _finding(finding: FloorFinding) -> Finding:
     return Finding(
         rule_id=finding.rule_id,
-        stage=Stage(finding.stage),
-        action=Action(finding.action),
+        stage=FindingStage(finding.stage),
+        action=GuardrailAction(finding.action),
         severity=Severity(finding.severity),
         category=finding.category,
         start=finding.start,

@@ -8,6 +8,8 @@ import grpc
 from parley.guardrails.v1 import guardrails_service_pb2 as pb
 from parley.guardrails.v1 import guardrails_service_pb2_grpc as pb_grpc
 
+from parley_services.kit.chat import from_proto, to_proto
+from parley_services.kit.chat.finding import Placeholder
 from parley_services.kit.errors import DependencyUnavailable
 from parley_services.orchestrator.guardrails_port import (
     InputText,
@@ -20,8 +22,6 @@ from parley_services.orchestrator.guardrails_port import (
     ScanResult,
 )
 from parley_services.orchestrator.peers.calling import calling
-from parley_services.orchestrator.peers.messages import finding_of, format_message
-from parley_services.orchestrator.values import Placeholder
 
 PEER = "guardrails"
 
@@ -64,14 +64,14 @@ class GrpcGuardrails:
         return InputVerdict(
             texts=tuple(each.text for each in response.texts),
             findings=tuple(
-                finding_of(finding) for each in response.texts for finding in each.findings
+                from_proto.finding(finding) for each in response.texts for finding in each.findings
             ),
             placeholders=tuple(
                 Placeholder(placeholder=each.placeholder, original=each.original)
                 for each in response.placeholders
             ),
             blocking=(
-                finding_of(response.blocking_finding)
+                from_proto.finding(response.blocking_finding)
                 if response.verdict == pb.VERDICT_BLOCK
                 else None
             ),
@@ -133,14 +133,14 @@ def _result(response: pb.ScanOutputResponse) -> ScanResult:
         case "released":
             return Released(response.released)
         case "intervention":
-            return Intervention(finding_of(response.intervention))
+            return Intervention(from_proto.finding(response.intervention))
         case _:
             completed = response.completed
             return ScanEnded(
                 blocked=completed.verdict == pb.VERDICT_BLOCK,
                 cacheable_text=completed.cacheable_text,
                 format_error=completed.format_error,
-                findings=tuple(finding_of(finding) for finding in completed.findings),
+                findings=tuple(from_proto.finding(finding) for finding in completed.findings),
             )
 
 
@@ -154,6 +154,6 @@ def _context_message(context: OutputContext) -> pb.OutputContext:
             pb.Placeholder(placeholder=each.placeholder, original=each.original)
             for each in context.placeholders
         ],
-        response_format=format_message(context.response_format),
+        response_format=to_proto.response_format(context.response_format),
         user_texts=context.user_texts,
     )

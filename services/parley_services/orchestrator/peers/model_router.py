@@ -3,20 +3,14 @@
 from collections.abc import AsyncGenerator
 
 import grpc
+from parley.chat.v1 import attempt_pb2
 from parley.model_router.v1 import model_router_service_pb2 as pb
 from parley.model_router.v1 import model_router_service_pb2_grpc as pb_grpc
 
-from parley_services.kit.chat.messages import subject_to
+from parley_services.kit.chat import from_proto, to_proto
+from parley_services.kit.chat.answer import FinishReason
+from parley_services.kit.chat.attempt import Attempt
 from parley_services.orchestrator.peers.calling import failure
-from parley_services.orchestrator.peers.messages import (
-    attempt_of,
-    format_message,
-    message_message,
-    parameters_message,
-    tool_call_of,
-    tool_choice_message,
-    tool_message,
-)
 from parley_services.orchestrator.router_port import (
     AnswerEnded,
     AttemptEnded,
@@ -29,7 +23,6 @@ from parley_services.orchestrator.router_port import (
     Text,
     ToolCallMade,
 )
-from parley_services.orchestrator.values import Attempt, FinishReason
 
 PEER = "model_router"
 HEDGE_REASON = "hedge"
@@ -60,16 +53,16 @@ class GrpcRouter:
 def _request(call: ModelCall) -> pb.GenerateRequest:
     return pb.GenerateRequest(
         request_id=call.request_id,
-        subject=subject_to(call.subject),
+        subject=to_proto.subject(call.subject),
         model=call.model,
         system_text=call.system_text,
-        messages=[message_message(message) for message in call.messages],
-        parameters=parameters_message(call.parameters),
-        response_format=format_message(call.response_format),
-        tools=[tool_message(tool) for tool in call.tools],
-        tool_choice=tool_choice_message(call.tool_choice),
-        mid_stream_policy=pb.MidStreamPolicy.ValueType(call.failover_mode),
-        kind=pb.AttemptKind.ValueType(call.kind),
+        messages=[to_proto.message(message) for message in call.messages],
+        parameters=to_proto.sampling_parameters(call.parameters),
+        response_format=to_proto.response_format(call.response_format),
+        tools=[to_proto.tool(tool) for tool in call.tools],
+        tool_choice=to_proto.tool_choice(call.tool_choice),
+        mid_stream_policy=attempt_pb2.MidStreamPolicy.ValueType(call.mid_stream_policy),
+        kind=attempt_pb2.AttemptKind.ValueType(call.kind),
         first_attempt_number=call.first_attempt_number,
     )
 
@@ -82,7 +75,7 @@ def _event(response: pb.GenerateResponse) -> RouterEvent | None:
         case "reasoning":
             return Reasoning(response.reasoning)
         case "tool_call":
-            return ToolCallMade(tool_call_of(response.tool_call))
+            return ToolCallMade(from_proto.tool_call(response.tool_call))
         case "route":
             route = response.route
             return RouteChosen(
@@ -92,7 +85,7 @@ def _event(response: pb.GenerateResponse) -> RouterEvent | None:
                 is_hedge=route.reason == HEDGE_REASON,
             )
         case "attempt":
-            return AttemptEnded(attempt_of(response.attempt))
+            return AttemptEnded(from_proto.attempt(response.attempt))
         case "switched":
             switched = response.switched
             return RouteSwitched(
@@ -118,5 +111,7 @@ def _attempts_in(error: grpc.aio.AioRpcError) -> tuple[Attempt, ...]:
     """Return the attempts that came in the trailing metadata of a call that failed."""
     for key, value in error.trailing_metadata() or ():
         if key == ATTEMPTS_KEY and isinstance(value, bytes):
-            return tuple(attempt_of(each) for each in pb.AttemptList.FromString(value).attempts)
+            return tuple(
+                from_proto.attempt(each) for each in pb.AttemptList.FromString(value).attempts
+            )
     return ()

@@ -1,17 +1,17 @@
 """The prompt registry over gRPC, in process or not."""
 
 import grpc
-from parley.chat.v1 import chat_pb2
+from parley.chat.v1 import answer_pb2
 from parley.prompt_registry.v1 import prompt_registry_service_pb2 as pb
 from parley.prompt_registry.v1 import prompt_registry_service_pb2_grpc as pb_grpc
 
-from parley_services.kit.chat.messages import duration, timestamp, usage_to
+from parley_services.kit.chat import from_proto, to_proto
+from parley_services.kit.chat.cacheable import CacheScope, ExtraCacheable
+from parley_services.kit.chat.message import ResponseFormatType
 from parley_services.orchestrator.admission.request import ByArm, ByLabel, ByVersion
 from parley_services.orchestrator.finish.records import Outcome, ShadowOutcome
 from parley_services.orchestrator.peers.calling import calling
-from parley_services.orchestrator.peers.messages import format_message, format_of, parameters_of
 from parley_services.orchestrator.prompt.prompting import Prompt, PromptRequest, ShadowArm
-from parley_services.orchestrator.values import CacheAlso, CacheScope, ResponseFormatType
 
 PEER = "prompt_registry"
 
@@ -57,12 +57,12 @@ def prompt_of(response: pb.RenderResponse) -> Prompt:
         system_text=response.system_text,
         user_text=response.user_text,
         model=response.model,
-        parameters=parameters_of(response.parameters),
-        response_format=format_of(response.response_format),
+        parameters=from_proto.sampling_parameters(response.parameters),
+        response_format=from_proto.response_format(response.response_format),
         cache_scope=CacheScope(response.cache_scope),
         shadow_arms=tuple(_shadow_arm_of(arm) for arm in response.shadow_arms),
-        keeps_texts=response.keeps_texts,
-        cache_also=frozenset(map(CacheAlso, response.cache_also)),
+        retains_texts=response.retains_texts,
+        extra_cacheable=frozenset(map(ExtraCacheable, response.extra_cacheable)),
     )
 
 
@@ -74,8 +74,8 @@ def _shadow_arm_of(message: pb.RenderResponse.ShadowArm) -> ShadowArm:
         system_text=message.system_text,
         user_text=message.user_text,
         model=message.model,
-        parameters=parameters_of(message.parameters),
-        response_format=format_of(message.response_format),
+        parameters=from_proto.sampling_parameters(message.parameters),
+        response_format=from_proto.response_format(message.response_format),
     )
 
 
@@ -99,14 +99,14 @@ def shadow_message(report: ShadowOutcome) -> pb.ReportShadowRequest:
         answer=pb.ReportShadowRequest.Answer(
             version=answer.template_version,
             text=report.answer_text,
-            latency=duration(answer.latency_seconds),
+            latency=to_proto.duration(answer.latency_seconds),
             cost_nano_usd=answer.cost_nano_usd,
         ),
         input_text=report.input_text,
     )
-    message.outcome.is_shadow = True
+    message.outcome.shadow = True
     if report.response_format.type is not ResponseFormatType.UNSPECIFIED:
-        message.response_format.CopyFrom(format_message(report.response_format))
+        message.response_format.CopyFrom(to_proto.response_format(report.response_format))
     return message
 
 
@@ -121,16 +121,16 @@ def _outcome_message(outcome: Outcome) -> pb.Outcome:
         experiment_id=outcome.experiment_id,
         arm=outcome.arm,
         model=outcome.model,
-        finish_reason=chat_pb2.FinishReason.ValueType(outcome.finish_reason),
+        finish_reason=answer_pb2.FinishReason.ValueType(outcome.finish_reason),
         error_reason=outcome.error_reason,
         guardrail_blocked=outcome.guardrail_blocked,
         format_failed=outcome.format_failed,
-        source=chat_pb2.AnswerSource.ValueType(outcome.source),
-        usage=usage_to(outcome.usage),
+        source=answer_pb2.AnswerSource.ValueType(outcome.source),
+        usage=to_proto.usage(outcome.usage),
         cost_nano_usd=outcome.cost_nano_usd,
-        latency=duration(outcome.latency_seconds),
-        first_delta_latency=None if first is None else duration(first),
-        end_time=timestamp(outcome.end_time),
+        latency=to_proto.duration(outcome.latency_seconds),
+        first_delta_latency=None if first is None else to_proto.duration(first),
+        end_time=to_proto.timestamp(outcome.end_time),
     )
 
 

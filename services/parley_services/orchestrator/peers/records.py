@@ -10,7 +10,8 @@ from parley.prompt_registry.v1 import prompt_registry_service_pb2_grpc as prompt
 from parley.semantic_cache.v1 import semantic_cache_service_pb2 as cache_pb2
 from parley.semantic_cache.v1 import semantic_cache_service_pb2_grpc as cache_grpc
 
-from parley_services.kit.chat.messages import subject_to
+from parley_services.kit.chat import to_proto
+from parley_services.kit.chat.answer import AnswerSource
 from parley_services.orchestrator.finish.outbox import Deliver, Outbox
 from parley_services.orchestrator.finish.records import (
     BegunTurn,
@@ -22,7 +23,6 @@ from parley_services.orchestrator.finish.records import (
 )
 from parley_services.orchestrator.peers import accounting, prompt_registry, semantic_cache
 from parley_services.orchestrator.peers.calling import calling
-from parley_services.orchestrator.values import AnswerSource
 
 SETTLE, RELEASE, STORE = "settle", "release", "store"
 OUTCOME, SHADOW = "outcome", "shadow"
@@ -40,7 +40,7 @@ class OutboxBooks:
         release = accounting_pb2.ReleaseRequest(
             request_id=turn.request_id,
             reservation_id=turn.reservation_id,
-            subject=subject_to(turn.subject),
+            subject=to_proto.subject(turn.subject),
         )
         due_time = turn.last_time.timestamp() + self._abandoned_after_seconds
         return self._outbox.promise(RELEASE, release.SerializeToString(), due_time=due_time)
@@ -54,7 +54,7 @@ class OutboxBooks:
                 release = accounting_pb2.ReleaseRequest(
                     request_id=record.request_id,
                     reservation_id=record.reservation_id,
-                    subject=subject_to(record.subject),
+                    subject=to_proto.subject(record.subject),
                 )
                 payload = release.SerializeToString()
                 self._outbox.put(RELEASE, payload, promise_id=turn_number)

@@ -3,18 +3,19 @@
 from datetime import UTC
 
 import grpc
-from parley.chat.v1 import chat_pb2
+from parley.chat.v1 import answer_pb2
 from parley.semantic_cache.v1 import semantic_cache_service_pb2 as pb
 from parley.semantic_cache.v1 import semantic_cache_service_pb2_grpc as pb_grpc
 
-from parley_services.kit.chat.messages import duration, seconds_of, usage_from, usage_to
+from parley_services.kit.chat import from_proto, to_proto
+from parley_services.kit.chat.answer import AnswerSource
 from parley_services.kit.errors import DependencyUnavailable
 from parley_services.orchestrator.finish.records import NewAnswer
 from parley_services.orchestrator.peers.calling import calling
 from parley_services.orchestrator.reuse.coalescing import Found, Held, Vacant
 from parley_services.orchestrator.reuse.hits import GivenHit
 from parley_services.orchestrator.reuse.partition import Partition
-from parley_services.orchestrator.values import AnswerSource, CachedAnswer, Hit
+from parley_services.orchestrator.values import CachedAnswer, Hit
 
 PEER = "semantic_cache"
 
@@ -49,8 +50,8 @@ class GrpcCache:
                     request_id=request_id,
                     partition=_partition_message(partition),
                     text=text,
-                    is_fallback=is_fallback,
-                    lease_ttl=duration(lease_seconds) if lease_seconds else None,
+                    fallback=is_fallback,
+                    lease_ttl=to_proto.duration(lease_seconds) if lease_seconds else None,
                 ),
                 timeout=timeout_seconds,
             )
@@ -72,11 +73,11 @@ class GrpcCache:
                 text=hit.answer.text,
                 provider=hit.answer.provider,
                 model=hit.answer.model,
-                usage=usage_from(hit.answer.usage),
+                usage=from_proto.usage(hit.answer.usage),
                 cost_nano_usd=hit.answer.cost_nano_usd,
             ),
             create_time=hit.create_time.ToDatetime(UTC),
-            age_seconds=seconds_of(hit.age),
+            age_seconds=from_proto.seconds(hit.age),
         )
 
     async def report_hit(self, hit: GivenHit, *, correct: bool, timeout_seconds: float) -> None:
@@ -110,10 +111,10 @@ def store_message(new: NewAnswer) -> pb.StoreRequest:
         lease_id=new.lease_id,
         answer=pb.Answer(
             text=new.answer.text,
-            finish_reason=chat_pb2.FINISH_REASON_STOP,
+            finish_reason=answer_pb2.FINISH_REASON_STOP,
             provider=new.answer.provider,
             model=new.answer.model,
-            usage=usage_to(new.answer.usage),
+            usage=to_proto.usage(new.answer.usage),
             cost_nano_usd=new.answer.cost_nano_usd,
         ),
     )

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from parley_services.kit.chat.cacheable import CacheScope, ExtraCacheable
+from parley_services.kit.chat.message import ResponseFormat, SamplingParameters
 from parley_services.kit.errors import DependencyUnavailable
 from parley_services.orchestrator.admission.admission import Admitted
 from parley_services.orchestrator.admission.request import (
@@ -13,12 +15,6 @@ from parley_services.orchestrator.admission.request import (
 )
 from parley_services.orchestrator.deadline import Deadline
 from parley_services.orchestrator.trace import Trace
-from parley_services.orchestrator.values import (
-    CacheAlso,
-    CacheScope,
-    ResponseFormat,
-    SamplingParameters,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,9 +63,9 @@ class Prompt:
     response_format: ResponseFormat
     cache_scope: CacheScope
     shadow_arms: tuple[ShadowArm, ...] = ()
-    keeps_texts: bool = False
+    retains_texts: bool = False
     """Whether the tenant wants its texts in the evaluation log."""
-    cache_also: frozenset[CacheAlso] = frozenset()
+    extra_cacheable: frozenset[ExtraCacheable] = frozenset()
     """Answers that are cached though they are not cached by default."""
 
 

@@ -5,6 +5,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
+from parley_services.kit.chat.answer import FinishReason
+from parley_services.kit.chat.attempt import AttemptKind, AttemptOutcome
+from parley_services.kit.chat.budget import BudgetDecision
+from parley_services.kit.chat.cacheable import CacheScope, ExtraCacheable
 from parley_services.kit.errors import DependencyUnavailable
 from parley_services.orchestrator.admission.admission import Admitted
 from parley_services.orchestrator.deadline import Deadline
@@ -19,16 +23,7 @@ from parley_services.orchestrator.reuse.coalescing import (
 )
 from parley_services.orchestrator.reuse.partition import Circumstances, Partition
 from parley_services.orchestrator.trace import Trace
-from parley_services.orchestrator.values import (
-    AttemptKind,
-    AttemptOutcome,
-    BudgetDecision,
-    CacheAlso,
-    CacheMode,
-    CacheScope,
-    FinishReason,
-    Hit,
-)
+from parley_services.orchestrator.values import CacheMode, Hit
 
 
 class Cache(Protocol):
@@ -60,7 +55,7 @@ class Slot:
     text: str
     may_read: bool
     may_write: bool
-    cache_also: frozenset[CacheAlso]
+    extra_cacheable: frozenset[ExtraCacheable]
     """Answers that its template keeps though they are not kept by default."""
     flight_key: bytes | None
     """What an identical turn in flight has too; None where none may be joined."""
@@ -104,7 +99,7 @@ class Reuse:
         shareable = (
             prompt.cache_scope is not CacheScope.NONE
             and turn.cache_mode is not CacheMode.BYPASS
-            and (not turn.tools or CacheAlso.TOOLS in prompt.cache_also)
+            and (not turn.tools or ExtraCacheable.TOOLS in prompt.extra_cacheable)
         )
         as_asked = admitted.lease.reservation.decision is BudgetDecision.ALLOW
         alone = (
@@ -118,9 +113,10 @@ class Reuse:
             partition=partition,
             text=turn.text,
             may_read=shareable and turn.cache_mode is not CacheMode.REFRESH,
-            may_write=shareable and (as_asked or CacheAlso.DOWNGRADED in prompt.cache_also),
-            cache_also=prompt.cache_also,
-            flight_key=None if alone else partition.key(f"{turn.failover_mode:d} {turn.text}"),
+            may_write=shareable
+            and (as_asked or ExtraCacheable.DOWNGRADED in prompt.extra_cacheable),
+            extra_cacheable=prompt.extra_cacheable,
+            flight_key=None if alone else partition.key(f"{turn.mid_stream_policy:d} {turn.text}"),
         )
 
     async def lookup(
@@ -200,9 +196,9 @@ def may_be_given_again(generated: Generated, flight: Flight, slot: Slot, trace: 
         slot.may_write
         and generated.finish_reason is FinishReason.STOP
         and bool(generated.cacheable_text)
-        and (not fell_back or CacheAlso.DOWNGRADED in slot.cache_also)
+        and (not fell_back or ExtraCacheable.DOWNGRADED in slot.extra_cacheable)
         and "guardrails" not in away
-        and (not away or CacheAlso.DEGRADED in slot.cache_also)
+        and (not away or ExtraCacheable.DEGRADED in slot.extra_cacheable)
         and not flight.called_tools
     )
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 import orjson
 
-from parley_services.orchestrator.values import (
+from parley_services.kit.chat.message import (
     Message,
     ResponseFormat,
     SamplingParameters,

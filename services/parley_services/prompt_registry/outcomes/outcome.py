@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
 
-from parley_services.kit.models.prices import TokenUsage
+from parley_services.kit.chat.usage import Usage
 from parley_services.prompt_registry.experiments.shadow import (
     ShadowComparison,
     ShadowTally,
@@ -61,7 +61,7 @@ class Outcome:
     guardrail_blocked: bool = False
     format_failed: bool = False
     source: AnswerSource = AnswerSource.UNSPECIFIED
-    usage: TokenUsage = field(default_factory=TokenUsage)
+    usage: Usage = field(default_factory=Usage)
     cost_nano_usd: int = 0
     latency_seconds: float = 0.0
     first_delta_seconds: float | None = None
@@ -96,7 +96,7 @@ class Tally:
     guardrail_block_count: int = 0
     format_failure_count: int = 0
     cache_hit_count: int = 0
-    usage: TokenUsage = field(default_factory=TokenUsage)
+    usage: Usage = field(default_factory=Usage)
     cost_nano_usd: int = 0
     cost_squares: float = 0.0
     """Sum of the squares of the costs, in square micro-dollars: what a variance needs."""
@@ -230,8 +230,8 @@ def summaries(tallies: Mapping[TallyKey, Tally]) -> list[tuple[TallyKey, Tally]]
     )
 
 
-def _sum(one: TokenUsage, other: TokenUsage) -> TokenUsage:
-    return TokenUsage(
+def _sum(one: Usage, other: Usage) -> Usage:
+    return Usage(
         input_token_count=one.input_token_count + other.input_token_count,
         cached_input_token_count=one.cached_input_token_count + other.cached_input_token_count,
         cache_write_token_count=one.cache_write_token_count + other.cache_write_token_count,

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, delete, or_, select, tuple_
 
-from parley_services.kit.models.prices import TokenUsage
+from parley_services.kit.chat.usage import Usage
 from parley_services.prompt_registry.experiments.shadow import ShadowComparison
 from parley_services.prompt_registry.outcomes.outcome import (
     AnswerSource,
@@ -238,9 +238,7 @@ def _evaluation(row: Any, compared: Any, texts: Any) -> Evaluation:
             guardrail_blocked=row.guardrail_blocked,
             format_failed=row.format_failed,
             source=AnswerSource(row.source),
-            usage=TokenUsage(
-                **{name: getattr(row, name) for name in _TOKENS}, estimated=row.estimated
-            ),
+            usage=Usage(**{name: getattr(row, name) for name in _TOKENS}, estimated=row.estimated),
             cost_nano_usd=row.cost_nano_usd,
             latency_seconds=row.latency_us / 1e6,
             first_delta_seconds=None if first is None else first / 1e6,

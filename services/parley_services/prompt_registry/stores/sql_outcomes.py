@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Table, select, update
 
-from parley_services.kit.models.prices import TokenUsage
+from parley_services.kit.chat.usage import Usage
 from parley_services.prompt_registry.experiments.shadow import ShadowTally
 from parley_services.prompt_registry.outcomes.outcome import (
     Rating,
@@ -102,7 +102,7 @@ def read_tallies(connection: Connection, template: str) -> Mapping[TallyKey, Tal
         key = _key(row)
         found[key] = Tally(
             **{name: getattr(row, name) for name in _COUNTS},
-            usage=TokenUsage(
+            usage=Usage(
                 **{name: getattr(row, name) for name in _TOKENS},
                 estimated=row.estimated_count > 0,
             ),

@@ -32,7 +32,7 @@ class CacheScope(Enum):
     NONE = "none"
 
 
-class CacheAlso(Enum):
+class ExtraCacheable(Enum):
     """Answers that are not cached unless the template says so."""
 
     DOWNGRADED = "downgraded"
@@ -104,7 +104,7 @@ class TemplateContent:
     guardrail_policy: str = ""
     tools: tuple[str, ...] = ()
     retrieval_collection: str = ""
-    cache_also: tuple[CacheAlso, ...] = ()
+    extra_cacheable: tuple[ExtraCacheable, ...] = ()
     """Answers that are cached though they are not cached by default."""
 
     def sha256(self) -> str:
@@ -115,8 +115,8 @@ class TemplateContent:
         stored already keeps its hash, and pushing it again makes no new version.
         """
         form = asdict(self)
-        if not self.cache_also:
-            del form["cache_also"]
+        if not self.extra_cacheable:
+            del form["extra_cacheable"]
         return hashlib.sha256(orjson.dumps(form, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 

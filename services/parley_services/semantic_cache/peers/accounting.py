@@ -4,12 +4,12 @@ import secrets
 from typing import Final
 
 from parley.accounting.v1 import accounting_service_pb2 as pb
-from parley.chat.v1 import chat_pb2
-from parley.model_router.v1 import model_router_service_pb2 as router_pb
+from parley.chat.v1 import attempt_pb2, subject_pb2
 
-from parley_services.kit.chat.messages import timestamp, usage_to
+from parley_services.kit.chat import to_proto
+from parley_services.kit.chat.usage import Usage
 from parley_services.kit.clock import Clock
-from parley_services.kit.models.prices import Price, TokenUsage
+from parley_services.kit.models.prices import Price
 from parley_services.kit.storage.attempt_journal import AttemptJournal
 from parley_services.semantic_cache.embed.billing import Payer
 
@@ -50,7 +50,7 @@ class JournalledBills:
 
     def begin(self, payer: Payer, *, token_count: int) -> int:
         attempt_number = FIRST_NUMBER + secrets.randbelow(10**9)
-        usage = TokenUsage(input_token_count=token_count, estimated=True)
+        usage = Usage(input_token_count=token_count, estimated=True)
         message = self._message(payer, attempt_number, usage)
         due_time = self._clock.now().timestamp() + self._call_seconds + _SLACK_SECONDS
         note = self._journal.begin(message, due_time=due_time)
@@ -58,21 +58,21 @@ class JournalledBills:
         return note
 
     def end(self, number: int, payer: Payer, *, token_count: int, estimated: bool) -> None:
-        usage = TokenUsage(input_token_count=token_count, estimated=estimated)
+        usage = Usage(input_token_count=token_count, estimated=estimated)
         self._journal.update(number, self._message(payer, self._numbers.pop(number), usage))
 
-    def _message(self, payer: Payer, attempt_number: int, usage: TokenUsage) -> pb.TurnAttempt:
+    def _message(self, payer: Payer, attempt_number: int, usage: Usage) -> pb.TurnAttempt:
         return pb.TurnAttempt(
             request_id=payer.request_id or f"embedding-{attempt_number}",
-            subject=chat_pb2.Subject(tenant_id=payer.tenant_id),
-            attempt=router_pb.Attempt(
+            subject=subject_pb2.Subject(tenant_id=payer.tenant_id),
+            attempt=attempt_pb2.Attempt(
                 number=attempt_number,
                 provider=self._provider,
                 model=self._model,
-                kind=router_pb.ATTEMPT_KIND_EMBEDDING,
-                usage=usage_to(usage),
+                kind=attempt_pb2.ATTEMPT_KIND_EMBEDDING,
+                usage=to_proto.usage(usage),
                 cost_nano_usd=self._price.cost_nano_usd(usage) if usage.input_token_count else 0,
                 price_version=self._price_version,
             ),
-            end_time=timestamp(self._clock.now()),
+            end_time=to_proto.timestamp(self._clock.now()),
         )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from parley_services.kit.models.prices import TokenUsage
+from parley_services.kit.chat.usage import Usage
 from parley_services.semantic_cache.entry import Answer, Entry
 from parley_services.semantic_cache.partition import Partition
 from parley_services.semantic_cache.verify.calibration import Observation
@@ -74,7 +74,7 @@ def entry_of(entry_id: str, payload: Mapping[str, Any]) -> Entry:
             text=payload["answer"],
             provider=payload["provider"],
             model=payload["model"],
-            usage=TokenUsage(
+            usage=Usage(
                 input_token_count=tokens[0],
                 cached_input_token_count=tokens[1],
                 cache_write_token_count=tokens[2],

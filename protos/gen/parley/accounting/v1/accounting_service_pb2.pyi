@@ -10,8 +10,11 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
-from parley.chat.v1 import chat_pb2 as _chat_pb2
-from parley.model_router.v1 import model_router_service_pb2 as _model_router_service_pb2
+from parley.chat.v1 import answer_pb2 as _answer_pb2
+from parley.chat.v1 import attempt_pb2 as _attempt_pb2
+from parley.chat.v1 import budget_pb2 as _budget_pb2
+from parley.chat.v1 import subject_pb2 as _subject_pb2
+from parley.chat.v1 import usage_pb2 as _usage_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -115,38 +118,6 @@ BUDGET_PERIOD_TOTAL: BudgetPeriod.ValueType  # 3
 """For ever."""
 Global___BudgetPeriod: _TypeAlias = BudgetPeriod  # noqa: Y015
 
-class _BudgetDecision:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _BudgetDecisionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BudgetDecision.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    BUDGET_DECISION_UNSPECIFIED: _BudgetDecision.ValueType  # 0
-    """Never sent."""
-    BUDGET_DECISION_ALLOW: _BudgetDecision.ValueType  # 1
-    """What it asked for."""
-    BUDGET_DECISION_DOWNGRADE: _BudgetDecision.ValueType  # 2
-    """It, but with `downgrade_model`."""
-    BUDGET_DECISION_CACHE_FIRST: _BudgetDecision.ValueType  # 3
-    """A cached answer if there is one, else `downgrade_model`, else nothing."""
-    BUDGET_DECISION_CACHE_ONLY: _BudgetDecision.ValueType  # 4
-    """A cached answer only."""
-
-class BudgetDecision(_BudgetDecision, metaclass=_BudgetDecisionEnumTypeWrapper):
-    """What a turn may do."""
-
-BUDGET_DECISION_UNSPECIFIED: BudgetDecision.ValueType  # 0
-"""Never sent."""
-BUDGET_DECISION_ALLOW: BudgetDecision.ValueType  # 1
-"""What it asked for."""
-BUDGET_DECISION_DOWNGRADE: BudgetDecision.ValueType  # 2
-"""It, but with `downgrade_model`."""
-BUDGET_DECISION_CACHE_FIRST: BudgetDecision.ValueType  # 3
-"""A cached answer if there is one, else `downgrade_model`, else nothing."""
-BUDGET_DECISION_CACHE_ONLY: BudgetDecision.ValueType  # 4
-"""A cached answer only."""
-Global___BudgetDecision: _TypeAlias = BudgetDecision  # noqa: Y015
-
 class _CostGrouping:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -241,7 +212,7 @@ class Key(_message.Message):
     PREFIX_FIELD_NUMBER: _builtins.int
     SUBJECT_FIELD_NUMBER: _builtins.int
     SCOPES_FIELD_NUMBER: _builtins.int
-    MAY_ACT_FOR_USERS_FIELD_NUMBER: _builtins.int
+    IMPERSONATION_ALLOWED_FIELD_NUMBER: _builtins.int
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
@@ -250,12 +221,12 @@ class Key(_message.Message):
     """The key's id."""
     prefix: _builtins.str
     """The first characters of the secret, to tell keys apart."""
-    may_act_for_users: _builtins.bool
+    impersonation_allowed: _builtins.bool
     """Whether it may name other users of the tenant in its turns."""
     display_name: _builtins.str
     """What it is for."""
     @_builtins.property
-    def subject(self) -> _chat_pb2.Subject:
+    def subject(self) -> _subject_pb2.Subject:
         """Whose it is. `user_id` is the default user of its turns."""
 
     @_builtins.property
@@ -279,9 +250,9 @@ class Key(_message.Message):
         *,
         key_id: _builtins.str = ...,
         prefix: _builtins.str = ...,
-        subject: _chat_pb2.Subject | None = ...,
+        subject: _subject_pb2.Subject | None = ...,
         scopes: _abc.Iterable[Global___KeyScope.ValueType] | None = ...,
-        may_act_for_users: _builtins.bool = ...,
+        impersonation_allowed: _builtins.bool = ...,
         display_name: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
@@ -289,7 +260,7 @@ class Key(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "revoke_time", b"revoke_time", "subject", b"subject"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "display_name", b"display_name", "expire_time", b"expire_time", "key_id", b"key_id", "may_act_for_users", b"may_act_for_users", "prefix", b"prefix", "revoke_time", b"revoke_time", "scopes", b"scopes", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "display_name", b"display_name", "expire_time", b"expire_time", "impersonation_allowed", b"impersonation_allowed", "key_id", b"key_id", "prefix", b"prefix", "revoke_time", b"revoke_time", "scopes", b"scopes", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -303,7 +274,7 @@ class Budget(_message.Message):
 
     PERIOD_FIELD_NUMBER: _builtins.int
     LIMIT_NANO_USD_FIELD_NUMBER: _builtins.int
-    IS_HARD_FIELD_NUMBER: _builtins.int
+    HARD_FIELD_NUMBER: _builtins.int
     USED_NANO_USD_FIELD_NUMBER: _builtins.int
     RESERVED_NANO_USD_FIELD_NUMBER: _builtins.int
     RESET_TIME_FIELD_NUMBER: _builtins.int
@@ -311,7 +282,7 @@ class Budget(_message.Message):
     """The span it holds for."""
     limit_nano_usd: _builtins.int
     """The limit, in billionths of a US dollar."""
-    is_hard: _builtins.bool
+    hard: _builtins.bool
     """Whether it refuses (hard) or only alerts (soft)."""
     used_nano_usd: _builtins.int
     """What was booked in the current span."""
@@ -326,14 +297,14 @@ class Budget(_message.Message):
         *,
         period: Global___BudgetPeriod.ValueType = ...,
         limit_nano_usd: _builtins.int = ...,
-        is_hard: _builtins.bool = ...,
+        hard: _builtins.bool = ...,
         used_nano_usd: _builtins.int = ...,
         reserved_nano_usd: _builtins.int = ...,
         reset_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["reset_time", b"reset_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["is_hard", b"is_hard", "limit_nano_usd", b"limit_nano_usd", "period", b"period", "reserved_nano_usd", b"reserved_nano_usd", "reset_time", b"reset_time", "used_nano_usd", b"used_nano_usd"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hard", b"hard", "limit_nano_usd", b"limit_nano_usd", "period", b"period", "reserved_nano_usd", b"reserved_nano_usd", "reset_time", b"reset_time", "used_nano_usd", b"used_nano_usd"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -431,7 +402,7 @@ class LedgerEntry(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     ROW_HASH_FIELD_NUMBER: _builtins.int
     ACCOUNT_FIELD_NUMBER: _builtins.int
-    IS_CORRECTION_FIELD_NUMBER: _builtins.int
+    CORRECTION_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Position in its stream, from 1."""
     tenant_id: _builtins.str
@@ -444,7 +415,7 @@ class LedgerEntry(_message.Message):
     """The provider."""
     model: _builtins.str
     """The model."""
-    kind: _model_router_service_pb2.AttemptKind.ValueType
+    kind: _attempt_pb2.AttemptKind.ValueType
     """What the attempt was for."""
     cost_nano_usd: _builtins.int
     """What it cost."""
@@ -460,14 +431,14 @@ class LedgerEntry(_message.Message):
     """SHA-256 over the row and the hash before it."""
     account: _builtins.str
     """The account, as `usage`, `shadow`, `expiry`."""
-    is_correction: _builtins.bool
+    correction: _builtins.bool
     """Whether it takes an earlier entry of the turn back. Its counts and its cost are negative."""
     @_builtins.property
-    def subject(self) -> _chat_pb2.Subject:
+    def subject(self) -> _subject_pb2.Subject:
         """Who it was for."""
 
     @_builtins.property
-    def usage(self) -> _chat_pb2.Usage:
+    def usage(self) -> _usage_pb2.Usage:
         """What it used."""
 
     @_builtins.property
@@ -485,11 +456,11 @@ class LedgerEntry(_message.Message):
         tenant_id: _builtins.str = ...,
         request_id: _builtins.str = ...,
         attempt_number: _builtins.int = ...,
-        subject: _chat_pb2.Subject | None = ...,
+        subject: _subject_pb2.Subject | None = ...,
         provider: _builtins.str = ...,
         model: _builtins.str = ...,
-        kind: _model_router_service_pb2.AttemptKind.ValueType = ...,
-        usage: _chat_pb2.Usage | None = ...,
+        kind: _attempt_pb2.AttemptKind.ValueType = ...,
+        usage: _usage_pb2.Usage | None = ...,
         cost_nano_usd: _builtins.int = ...,
         saved_cost_nano_usd: _builtins.int = ...,
         price_version: _builtins.str = ...,
@@ -499,11 +470,11 @@ class LedgerEntry(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         row_hash: _builtins.bytes = ...,
         account: _builtins.str = ...,
-        is_correction: _builtins.bool = ...,
+        correction: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "subject", b"subject", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "attempt_number", b"attempt_number", "cost_nano_usd", b"cost_nano_usd", "create_time", b"create_time", "is_correction", b"is_correction", "kind", b"kind", "model", b"model", "price_version", b"price_version", "provider", b"provider", "request_id", b"request_id", "row_hash", b"row_hash", "saved_cost_nano_usd", b"saved_cost_nano_usd", "sequence", b"sequence", "subject", b"subject", "tags", b"tags", "template", b"template", "template_version", b"template_version", "tenant_id", b"tenant_id", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "attempt_number", b"attempt_number", "correction", b"correction", "cost_nano_usd", b"cost_nano_usd", "create_time", b"create_time", "kind", b"kind", "model", b"model", "price_version", b"price_version", "provider", b"provider", "request_id", b"request_id", "row_hash", b"row_hash", "saved_cost_nano_usd", b"saved_cost_nano_usd", "sequence", b"sequence", "subject", b"subject", "tags", b"tags", "template", b"template", "template_version", b"template_version", "tenant_id", b"tenant_id", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -539,8 +510,8 @@ class AuthenticateKeyResponse(_message.Message):
 
     KEY_FIELD_NUMBER: _builtins.int
     MAX_AGE_FIELD_NUMBER: _builtins.int
-    HAS_HARD_BUDGET_FIELD_NUMBER: _builtins.int
-    has_hard_budget: _builtins.bool
+    HARD_BUDGET_APPLIES_FIELD_NUMBER: _builtins.int
+    hard_budget_applies: _builtins.bool
     """Whether a hard budget holds for the key's subject at any level, so that its turns are
     refused while accounting cannot be asked.
     """
@@ -557,11 +528,11 @@ class AuthenticateKeyResponse(_message.Message):
         *,
         key: Global___Key | None = ...,
         max_age: _duration_pb2.Duration | None = ...,
-        has_hard_budget: _builtins.bool = ...,
+        hard_budget_applies: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "max_age", b"max_age"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["has_hard_budget", b"has_hard_budget", "key", b"key", "max_age", b"max_age"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hard_budget_applies", b"hard_budget_applies", "key", b"key", "max_age", b"max_age"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -618,7 +589,7 @@ class ReserveRequest(_message.Message):
     while the first one holds its reservation. Empty: one is made, and nothing is refused.
     """
     @_builtins.property
-    def subject(self) -> _chat_pb2.Subject:
+    def subject(self) -> _subject_pb2.Subject:
         """Who it is for."""
 
     @_builtins.property
@@ -633,7 +604,7 @@ class ReserveRequest(_message.Message):
         self,
         *,
         request_id: _builtins.str = ...,
-        subject: _chat_pb2.Subject | None = ...,
+        subject: _subject_pb2.Subject | None = ...,
         model: _builtins.str = ...,
         input_token_count: _builtins.int = ...,
         max_output_token_count: _builtins.int = ...,
@@ -667,7 +638,7 @@ class ReserveResponse(_message.Message):
     COVERED_OUTPUT_TOKEN_COUNT_FIELD_NUMBER: _builtins.int
     reservation_id: _builtins.str
     """The reservation."""
-    decision: Global___BudgetDecision.ValueType
+    decision: _budget_pb2.BudgetDecision.ValueType
     """What the turn may do."""
     downgrade_model: _builtins.str
     """The model to use instead, with DOWNGRADE."""
@@ -685,7 +656,7 @@ class ReserveResponse(_message.Message):
         self,
         *,
         reservation_id: _builtins.str = ...,
-        decision: Global___BudgetDecision.ValueType = ...,
+        decision: _budget_pb2.BudgetDecision.ValueType = ...,
         downgrade_model: _builtins.str = ...,
         policy_rule: _builtins.str = ...,
         amount_nano_usd: _builtins.int = ...,
@@ -811,7 +782,7 @@ class SettleRequest(_message.Message):
     """The turn's id."""
     reservation_id: _builtins.str
     """The reservation. Empty for a turn that ran while accounting was away."""
-    source: _chat_pb2.AnswerSource.ValueType
+    source: _answer_pb2.AnswerSource.ValueType
     """Where the answer came from; unspecified if the turn failed."""
     saved_cost_nano_usd: _builtins.int
     """What a cache hit saved."""
@@ -822,11 +793,11 @@ class SettleRequest(_message.Message):
     model: _builtins.str
     """The model of the answer. On a cache hit, of the original one."""
     @_builtins.property
-    def subject(self) -> _chat_pb2.Subject:
+    def subject(self) -> _subject_pb2.Subject:
         """Who it was for."""
 
     @_builtins.property
-    def attempts(self) -> _containers.RepeatedCompositeFieldContainer[_model_router_service_pb2.Attempt]:
+    def attempts(self) -> _containers.RepeatedCompositeFieldContainer[_attempt_pb2.Attempt]:
         """The attempts. Empty for a cache hit."""
 
     @_builtins.property
@@ -842,9 +813,9 @@ class SettleRequest(_message.Message):
         *,
         request_id: _builtins.str = ...,
         reservation_id: _builtins.str = ...,
-        subject: _chat_pb2.Subject | None = ...,
-        attempts: _abc.Iterable[_model_router_service_pb2.Attempt] | None = ...,
-        source: _chat_pb2.AnswerSource.ValueType = ...,
+        subject: _subject_pb2.Subject | None = ...,
+        attempts: _abc.Iterable[_attempt_pb2.Attempt] | None = ...,
+        source: _answer_pb2.AnswerSource.ValueType = ...,
         saved_cost_nano_usd: _builtins.int = ...,
         template: _builtins.str = ...,
         template_version: _builtins.int = ...,
@@ -867,20 +838,20 @@ class SettleResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     COST_NANO_USD_FIELD_NUMBER: _builtins.int
-    WAS_SETTLED_FIELD_NUMBER: _builtins.int
+    ALREADY_SETTLED_FIELD_NUMBER: _builtins.int
     cost_nano_usd: _builtins.int
     """What was booked for the turn in all."""
-    was_settled: _builtins.bool
+    already_settled: _builtins.bool
     """Whether it had been booked before."""
     def __init__(
         self,
         *,
         cost_nano_usd: _builtins.int = ...,
-        was_settled: _builtins.bool = ...,
+        already_settled: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cost_nano_usd", b"cost_nano_usd", "was_settled", b"was_settled"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["already_settled", b"already_settled", "cost_nano_usd", b"cost_nano_usd"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -900,7 +871,7 @@ class ReleaseRequest(_message.Message):
     reservation_id: _builtins.str
     """The reservation. Another one of the turn is left as it is. Empty: whichever it is."""
     @_builtins.property
-    def subject(self) -> _chat_pb2.Subject:
+    def subject(self) -> _subject_pb2.Subject:
         """Who it was for."""
 
     def __init__(
@@ -908,7 +879,7 @@ class ReleaseRequest(_message.Message):
         *,
         request_id: _builtins.str = ...,
         reservation_id: _builtins.str = ...,
-        subject: _chat_pb2.Subject | None = ...,
+        subject: _subject_pb2.Subject | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -948,11 +919,11 @@ class TurnAttempt(_message.Message):
     request_id: _builtins.str
     """The turn's id."""
     @_builtins.property
-    def subject(self) -> _chat_pb2.Subject:
+    def subject(self) -> _subject_pb2.Subject:
         """Who it was for."""
 
     @_builtins.property
-    def attempt(self) -> _model_router_service_pb2.Attempt:
+    def attempt(self) -> _attempt_pb2.Attempt:
         """The attempt."""
 
     @_builtins.property
@@ -963,8 +934,8 @@ class TurnAttempt(_message.Message):
         self,
         *,
         request_id: _builtins.str = ...,
-        subject: _chat_pb2.Subject | None = ...,
-        attempt: _model_router_service_pb2.Attempt | None = ...,
+        subject: _subject_pb2.Subject | None = ...,
+        attempt: _attempt_pb2.Attempt | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "end_time", b"end_time", "subject", b"subject"]  # noqa: Y015
@@ -976,7 +947,7 @@ class TurnAttempt(_message.Message):
 Global___TurnAttempt: _TypeAlias = TurnAttempt  # noqa: Y015
 
 @_typing.final
-class BookAttemptsRequest(_message.Message):
+class ReportAttemptsRequest(_message.Message):
     """Tells of attempts."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -997,11 +968,11 @@ class BookAttemptsRequest(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___BookAttemptsRequest: _TypeAlias = BookAttemptsRequest  # noqa: Y015
+Global___ReportAttemptsRequest: _TypeAlias = ReportAttemptsRequest  # noqa: Y015
 
 @_typing.final
-class BookAttemptsResponse(_message.Message):
-    """Answers BookAttempts."""
+class ReportAttemptsResponse(_message.Message):
+    """Answers ReportAttempts."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1019,7 +990,7 @@ class BookAttemptsResponse(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___BookAttemptsResponse: _TypeAlias = BookAttemptsResponse  # noqa: Y015
+Global___ReportAttemptsResponse: _TypeAlias = ReportAttemptsResponse  # noqa: Y015
 
 @_typing.final
 class CreateKeyRequest(_message.Message):
@@ -1029,15 +1000,15 @@ class CreateKeyRequest(_message.Message):
 
     SUBJECT_FIELD_NUMBER: _builtins.int
     SCOPES_FIELD_NUMBER: _builtins.int
-    MAY_ACT_FOR_USERS_FIELD_NUMBER: _builtins.int
+    IMPERSONATION_ALLOWED_FIELD_NUMBER: _builtins.int
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     TTL_FIELD_NUMBER: _builtins.int
-    may_act_for_users: _builtins.bool
+    impersonation_allowed: _builtins.bool
     """Whether it may name other users of the tenant in its turns."""
     display_name: _builtins.str
     """What it is for."""
     @_builtins.property
-    def subject(self) -> _chat_pb2.Subject:
+    def subject(self) -> _subject_pb2.Subject:
         """Whose it shall be."""
 
     @_builtins.property
@@ -1051,15 +1022,15 @@ class CreateKeyRequest(_message.Message):
     def __init__(
         self,
         *,
-        subject: _chat_pb2.Subject | None = ...,
+        subject: _subject_pb2.Subject | None = ...,
         scopes: _abc.Iterable[Global___KeyScope.ValueType] | None = ...,
-        may_act_for_users: _builtins.bool = ...,
+        impersonation_allowed: _builtins.bool = ...,
         display_name: _builtins.str = ...,
         ttl: _duration_pb2.Duration | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["subject", b"subject", "ttl", b"ttl"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "may_act_for_users", b"may_act_for_users", "scopes", b"scopes", "subject", b"subject", "ttl", b"ttl"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "impersonation_allowed", b"impersonation_allowed", "scopes", b"scopes", "subject", b"subject", "ttl", b"ttl"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1723,7 +1694,7 @@ class CostGroup(_message.Message):
     saved_cost_nano_usd: _builtins.int
     """What the cache saved."""
     @_builtins.property
-    def usage(self) -> _chat_pb2.Usage:
+    def usage(self) -> _usage_pb2.Usage:
         """Tokens."""
 
     def __init__(
@@ -1733,7 +1704,7 @@ class CostGroup(_message.Message):
         request_count: _builtins.int = ...,
         attempt_count: _builtins.int = ...,
         cache_hit_count: _builtins.int = ...,
-        usage: _chat_pb2.Usage | None = ...,
+        usage: _usage_pb2.Usage | None = ...,
         cost_nano_usd: _builtins.int = ...,
         saved_cost_nano_usd: _builtins.int = ...,
     ) -> None: ...

@@ -60,10 +60,10 @@ class AccountingServiceStub:
                 request_serializer=parley_dot_accounting_dot_v1_dot_accounting__service__pb2.ReleaseRequest.SerializeToString,
                 response_deserializer=parley_dot_accounting_dot_v1_dot_accounting__service__pb2.ReleaseResponse.FromString,
                 _registered_method=True)
-        self.BookAttempts = channel.unary_unary(
-                '/parley.accounting.v1.AccountingService/BookAttempts',
-                request_serializer=parley_dot_accounting_dot_v1_dot_accounting__service__pb2.BookAttemptsRequest.SerializeToString,
-                response_deserializer=parley_dot_accounting_dot_v1_dot_accounting__service__pb2.BookAttemptsResponse.FromString,
+        self.ReportAttempts = channel.unary_unary(
+                '/parley.accounting.v1.AccountingService/ReportAttempts',
+                request_serializer=parley_dot_accounting_dot_v1_dot_accounting__service__pb2.ReportAttemptsRequest.SerializeToString,
+                response_deserializer=parley_dot_accounting_dot_v1_dot_accounting__service__pb2.ReportAttemptsResponse.FromString,
                 _registered_method=True)
         self.CreateKey = channel.unary_unary(
                 '/parley.accounting.v1.AccountingService/CreateKey',
@@ -184,7 +184,7 @@ class AccountingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def BookAttempts(self, request, context):
+    def ReportAttempts(self, request, context):
         """Books those of the attempts that no settlement has booked, since whoever asked for them
         died first. The router tells of every attempt so, some time after its turn is over.
         Answers after the commit. Idempotent by `request_id` and attempt number.
@@ -327,10 +327,10 @@ def add_AccountingServiceServicer_to_server(servicer, server):
                     request_deserializer=parley_dot_accounting_dot_v1_dot_accounting__service__pb2.ReleaseRequest.FromString,
                     response_serializer=parley_dot_accounting_dot_v1_dot_accounting__service__pb2.ReleaseResponse.SerializeToString,
             ),
-            'BookAttempts': grpc.unary_unary_rpc_method_handler(
-                    servicer.BookAttempts,
-                    request_deserializer=parley_dot_accounting_dot_v1_dot_accounting__service__pb2.BookAttemptsRequest.FromString,
-                    response_serializer=parley_dot_accounting_dot_v1_dot_accounting__service__pb2.BookAttemptsResponse.SerializeToString,
+            'ReportAttempts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportAttempts,
+                    request_deserializer=parley_dot_accounting_dot_v1_dot_accounting__service__pb2.ReportAttemptsRequest.FromString,
+                    response_serializer=parley_dot_accounting_dot_v1_dot_accounting__service__pb2.ReportAttemptsResponse.SerializeToString,
             ),
             'CreateKey': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateKey,
@@ -555,7 +555,7 @@ class AccountingService:
             _registered_method=True)
 
     @staticmethod
-    def BookAttempts(request,
+    def ReportAttempts(request,
             target,
             options=(),
             channel_credentials=None,
@@ -568,9 +568,9 @@ class AccountingService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/parley.accounting.v1.AccountingService/BookAttempts',
-            parley_dot_accounting_dot_v1_dot_accounting__service__pb2.BookAttemptsRequest.SerializeToString,
-            parley_dot_accounting_dot_v1_dot_accounting__service__pb2.BookAttemptsResponse.FromString,
+            '/parley.accounting.v1.AccountingService/ReportAttempts',
+            parley_dot_accounting_dot_v1_dot_accounting__service__pb2.ReportAttemptsRequest.SerializeToString,
+            parley_dot_accounting_dot_v1_dot_accounting__service__pb2.ReportAttemptsResponse.FromString,
             options,
             channel_credentials,
             insecure,

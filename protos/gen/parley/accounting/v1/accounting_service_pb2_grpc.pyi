@@ -48,7 +48,7 @@ class AccountingServiceStub:
     """
     Release: _grpc.UnaryUnaryMultiCallable[_accounting_service_pb2.ReleaseRequest, _accounting_service_pb2.ReleaseResponse]
     """Ends a reservation of a turn that used nothing. Idempotent."""
-    BookAttempts: _grpc.UnaryUnaryMultiCallable[_accounting_service_pb2.BookAttemptsRequest, _accounting_service_pb2.BookAttemptsResponse]
+    ReportAttempts: _grpc.UnaryUnaryMultiCallable[_accounting_service_pb2.ReportAttemptsRequest, _accounting_service_pb2.ReportAttemptsResponse]
     """Books those of the attempts that no settlement has booked, since whoever asked for them
     died first. The router tells of every attempt so, some time after its turn is over.
     Answers after the commit. Idempotent by `request_id` and attempt number.
@@ -106,7 +106,7 @@ class AccountingServiceAsyncStub(AccountingServiceStub):
     """
     Release: _aio.UnaryUnaryMultiCallable[_accounting_service_pb2.ReleaseRequest, _accounting_service_pb2.ReleaseResponse]  # type: ignore[assignment]
     """Ends a reservation of a turn that used nothing. Idempotent."""
-    BookAttempts: _aio.UnaryUnaryMultiCallable[_accounting_service_pb2.BookAttemptsRequest, _accounting_service_pb2.BookAttemptsResponse]  # type: ignore[assignment]
+    ReportAttempts: _aio.UnaryUnaryMultiCallable[_accounting_service_pb2.ReportAttemptsRequest, _accounting_service_pb2.ReportAttemptsResponse]  # type: ignore[assignment]
     """Books those of the attempts that no settlement has booked, since whoever asked for them
     died first. The router tells of every attempt so, some time after its turn is over.
     Answers after the commit. Idempotent by `request_id` and attempt number.
@@ -193,11 +193,11 @@ class AccountingServiceServicer(metaclass=_abc_1.ABCMeta):
         """Ends a reservation of a turn that used nothing. Idempotent."""
 
     @_abc_1.abstractmethod
-    def BookAttempts(
+    def ReportAttempts(
         self,
-        request: _accounting_service_pb2.BookAttemptsRequest,
+        request: _accounting_service_pb2.ReportAttemptsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_accounting_service_pb2.BookAttemptsResponse, _abc.Awaitable[_accounting_service_pb2.BookAttemptsResponse]]:
+    ) -> _typing.Union[_accounting_service_pb2.ReportAttemptsResponse, _abc.Awaitable[_accounting_service_pb2.ReportAttemptsResponse]]:
         """Books those of the attempts that no settlement has booked, since whoever asked for them
         died first. The router tells of every attempt so, some time after its turn is over.
         Answers after the commit. Idempotent by `request_id` and attempt number.

@@ -23,58 +23,60 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
-from parley.chat.v1 import chat_pb2 as parley_dot_chat_dot_v1_dot_chat__pb2
+from parley.chat.v1 import finding_pb2 as parley_dot_chat_dot_v1_dot_finding__pb2
+from parley.chat.v1 import message_pb2 as parley_dot_chat_dot_v1_dot_message__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-parley/guardrails/v1/guardrails_service.proto\x12\x14parley.guardrails.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x19parley/chat/v1/chat.proto\"\xfd\x01\n\x04Rule\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12%\n\x06stages\x18\x02 \x03(\x0e\x32\x15.parley.chat.v1.Stage\x12&\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32\x16.parley.chat.v1.Action\x12*\n\x08severity\x18\x04 \x01(\x0e\x32\x18.parley.chat.v1.Severity\x12\x10\n\x08\x63\x61tegory\x18\x05 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x06 \x01(\t\x12\x0e\n\x06source\x18\x07 \x01(\t\x12\x10\n\x08is_floor\x18\x08 \x01(\x08\x12 \n\x18max_hold_character_count\x18\t \x01(\x05\"L\n\tInputText\x12\x31\n\x06source\x18\x01 \x01(\x0e\x32!.parley.guardrails.v1.InputSource\x12\x0c\n\x04text\x18\x02 \x01(\t\"F\n\x0b\x43heckedText\x12\x0c\n\x04text\x18\x01 \x01(\t\x12)\n\x08\x66indings\x18\x02 \x03(\x0b\x32\x17.parley.chat.v1.Finding\"4\n\x0bPlaceholder\x12\x13\n\x0bplaceholder\x18\x01 \x01(\t\x12\x10\n\x08original\x18\x02 \x01(\t\"\x8f\x01\n\x05\x41udit\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x10\n\x08rule_ids\x18\x02 \x03(\t\x12\x1e\n\x16normalized_text_sha256\x18\x03 \x01(\t\x12+\n\x08\x64uration\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0f\x66\x61iled_rule_ids\x18\x05 \x03(\t\"|\n\x11\x43heckInputRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12\x10\n\x08template\x18\x03 \x01(\t\x12.\n\x05texts\x18\x04 \x03(\x0b\x32\x1f.parley.guardrails.v1.InputText\"\x8e\x02\n\x12\x43heckInputResponse\x12.\n\x07verdict\x18\x01 \x01(\x0e\x32\x1d.parley.guardrails.v1.Verdict\x12\x30\n\x05texts\x18\x02 \x03(\x0b\x32!.parley.guardrails.v1.CheckedText\x12\x37\n\x0cplaceholders\x18\x03 \x03(\x0b\x32!.parley.guardrails.v1.Placeholder\x12\x31\n\x10\x62locking_finding\x18\x04 \x01(\x0b\x32\x17.parley.chat.v1.Finding\x12*\n\x05\x61udit\x18\x05 \x01(\x0b\x32\x1b.parley.guardrails.v1.Audit\"\xe3\x01\n\rOutputContext\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12\x10\n\x08template\x18\x03 \x01(\t\x12\x13\n\x0bsystem_text\x18\x04 \x01(\t\x12\x37\n\x0cplaceholders\x18\x05 \x03(\x0b\x32!.parley.guardrails.v1.Placeholder\x12\x37\n\x0fresponse_format\x18\x06 \x01(\x0b\x32\x1e.parley.chat.v1.ResponseFormat\x12\x12\n\nuser_texts\x18\x07 \x03(\t\"X\n\x12\x43heckOutputRequest\x12\x34\n\x07\x63ontext\x18\x01 \x01(\x0b\x32#.parley.guardrails.v1.OutputContext\x12\x0c\n\x04text\x18\x02 \x01(\t\"\xd8\x01\n\x13\x43heckOutputResponse\x12.\n\x07verdict\x18\x01 \x01(\x0e\x32\x1d.parley.guardrails.v1.Verdict\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x16\n\x0e\x63\x61\x63heable_text\x18\x03 \x01(\t\x12)\n\x08\x66indings\x18\x04 \x03(\x0b\x32\x17.parley.chat.v1.Finding\x12\x14\n\x0c\x66ormat_error\x18\x05 \x01(\t\x12*\n\x05\x61udit\x18\x06 \x01(\x0b\x32\x1b.parley.guardrails.v1.Audit\"\xa4\x01\n\x11ScanOutputRequest\x12\x34\n\x05start\x18\x01 \x01(\x0b\x32#.parley.guardrails.v1.OutputContextH\x00\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12:\n\x03\x65nd\x18\x03 \x01(\x0b\x32+.parley.guardrails.v1.ScanOutputRequest.EndH\x00\x1a\x05\n\x03\x45ndB\x06\n\x04step\"\xef\x02\n\x12ScanOutputResponse\x12\x12\n\x08released\x18\x01 \x01(\tH\x00\x12/\n\x0cintervention\x18\x02 \x01(\x0b\x32\x17.parley.chat.v1.FindingH\x00\x12G\n\tcompleted\x18\x03 \x01(\x0b\x32\x32.parley.guardrails.v1.ScanOutputResponse.CompletedH\x00\x1a\xc0\x01\n\tCompleted\x12.\n\x07verdict\x18\x01 \x01(\x0e\x32\x1d.parley.guardrails.v1.Verdict\x12\x16\n\x0e\x63\x61\x63heable_text\x18\x02 \x01(\t\x12\x14\n\x0c\x66ormat_error\x18\x03 \x01(\t\x12*\n\x05\x61udit\x18\x04 \x01(\x0b\x32\x1b.parley.guardrails.v1.Audit\x12)\n\x08\x66indings\x18\x05 \x03(\x0b\x32\x17.parley.chat.v1.FindingB\x08\n\x06result\"7\n\x10ListRulesRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x10\n\x08template\x18\x02 \x01(\t\"N\n\x11ListRulesResponse\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12)\n\x05rules\x18\x02 \x03(\x0b\x32\x1a.parley.guardrails.v1.Rule\"\x15\n\x13GetRuleStatsRequest\"\x8d\x02\n\x14GetRuleStatsResponse\x12\x43\n\x05rules\x18\x01 \x03(\x0b\x32\x34.parley.guardrails.v1.GetRuleStatsResponse.RuleStats\x1a\xaf\x01\n\tRuleStats\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\x11\n\trun_count\x18\x02 \x01(\x03\x12\x11\n\thit_count\x18\x03 \x01(\x03\x12\x13\n\x0b\x62lock_count\x18\x04 \x01(\x03\x12\x15\n\rfailure_count\x18\x05 \x01(\x03\x12\x12\n\nflag_count\x18\x06 \x01(\x03\x12\x14\n\x0credact_count\x18\x07 \x01(\x03\x12\x15\n\rrestore_count\x18\x08 \x01(\x03*n\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x11\n\rVERDICT_ALLOW\x10\x01\x12\x10\n\x0cVERDICT_FLAG\x10\x02\x12\x12\n\x0eVERDICT_REDACT\x10\x03\x12\x11\n\rVERDICT_BLOCK\x10\x04*\xd2\x01\n\x0bInputSource\x12\x1c\n\x18INPUT_SOURCE_UNSPECIFIED\x10\x00\x12\x15\n\x11INPUT_SOURCE_USER\x10\x01\x12\x1d\n\x19INPUT_SOURCE_HISTORY_USER\x10\x02\x12\"\n\x1eINPUT_SOURCE_HISTORY_ASSISTANT\x10\x03\x12\x19\n\x15INPUT_SOURCE_VARIABLE\x10\x04\x12\x19\n\x15INPUT_SOURCE_DOCUMENT\x10\x05\x12\x15\n\x11INPUT_SOURCE_TOOL\x10\x06\x32\x82\x04\n\x11GuardrailsService\x12_\n\nCheckInput\x12\'.parley.guardrails.v1.CheckInputRequest\x1a(.parley.guardrails.v1.CheckInputResponse\x12\x62\n\x0b\x43heckOutput\x12(.parley.guardrails.v1.CheckOutputRequest\x1a).parley.guardrails.v1.CheckOutputResponse\x12\x63\n\nScanOutput\x12\'.parley.guardrails.v1.ScanOutputRequest\x1a(.parley.guardrails.v1.ScanOutputResponse(\x01\x30\x01\x12\\\n\tListRules\x12&.parley.guardrails.v1.ListRulesRequest\x1a\'.parley.guardrails.v1.ListRulesResponse\x12\x65\n\x0cGetRuleStats\x12).parley.guardrails.v1.GetRuleStatsRequest\x1a*.parley.guardrails.v1.GetRuleStatsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-parley/guardrails/v1/guardrails_service.proto\x12\x14parley.guardrails.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cparley/chat/v1/finding.proto\x1a\x1cparley/chat/v1/message.proto\"\x8d\x02\n\x04Rule\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12,\n\x06stages\x18\x02 \x03(\x0e\x32\x1c.parley.chat.v1.FindingStage\x12/\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32\x1f.parley.chat.v1.GuardrailAction\x12*\n\x08severity\x18\x04 \x01(\x0e\x32\x18.parley.chat.v1.Severity\x12\x10\n\x08\x63\x61tegory\x18\x05 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x06 \x01(\t\x12\x0e\n\x06source\x18\x07 \x01(\t\x12\x10\n\x08\x62\x61seline\x18\x08 \x01(\x08\x12 \n\x18max_hold_character_count\x18\t \x01(\x05\"L\n\tInputText\x12\x31\n\x06source\x18\x01 \x01(\x0e\x32!.parley.guardrails.v1.InputSource\x12\x0c\n\x04text\x18\x02 \x01(\t\"F\n\x0b\x43heckedText\x12\x0c\n\x04text\x18\x01 \x01(\t\x12)\n\x08\x66indings\x18\x02 \x03(\x0b\x32\x17.parley.chat.v1.Finding\"4\n\x0bPlaceholder\x12\x13\n\x0bplaceholder\x18\x01 \x01(\t\x12\x10\n\x08original\x18\x02 \x01(\t\"\x8f\x01\n\x05\x41udit\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x10\n\x08rule_ids\x18\x02 \x03(\t\x12\x1e\n\x16normalized_text_sha256\x18\x03 \x01(\t\x12+\n\x08\x64uration\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0f\x66\x61iled_rule_ids\x18\x05 \x03(\t\"|\n\x11\x43heckInputRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12\x10\n\x08template\x18\x03 \x01(\t\x12.\n\x05texts\x18\x04 \x03(\x0b\x32\x1f.parley.guardrails.v1.InputText\"\x8e\x02\n\x12\x43heckInputResponse\x12.\n\x07verdict\x18\x01 \x01(\x0e\x32\x1d.parley.guardrails.v1.Verdict\x12\x30\n\x05texts\x18\x02 \x03(\x0b\x32!.parley.guardrails.v1.CheckedText\x12\x37\n\x0cplaceholders\x18\x03 \x03(\x0b\x32!.parley.guardrails.v1.Placeholder\x12\x31\n\x10\x62locking_finding\x18\x04 \x01(\x0b\x32\x17.parley.chat.v1.Finding\x12*\n\x05\x61udit\x18\x05 \x01(\x0b\x32\x1b.parley.guardrails.v1.Audit\"\xe3\x01\n\rOutputContext\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12\x10\n\x08template\x18\x03 \x01(\t\x12\x13\n\x0bsystem_text\x18\x04 \x01(\t\x12\x37\n\x0cplaceholders\x18\x05 \x03(\x0b\x32!.parley.guardrails.v1.Placeholder\x12\x37\n\x0fresponse_format\x18\x06 \x01(\x0b\x32\x1e.parley.chat.v1.ResponseFormat\x12\x12\n\nuser_texts\x18\x07 \x03(\t\"X\n\x12\x43heckOutputRequest\x12\x34\n\x07\x63ontext\x18\x01 \x01(\x0b\x32#.parley.guardrails.v1.OutputContext\x12\x0c\n\x04text\x18\x02 \x01(\t\"\xd8\x01\n\x13\x43heckOutputResponse\x12.\n\x07verdict\x18\x01 \x01(\x0e\x32\x1d.parley.guardrails.v1.Verdict\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x16\n\x0e\x63\x61\x63heable_text\x18\x03 \x01(\t\x12)\n\x08\x66indings\x18\x04 \x03(\x0b\x32\x17.parley.chat.v1.Finding\x12\x14\n\x0c\x66ormat_error\x18\x05 \x01(\t\x12*\n\x05\x61udit\x18\x06 \x01(\x0b\x32\x1b.parley.guardrails.v1.Audit\"\xa4\x01\n\x11ScanOutputRequest\x12\x34\n\x05start\x18\x01 \x01(\x0b\x32#.parley.guardrails.v1.OutputContextH\x00\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12:\n\x03\x65nd\x18\x03 \x01(\x0b\x32+.parley.guardrails.v1.ScanOutputRequest.EndH\x00\x1a\x05\n\x03\x45ndB\x06\n\x04step\"\xef\x02\n\x12ScanOutputResponse\x12\x12\n\x08released\x18\x01 \x01(\tH\x00\x12/\n\x0cintervention\x18\x02 \x01(\x0b\x32\x17.parley.chat.v1.FindingH\x00\x12G\n\tcompleted\x18\x03 \x01(\x0b\x32\x32.parley.guardrails.v1.ScanOutputResponse.CompletedH\x00\x1a\xc0\x01\n\tCompleted\x12.\n\x07verdict\x18\x01 \x01(\x0e\x32\x1d.parley.guardrails.v1.Verdict\x12\x16\n\x0e\x63\x61\x63heable_text\x18\x02 \x01(\t\x12\x14\n\x0c\x66ormat_error\x18\x03 \x01(\t\x12*\n\x05\x61udit\x18\x04 \x01(\x0b\x32\x1b.parley.guardrails.v1.Audit\x12)\n\x08\x66indings\x18\x05 \x03(\x0b\x32\x17.parley.chat.v1.FindingB\x08\n\x06result\"7\n\x10ListRulesRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x10\n\x08template\x18\x02 \x01(\t\"N\n\x11ListRulesResponse\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12)\n\x05rules\x18\x02 \x03(\x0b\x32\x1a.parley.guardrails.v1.Rule\"\x15\n\x13GetRuleStatsRequest\"\x8d\x02\n\x14GetRuleStatsResponse\x12\x43\n\x05rules\x18\x01 \x03(\x0b\x32\x34.parley.guardrails.v1.GetRuleStatsResponse.RuleStats\x1a\xaf\x01\n\tRuleStats\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\x11\n\trun_count\x18\x02 \x01(\x03\x12\x11\n\thit_count\x18\x03 \x01(\x03\x12\x13\n\x0b\x62lock_count\x18\x04 \x01(\x03\x12\x15\n\rfailure_count\x18\x05 \x01(\x03\x12\x12\n\nflag_count\x18\x06 \x01(\x03\x12\x14\n\x0credact_count\x18\x07 \x01(\x03\x12\x15\n\rrestore_count\x18\x08 \x01(\x03*n\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x11\n\rVERDICT_ALLOW\x10\x01\x12\x10\n\x0cVERDICT_FLAG\x10\x02\x12\x12\n\x0eVERDICT_REDACT\x10\x03\x12\x11\n\rVERDICT_BLOCK\x10\x04*\xd2\x01\n\x0bInputSource\x12\x1c\n\x18INPUT_SOURCE_UNSPECIFIED\x10\x00\x12\x15\n\x11INPUT_SOURCE_USER\x10\x01\x12\x1d\n\x19INPUT_SOURCE_HISTORY_USER\x10\x02\x12\"\n\x1eINPUT_SOURCE_HISTORY_ASSISTANT\x10\x03\x12\x19\n\x15INPUT_SOURCE_VARIABLE\x10\x04\x12\x19\n\x15INPUT_SOURCE_DOCUMENT\x10\x05\x12\x15\n\x11INPUT_SOURCE_TOOL\x10\x06\x32\x82\x04\n\x11GuardrailsService\x12_\n\nCheckInput\x12\'.parley.guardrails.v1.CheckInputRequest\x1a(.parley.guardrails.v1.CheckInputResponse\x12\x62\n\x0b\x43heckOutput\x12(.parley.guardrails.v1.CheckOutputRequest\x1a).parley.guardrails.v1.CheckOutputResponse\x12\x63\n\nScanOutput\x12\'.parley.guardrails.v1.ScanOutputRequest\x1a(.parley.guardrails.v1.ScanOutputResponse(\x01\x30\x01\x12\\\n\tListRules\x12&.parley.guardrails.v1.ListRulesRequest\x1a\'.parley.guardrails.v1.ListRulesResponse\x12\x65\n\x0cGetRuleStats\x12).parley.guardrails.v1.GetRuleStatsRequest\x1a*.parley.guardrails.v1.GetRuleStatsResponseBh\n\x18\x64\x65v.parley.guardrails.v1P\x01Z3parley.dev/gen/go/parley/guardrails/v1;guardrailsv1\xaa\x02\x14Parley.Guardrails.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'parley.guardrails.v1.guardrails_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
-  _globals['_VERDICT']._serialized_start=2643
-  _globals['_VERDICT']._serialized_end=2753
-  _globals['_INPUTSOURCE']._serialized_start=2756
-  _globals['_INPUTSOURCE']._serialized_end=2966
-  _globals['_RULE']._serialized_start=131
-  _globals['_RULE']._serialized_end=384
-  _globals['_INPUTTEXT']._serialized_start=386
-  _globals['_INPUTTEXT']._serialized_end=462
-  _globals['_CHECKEDTEXT']._serialized_start=464
-  _globals['_CHECKEDTEXT']._serialized_end=534
-  _globals['_PLACEHOLDER']._serialized_start=536
-  _globals['_PLACEHOLDER']._serialized_end=588
-  _globals['_AUDIT']._serialized_start=591
-  _globals['_AUDIT']._serialized_end=734
-  _globals['_CHECKINPUTREQUEST']._serialized_start=736
-  _globals['_CHECKINPUTREQUEST']._serialized_end=860
-  _globals['_CHECKINPUTRESPONSE']._serialized_start=863
-  _globals['_CHECKINPUTRESPONSE']._serialized_end=1133
-  _globals['_OUTPUTCONTEXT']._serialized_start=1136
-  _globals['_OUTPUTCONTEXT']._serialized_end=1363
-  _globals['_CHECKOUTPUTREQUEST']._serialized_start=1365
-  _globals['_CHECKOUTPUTREQUEST']._serialized_end=1453
-  _globals['_CHECKOUTPUTRESPONSE']._serialized_start=1456
-  _globals['_CHECKOUTPUTRESPONSE']._serialized_end=1672
-  _globals['_SCANOUTPUTREQUEST']._serialized_start=1675
-  _globals['_SCANOUTPUTREQUEST']._serialized_end=1839
-  _globals['_SCANOUTPUTREQUEST_END']._serialized_start=1826
-  _globals['_SCANOUTPUTREQUEST_END']._serialized_end=1831
-  _globals['_SCANOUTPUTRESPONSE']._serialized_start=1842
-  _globals['_SCANOUTPUTRESPONSE']._serialized_end=2209
-  _globals['_SCANOUTPUTRESPONSE_COMPLETED']._serialized_start=2007
-  _globals['_SCANOUTPUTRESPONSE_COMPLETED']._serialized_end=2199
-  _globals['_LISTRULESREQUEST']._serialized_start=2211
-  _globals['_LISTRULESREQUEST']._serialized_end=2266
-  _globals['_LISTRULESRESPONSE']._serialized_start=2268
-  _globals['_LISTRULESRESPONSE']._serialized_end=2346
-  _globals['_GETRULESTATSREQUEST']._serialized_start=2348
-  _globals['_GETRULESTATSREQUEST']._serialized_end=2369
-  _globals['_GETRULESTATSRESPONSE']._serialized_start=2372
-  _globals['_GETRULESTATSRESPONSE']._serialized_end=2641
-  _globals['_GETRULESTATSRESPONSE_RULESTATS']._serialized_start=2466
-  _globals['_GETRULESTATSRESPONSE_RULESTATS']._serialized_end=2641
-  _globals['_GUARDRAILSSERVICE']._serialized_start=2969
-  _globals['_GUARDRAILSSERVICE']._serialized_end=3483
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\030dev.parley.guardrails.v1P\001Z3parley.dev/gen/go/parley/guardrails/v1;guardrailsv1\252\002\024Parley.Guardrails.V1'
+  _globals['_VERDICT']._serialized_start=2692
+  _globals['_VERDICT']._serialized_end=2802
+  _globals['_INPUTSOURCE']._serialized_start=2805
+  _globals['_INPUTSOURCE']._serialized_end=3015
+  _globals['_RULE']._serialized_start=164
+  _globals['_RULE']._serialized_end=433
+  _globals['_INPUTTEXT']._serialized_start=435
+  _globals['_INPUTTEXT']._serialized_end=511
+  _globals['_CHECKEDTEXT']._serialized_start=513
+  _globals['_CHECKEDTEXT']._serialized_end=583
+  _globals['_PLACEHOLDER']._serialized_start=585
+  _globals['_PLACEHOLDER']._serialized_end=637
+  _globals['_AUDIT']._serialized_start=640
+  _globals['_AUDIT']._serialized_end=783
+  _globals['_CHECKINPUTREQUEST']._serialized_start=785
+  _globals['_CHECKINPUTREQUEST']._serialized_end=909
+  _globals['_CHECKINPUTRESPONSE']._serialized_start=912
+  _globals['_CHECKINPUTRESPONSE']._serialized_end=1182
+  _globals['_OUTPUTCONTEXT']._serialized_start=1185
+  _globals['_OUTPUTCONTEXT']._serialized_end=1412
+  _globals['_CHECKOUTPUTREQUEST']._serialized_start=1414
+  _globals['_CHECKOUTPUTREQUEST']._serialized_end=1502
+  _globals['_CHECKOUTPUTRESPONSE']._serialized_start=1505
+  _globals['_CHECKOUTPUTRESPONSE']._serialized_end=1721
+  _globals['_SCANOUTPUTREQUEST']._serialized_start=1724
+  _globals['_SCANOUTPUTREQUEST']._serialized_end=1888
+  _globals['_SCANOUTPUTREQUEST_END']._serialized_start=1875
+  _globals['_SCANOUTPUTREQUEST_END']._serialized_end=1880
+  _globals['_SCANOUTPUTRESPONSE']._serialized_start=1891
+  _globals['_SCANOUTPUTRESPONSE']._serialized_end=2258
+  _globals['_SCANOUTPUTRESPONSE_COMPLETED']._serialized_start=2056
+  _globals['_SCANOUTPUTRESPONSE_COMPLETED']._serialized_end=2248
+  _globals['_LISTRULESREQUEST']._serialized_start=2260
+  _globals['_LISTRULESREQUEST']._serialized_end=2315
+  _globals['_LISTRULESRESPONSE']._serialized_start=2317
+  _globals['_LISTRULESRESPONSE']._serialized_end=2395
+  _globals['_GETRULESTATSREQUEST']._serialized_start=2397
+  _globals['_GETRULESTATSREQUEST']._serialized_end=2418
+  _globals['_GETRULESTATSRESPONSE']._serialized_start=2421
+  _globals['_GETRULESTATSRESPONSE']._serialized_end=2690
+  _globals['_GETRULESTATSRESPONSE_RULESTATS']._serialized_start=2515
+  _globals['_GETRULESTATSRESPONSE_RULESTATS']._serialized_end=2690
+  _globals['_GUARDRAILSSERVICE']._serialized_start=3018
+  _globals['_GUARDRAILSSERVICE']._serialized_end=3532
 # @@protoc_insertion_point(module_scope)

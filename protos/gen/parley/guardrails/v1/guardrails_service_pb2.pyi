@@ -9,7 +9,8 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
-from parley.chat.v1 import chat_pb2 as _chat_pb2
+from parley.chat.v1 import finding_pb2 as _finding_pb2
+from parley.chat.v1 import message_pb2 as _message_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -106,13 +107,13 @@ class Rule(_message.Message):
     CATEGORY_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
-    IS_FLOOR_FIELD_NUMBER: _builtins.int
+    BASELINE_FIELD_NUMBER: _builtins.int
     MAX_HOLD_CHARACTER_COUNT_FIELD_NUMBER: _builtins.int
     rule_id: _builtins.str
     """The rule, as `pii.us_ssn`."""
-    action: _chat_pb2.Action.ValueType
+    action: _finding_pb2.GuardrailAction.ValueType
     """What it does in this policy. Unspecified: switched off."""
-    severity: _chat_pb2.Severity.ValueType
+    severity: _finding_pb2.Severity.ValueType
     """How bad its findings are."""
     category: _builtins.str
     """What kind of thing it finds."""
@@ -120,32 +121,32 @@ class Rule(_message.Message):
     """What it looks for, in one sentence."""
     source: _builtins.str
     """Where the rule comes from: a publication, a standard, a measurement."""
-    is_floor: _builtins.bool
+    baseline: _builtins.bool
     """Whether it belongs to the floor, which no request and no policy can switch off."""
     max_hold_character_count: _builtins.int
     """The most characters of a stream that it may hold back. 0: it needs the whole answer
     or looks at the input only.
     """
     @_builtins.property
-    def stages(self) -> _containers.RepeatedScalarFieldContainer[_chat_pb2.Stage.ValueType]:
+    def stages(self) -> _containers.RepeatedScalarFieldContainer[_finding_pb2.FindingStage.ValueType]:
         """Where it looks."""
 
     def __init__(
         self,
         *,
         rule_id: _builtins.str = ...,
-        stages: _abc.Iterable[_chat_pb2.Stage.ValueType] | None = ...,
-        action: _chat_pb2.Action.ValueType = ...,
-        severity: _chat_pb2.Severity.ValueType = ...,
+        stages: _abc.Iterable[_finding_pb2.FindingStage.ValueType] | None = ...,
+        action: _finding_pb2.GuardrailAction.ValueType = ...,
+        severity: _finding_pb2.Severity.ValueType = ...,
         category: _builtins.str = ...,
         description: _builtins.str = ...,
         source: _builtins.str = ...,
-        is_floor: _builtins.bool = ...,
+        baseline: _builtins.bool = ...,
         max_hold_character_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "category", b"category", "description", b"description", "is_floor", b"is_floor", "max_hold_character_count", b"max_hold_character_count", "rule_id", b"rule_id", "severity", b"severity", "source", b"source", "stages", b"stages"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "baseline", b"baseline", "category", b"category", "description", b"description", "max_hold_character_count", b"max_hold_character_count", "rule_id", b"rule_id", "severity", b"severity", "source", b"source", "stages", b"stages"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -188,14 +189,14 @@ class CheckedText(_message.Message):
     text: _builtins.str
     """The text with every redaction applied; the original if nothing was redacted."""
     @_builtins.property
-    def findings(self) -> _containers.RepeatedCompositeFieldContainer[_chat_pb2.Finding]:
+    def findings(self) -> _containers.RepeatedCompositeFieldContainer[_finding_pb2.Finding]:
         """What was found in it. Spans point into the original."""
 
     def __init__(
         self,
         *,
         text: _builtins.str = ...,
-        findings: _abc.Iterable[_chat_pb2.Finding] | None = ...,
+        findings: _abc.Iterable[_finding_pb2.Finding] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -335,7 +336,7 @@ class CheckInputResponse(_message.Message):
         """What the placeholders stand for, where the policy restores them; numbered over all texts."""
 
     @_builtins.property
-    def blocking_finding(self) -> _chat_pb2.Finding:
+    def blocking_finding(self) -> _finding_pb2.Finding:
         """The finding that blocked, if the verdict is VERDICT_BLOCK."""
 
     @_builtins.property
@@ -348,7 +349,7 @@ class CheckInputResponse(_message.Message):
         verdict: Global___Verdict.ValueType = ...,
         texts: _abc.Iterable[Global___CheckedText] | None = ...,
         placeholders: _abc.Iterable[Global___Placeholder] | None = ...,
-        blocking_finding: _chat_pb2.Finding | None = ...,
+        blocking_finding: _finding_pb2.Finding | None = ...,
         audit: Global___Audit | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["audit", b"audit", "blocking_finding", b"blocking_finding"]  # noqa: Y015
@@ -385,7 +386,7 @@ class OutputContext(_message.Message):
         """Placeholders to turn back for this user. Empty: they stay."""
 
     @_builtins.property
-    def response_format(self) -> _chat_pb2.ResponseFormat:
+    def response_format(self) -> _message_pb2.ResponseFormat:
         """The form the answer must have."""
 
     @_builtins.property
@@ -400,7 +401,7 @@ class OutputContext(_message.Message):
         template: _builtins.str = ...,
         system_text: _builtins.str = ...,
         placeholders: _abc.Iterable[Global___Placeholder] | None = ...,
-        response_format: _chat_pb2.ResponseFormat | None = ...,
+        response_format: _message_pb2.ResponseFormat | None = ...,
         user_texts: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["response_format", b"response_format"]  # noqa: Y015
@@ -460,7 +461,7 @@ class CheckOutputResponse(_message.Message):
     format_error: _builtins.str
     """Why the answer breaks its response format; empty if it does not."""
     @_builtins.property
-    def findings(self) -> _containers.RepeatedCompositeFieldContainer[_chat_pb2.Finding]:
+    def findings(self) -> _containers.RepeatedCompositeFieldContainer[_finding_pb2.Finding]:
         """What was found. Spans point into the answer as the model wrote it."""
 
     @_builtins.property
@@ -473,7 +474,7 @@ class CheckOutputResponse(_message.Message):
         verdict: Global___Verdict.ValueType = ...,
         text: _builtins.str = ...,
         cacheable_text: _builtins.str = ...,
-        findings: _abc.Iterable[_chat_pb2.Finding] | None = ...,
+        findings: _abc.Iterable[_finding_pb2.Finding] | None = ...,
         format_error: _builtins.str = ...,
         audit: Global___Audit | None = ...,
     ) -> None: ...
@@ -564,7 +565,7 @@ class ScanOutputResponse(_message.Message):
             """What the check did."""
 
         @_builtins.property
-        def findings(self) -> _containers.RepeatedCompositeFieldContainer[_chat_pb2.Finding]:
+        def findings(self) -> _containers.RepeatedCompositeFieldContainer[_finding_pb2.Finding]:
             """All that was found, also by rules that only flag."""
 
         def __init__(
@@ -574,7 +575,7 @@ class ScanOutputResponse(_message.Message):
             cacheable_text: _builtins.str = ...,
             format_error: _builtins.str = ...,
             audit: Global___Audit | None = ...,
-            findings: _abc.Iterable[_chat_pb2.Finding] | None = ...,
+            findings: _abc.Iterable[_finding_pb2.Finding] | None = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _typing.Literal["audit", b"audit"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -588,7 +589,7 @@ class ScanOutputResponse(_message.Message):
     released: _builtins.str
     """Text that may be shown."""
     @_builtins.property
-    def intervention(self) -> _chat_pb2.Finding:
+    def intervention(self) -> _finding_pb2.Finding:
         """A rule changed or stopped something."""
 
     @_builtins.property
@@ -599,7 +600,7 @@ class ScanOutputResponse(_message.Message):
         self,
         *,
         released: _builtins.str = ...,
-        intervention: _chat_pb2.Finding | None = ...,
+        intervention: _finding_pb2.Finding | None = ...,
         completed: Global___ScanOutputResponse.Completed | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["completed", b"completed", "intervention", b"intervention", "released", b"released", "result", b"result"]  # noqa: Y015

@@ -23,58 +23,55 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
-from parley.chat.v1 import chat_pb2 as parley_dot_chat_dot_v1_dot_chat__pb2
+from parley.chat.v1 import answer_pb2 as parley_dot_chat_dot_v1_dot_answer__pb2
+from parley.chat.v1 import attempt_pb2 as parley_dot_chat_dot_v1_dot_attempt__pb2
+from parley.chat.v1 import message_pb2 as parley_dot_chat_dot_v1_dot_message__pb2
+from parley.chat.v1 import subject_pb2 as parley_dot_chat_dot_v1_dot_subject__pb2
+from parley.chat.v1 import usage_pb2 as parley_dot_chat_dot_v1_dot_usage__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1parley/model_router/v1/model_router_service.proto\x12\x16parley.model_router.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x19parley/chat/v1/chat.proto\"\x90\x03\n\x07\x41ttempt\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x31\n\x04kind\x18\x04 \x01(\x0e\x32#.parley.model_router.v1.AttemptKind\x12\x37\n\x07outcome\x18\x05 \x01(\x0e\x32&.parley.model_router.v1.AttemptOutcome\x12\x12\n\nerror_kind\x18\x06 \x01(\t\x12$\n\x05usage\x18\x07 \x01(\x0b\x32\x15.parley.chat.v1.Usage\x12\x15\n\rcost_nano_usd\x18\x08 \x01(\x03\x12\x15\n\rprice_version\x18\t \x01(\t\x12\x36\n\x13\x66irst_token_latency\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x08\x64uration\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1b\n\x13provider_request_id\x18\x0c \x01(\t\"@\n\x0b\x41ttemptList\x12\x31\n\x08\x61ttempts\x18\x01 \x03(\x0b\x32\x1f.parley.model_router.v1.Attempt\"\x9c\x01\n\x0cTokenLogprob\x12\r\n\x05token\x18\x01 \x01(\t\x12\x0f\n\x07logprob\x18\x02 \x01(\x01\x12=\n\x03top\x18\x03 \x03(\x0b\x32\x30.parley.model_router.v1.TokenLogprob.Alternative\x1a-\n\x0b\x41lternative\x12\r\n\x05token\x18\x01 \x01(\t\x12\x0f\n\x07logprob\x18\x02 \x01(\x01\"\xb0\x04\n\x0fGenerateRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12(\n\x07subject\x18\x02 \x01(\x0b\x32\x17.parley.chat.v1.Subject\x12\r\n\x05model\x18\x03 \x01(\t\x12\x13\n\x0bsystem_text\x18\x04 \x01(\t\x12)\n\x08messages\x18\x05 \x03(\x0b\x32\x17.parley.chat.v1.Message\x12\x36\n\nparameters\x18\x06 \x01(\x0b\x32\".parley.chat.v1.SamplingParameters\x12\x37\n\x0fresponse_format\x18\x07 \x01(\x0b\x32\x1e.parley.chat.v1.ResponseFormat\x12#\n\x05tools\x18\x08 \x03(\x0b\x32\x14.parley.chat.v1.Tool\x12/\n\x0btool_choice\x18\t \x01(\x0b\x32\x1a.parley.chat.v1.ToolChoice\x12\x42\n\x11mid_stream_policy\x18\n \x01(\x0e\x32\'.parley.model_router.v1.MidStreamPolicy\x12\x31\n\x04kind\x18\x0b \x01(\x0e\x32#.parley.model_router.v1.AttemptKind\x12\x1c\n\x14\x66irst_attempt_number\x18\x0c \x01(\x05\x12\x1e\n\x11top_logprob_count\x18\r \x01(\x05H\x00\x88\x01\x01\x42\x14\n\x12_top_logprob_count\"\xfd\x06\n\x10GenerateResponse\x12\x45\n\x05route\x18\x01 \x01(\x0b\x32\x34.parley.model_router.v1.GenerateResponse.RouteChosenH\x00\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12\x13\n\treasoning\x18\x03 \x01(\tH\x00\x12-\n\ttool_call\x18\x04 \x01(\x0b\x32\x18.parley.chat.v1.ToolCallH\x00\x12\x32\n\x07\x61ttempt\x18\x05 \x01(\x0b\x32\x1f.parley.model_router.v1.AttemptH\x00\x12\x45\n\x08switched\x18\x06 \x01(\x0b\x32\x31.parley.model_router.v1.GenerateResponse.SwitchedH\x00\x12G\n\tcompleted\x18\x07 \x01(\x0b\x32\x32.parley.model_router.v1.GenerateResponse.CompletedH\x00\x12\x45\n\x08logprobs\x18\x08 \x01(\x0b\x32\x31.parley.model_router.v1.GenerateResponse.LogprobsH\x00\x1aV\n\x0bRouteChosen\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x16\n\x0e\x61ttempt_number\x18\x04 \x01(\x05\x1a\x7f\n\x08Switched\x12\x12\n\nfrom_model\x18\x01 \x01(\t\x12\x10\n\x08to_model\x18\x02 \x01(\t\x12\x13\n\x0bto_provider\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x10\n\x08restarts\x18\x05 \x01(\x08\x12\x16\n\x0e\x61ttempt_number\x18\x06 \x01(\x05\x1a@\n\x08Logprobs\x12\x34\n\x06tokens\x18\x01 \x03(\x0b\x32$.parley.model_router.v1.TokenLogprob\x1a\x9e\x01\n\tCompleted\x12\x33\n\rfinish_reason\x18\x01 \x01(\x0e\x32\x1c.parley.chat.v1.FinishReason\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12$\n\x05usage\x18\x04 \x01(\x0b\x32\x15.parley.chat.v1.Usage\x12\x15\n\rcost_nano_usd\x18\x05 \x01(\x03\x42\x07\n\x05\x65vent\"\x13\n\x11ListModelsRequest\"w\n\x12ListModelsResponse\x12-\n\x06models\x18\x01 \x03(\x0b\x32\x1d.parley.model_router.v1.Model\x12\x32\n\x06groups\x18\x02 \x03(\x0b\x32\".parley.model_router.v1.ModelGroup\"\xe9\x02\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x1b\n\x13\x63ontext_token_count\x18\x03 \x01(\x03\x12\x1e\n\x16max_output_token_count\x18\x04 \x01(\x03\x12(\n input_price_nano_usd_per_million\x18\x05 \x01(\x03\x12/\n\'cached_input_price_nano_usd_per_million\x18\x06 \x01(\x03\x12)\n!output_price_nano_usd_per_million\x18\x07 \x01(\x03\x12\x11\n\thas_price\x18\x08 \x01(\x08\x12\x10\n\x08\x66\x65\x61tures\x18\t \x03(\t\x12\x33\n\x06health\x18\n \x01(\x0b\x32#.parley.model_router.v1.RouteHealth\x12\x0f\n\x07\x61liases\x18\x0b \x03(\t\x12\x12\n\nprice_name\x18\x0c \x01(\t\"\xf4\x01\n\x0bRouteHealth\x12\x35\n\x07\x62reaker\x18\x01 \x01(\x0e\x32$.parley.model_router.v1.BreakerState\x12\x12\n\nerror_rate\x18\x02 \x01(\x01\x12\x32\n\x0f\x66irst_token_p50\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x0f\x66irst_token_p99\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0fin_flight_count\x18\x05 \x01(\x05\x12\x19\n\x11\x63oncurrency_limit\x18\x06 \x01(\x05\"*\n\nModelGroup\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06models\x18\x02 \x03(\t\"2\n\x12\x43ountTokensRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05texts\x18\x02 \x03(\t\">\n\x13\x43ountTokensResponse\x12\x14\n\x0ctoken_counts\x18\x01 \x03(\x03\x12\x11\n\testimated\x18\x02 \x01(\x08*\xfd\x01\n\x0b\x41ttemptKind\x12\x1c\n\x18\x41TTEMPT_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41TTEMPT_KIND_PRIMARY\x10\x01\x12\x16\n\x12\x41TTEMPT_KIND_RETRY\x10\x02\x12\x19\n\x15\x41TTEMPT_KIND_FALLBACK\x10\x03\x12\x16\n\x12\x41TTEMPT_KIND_HEDGE\x10\x04\x12\x1d\n\x19\x41TTEMPT_KIND_CONTINUATION\x10\x05\x12\x17\n\x13\x41TTEMPT_KIND_REPAIR\x10\x06\x12\x17\n\x13\x41TTEMPT_KIND_SHADOW\x10\x07\x12\x1a\n\x16\x41TTEMPT_KIND_EMBEDDING\x10\x08*\xa4\x01\n\x0e\x41ttemptOutcome\x12\x1f\n\x1b\x41TTEMPT_OUTCOME_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x41TTEMPT_OUTCOME_SUCCEEDED\x10\x01\x12\x1a\n\x16\x41TTEMPT_OUTCOME_FAILED\x10\x02\x12\x17\n\x13\x41TTEMPT_OUTCOME_CUT\x10\x03\x12\x1d\n\x19\x41TTEMPT_OUTCOME_CANCELLED\x10\x04*\x8f\x01\n\x0fMidStreamPolicy\x12!\n\x1dMID_STREAM_POLICY_UNSPECIFIED\x10\x00\x12\x1e\n\x1aMID_STREAM_POLICY_CONTINUE\x10\x01\x12\x1d\n\x19MID_STREAM_POLICY_RESTART\x10\x02\x12\x1a\n\x16MID_STREAM_POLICY_FAIL\x10\x03*|\n\x0c\x42reakerState\x12\x1d\n\x19\x42REAKER_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x42REAKER_STATE_CLOSED\x10\x01\x12\x1b\n\x17\x42REAKER_STATE_HALF_OPEN\x10\x02\x12\x16\n\x12\x42REAKER_STATE_OPEN\x10\x03\x32\xc2\x02\n\x12ModelRouterService\x12_\n\x08Generate\x12\'.parley.model_router.v1.GenerateRequest\x1a(.parley.model_router.v1.GenerateResponse0\x01\x12\x63\n\nListModels\x12).parley.model_router.v1.ListModelsRequest\x1a*.parley.model_router.v1.ListModelsResponse\x12\x66\n\x0b\x43ountTokens\x12*.parley.model_router.v1.CountTokensRequest\x1a+.parley.model_router.v1.CountTokensResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1parley/model_router/v1/model_router_service.proto\x12\x16parley.model_router.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bparley/chat/v1/answer.proto\x1a\x1cparley/chat/v1/attempt.proto\x1a\x1cparley/chat/v1/message.proto\x1a\x1cparley/chat/v1/subject.proto\x1a\x1aparley/chat/v1/usage.proto\"8\n\x0b\x41ttemptList\x12)\n\x08\x61ttempts\x18\x01 \x03(\x0b\x32\x17.parley.chat.v1.Attempt\"\x9c\x01\n\x0cTokenLogprob\x12\r\n\x05token\x18\x01 \x01(\t\x12\x0f\n\x07logprob\x18\x02 \x01(\x01\x12=\n\x03top\x18\x03 \x03(\x0b\x32\x30.parley.model_router.v1.TokenLogprob.Alternative\x1a-\n\x0b\x41lternative\x12\r\n\x05token\x18\x01 \x01(\t\x12\x0f\n\x07logprob\x18\x02 \x01(\x01\"\xa0\x04\n\x0fGenerateRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12(\n\x07subject\x18\x02 \x01(\x0b\x32\x17.parley.chat.v1.Subject\x12\r\n\x05model\x18\x03 \x01(\t\x12\x13\n\x0bsystem_text\x18\x04 \x01(\t\x12)\n\x08messages\x18\x05 \x03(\x0b\x32\x17.parley.chat.v1.Message\x12\x36\n\nparameters\x18\x06 \x01(\x0b\x32\".parley.chat.v1.SamplingParameters\x12\x37\n\x0fresponse_format\x18\x07 \x01(\x0b\x32\x1e.parley.chat.v1.ResponseFormat\x12#\n\x05tools\x18\x08 \x03(\x0b\x32\x14.parley.chat.v1.Tool\x12/\n\x0btool_choice\x18\t \x01(\x0b\x32\x1a.parley.chat.v1.ToolChoice\x12:\n\x11mid_stream_policy\x18\n \x01(\x0e\x32\x1f.parley.chat.v1.MidStreamPolicy\x12)\n\x04kind\x18\x0b \x01(\x0e\x32\x1b.parley.chat.v1.AttemptKind\x12\x1c\n\x14\x66irst_attempt_number\x18\x0c \x01(\x05\x12\x1e\n\x11top_logprob_count\x18\r \x01(\x05H\x00\x88\x01\x01\x42\x14\n\x12_top_logprob_count\"\xf5\x06\n\x10GenerateResponse\x12\x45\n\x05route\x18\x01 \x01(\x0b\x32\x34.parley.model_router.v1.GenerateResponse.RouteChosenH\x00\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12\x13\n\treasoning\x18\x03 \x01(\tH\x00\x12-\n\ttool_call\x18\x04 \x01(\x0b\x32\x18.parley.chat.v1.ToolCallH\x00\x12*\n\x07\x61ttempt\x18\x05 \x01(\x0b\x32\x17.parley.chat.v1.AttemptH\x00\x12\x45\n\x08switched\x18\x06 \x01(\x0b\x32\x31.parley.model_router.v1.GenerateResponse.SwitchedH\x00\x12G\n\tcompleted\x18\x07 \x01(\x0b\x32\x32.parley.model_router.v1.GenerateResponse.CompletedH\x00\x12\x45\n\x08logprobs\x18\x08 \x01(\x0b\x32\x31.parley.model_router.v1.GenerateResponse.LogprobsH\x00\x1aV\n\x0bRouteChosen\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x16\n\x0e\x61ttempt_number\x18\x04 \x01(\x05\x1a\x7f\n\x08Switched\x12\x12\n\nfrom_model\x18\x01 \x01(\t\x12\x10\n\x08to_model\x18\x02 \x01(\t\x12\x13\n\x0bto_provider\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x10\n\x08restarts\x18\x05 \x01(\x08\x12\x16\n\x0e\x61ttempt_number\x18\x06 \x01(\x05\x1a@\n\x08Logprobs\x12\x34\n\x06tokens\x18\x01 \x03(\x0b\x32$.parley.model_router.v1.TokenLogprob\x1a\x9e\x01\n\tCompleted\x12\x33\n\rfinish_reason\x18\x01 \x01(\x0e\x32\x1c.parley.chat.v1.FinishReason\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12$\n\x05usage\x18\x04 \x01(\x0b\x32\x15.parley.chat.v1.Usage\x12\x15\n\rcost_nano_usd\x18\x05 \x01(\x03\x42\x07\n\x05\x65vent\"\x13\n\x11ListModelsRequest\"w\n\x12ListModelsResponse\x12-\n\x06models\x18\x01 \x03(\x0b\x32\x1d.parley.model_router.v1.Model\x12\x32\n\x06groups\x18\x02 \x03(\x0b\x32\".parley.model_router.v1.ModelGroup\"\xe6\x02\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x1b\n\x13\x63ontext_token_count\x18\x03 \x01(\x03\x12\x1e\n\x16max_output_token_count\x18\x04 \x01(\x03\x12(\n input_price_nano_usd_per_million\x18\x05 \x01(\x03\x12/\n\'cached_input_price_nano_usd_per_million\x18\x06 \x01(\x03\x12)\n!output_price_nano_usd_per_million\x18\x07 \x01(\x03\x12\x0e\n\x06priced\x18\x08 \x01(\x08\x12\x10\n\x08\x66\x65\x61tures\x18\t \x03(\t\x12\x33\n\x06health\x18\n \x01(\x0b\x32#.parley.model_router.v1.RouteHealth\x12\x0f\n\x07\x61liases\x18\x0b \x03(\t\x12\x12\n\nprice_name\x18\x0c \x01(\t\"\xf4\x01\n\x0bRouteHealth\x12\x35\n\x07\x62reaker\x18\x01 \x01(\x0e\x32$.parley.model_router.v1.BreakerState\x12\x12\n\nerror_rate\x18\x02 \x01(\x01\x12\x32\n\x0f\x66irst_token_p50\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x0f\x66irst_token_p99\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0fin_flight_count\x18\x05 \x01(\x05\x12\x19\n\x11\x63oncurrency_limit\x18\x06 \x01(\x05\"*\n\nModelGroup\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06models\x18\x02 \x03(\t\"2\n\x12\x43ountTokensRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05texts\x18\x02 \x03(\t\">\n\x13\x43ountTokensResponse\x12\x14\n\x0ctoken_counts\x18\x01 \x03(\x03\x12\x11\n\testimated\x18\x02 \x01(\x08*|\n\x0c\x42reakerState\x12\x1d\n\x19\x42REAKER_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x42REAKER_STATE_CLOSED\x10\x01\x12\x1b\n\x17\x42REAKER_STATE_HALF_OPEN\x10\x02\x12\x16\n\x12\x42REAKER_STATE_OPEN\x10\x03\x32\xc2\x02\n\x12ModelRouterService\x12_\n\x08Generate\x12\'.parley.model_router.v1.GenerateRequest\x1a(.parley.model_router.v1.GenerateResponse0\x01\x12\x63\n\nListModels\x12).parley.model_router.v1.ListModelsRequest\x1a*.parley.model_router.v1.ListModelsResponse\x12\x66\n\x0b\x43ountTokens\x12*.parley.model_router.v1.CountTokensRequest\x1a+.parley.model_router.v1.CountTokensResponseBn\n\x1a\x64\x65v.parley.model_router.v1P\x01Z6parley.dev/gen/go/parley/model_router/v1;modelrouterv1\xaa\x02\x15Parley.ModelRouter.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'parley.model_router.v1.model_router_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
-  _globals['_ATTEMPTKIND']._serialized_start=3137
-  _globals['_ATTEMPTKIND']._serialized_end=3390
-  _globals['_ATTEMPTOUTCOME']._serialized_start=3393
-  _globals['_ATTEMPTOUTCOME']._serialized_end=3557
-  _globals['_MIDSTREAMPOLICY']._serialized_start=3560
-  _globals['_MIDSTREAMPOLICY']._serialized_end=3703
-  _globals['_BREAKERSTATE']._serialized_start=3705
-  _globals['_BREAKERSTATE']._serialized_end=3829
-  _globals['_ATTEMPT']._serialized_start=137
-  _globals['_ATTEMPT']._serialized_end=537
-  _globals['_ATTEMPTLIST']._serialized_start=539
-  _globals['_ATTEMPTLIST']._serialized_end=603
-  _globals['_TOKENLOGPROB']._serialized_start=606
-  _globals['_TOKENLOGPROB']._serialized_end=762
-  _globals['_TOKENLOGPROB_ALTERNATIVE']._serialized_start=717
-  _globals['_TOKENLOGPROB_ALTERNATIVE']._serialized_end=762
-  _globals['_GENERATEREQUEST']._serialized_start=765
-  _globals['_GENERATEREQUEST']._serialized_end=1325
-  _globals['_GENERATERESPONSE']._serialized_start=1328
-  _globals['_GENERATERESPONSE']._serialized_end=2221
-  _globals['_GENERATERESPONSE_ROUTECHOSEN']._serialized_start=1770
-  _globals['_GENERATERESPONSE_ROUTECHOSEN']._serialized_end=1856
-  _globals['_GENERATERESPONSE_SWITCHED']._serialized_start=1858
-  _globals['_GENERATERESPONSE_SWITCHED']._serialized_end=1985
-  _globals['_GENERATERESPONSE_LOGPROBS']._serialized_start=1987
-  _globals['_GENERATERESPONSE_LOGPROBS']._serialized_end=2051
-  _globals['_GENERATERESPONSE_COMPLETED']._serialized_start=2054
-  _globals['_GENERATERESPONSE_COMPLETED']._serialized_end=2212
-  _globals['_LISTMODELSREQUEST']._serialized_start=2223
-  _globals['_LISTMODELSREQUEST']._serialized_end=2242
-  _globals['_LISTMODELSRESPONSE']._serialized_start=2244
-  _globals['_LISTMODELSRESPONSE']._serialized_end=2363
-  _globals['_MODEL']._serialized_start=2366
-  _globals['_MODEL']._serialized_end=2727
-  _globals['_ROUTEHEALTH']._serialized_start=2730
-  _globals['_ROUTEHEALTH']._serialized_end=2974
-  _globals['_MODELGROUP']._serialized_start=2976
-  _globals['_MODELGROUP']._serialized_end=3018
-  _globals['_COUNTTOKENSREQUEST']._serialized_start=3020
-  _globals['_COUNTTOKENSREQUEST']._serialized_end=3070
-  _globals['_COUNTTOKENSRESPONSE']._serialized_start=3072
-  _globals['_COUNTTOKENSRESPONSE']._serialized_end=3134
-  _globals['_MODELROUTERSERVICE']._serialized_start=3832
-  _globals['_MODELROUTERSERVICE']._serialized_end=4154
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\032dev.parley.model_router.v1P\001Z6parley.dev/gen/go/parley/model_router/v1;modelrouterv1\252\002\025Parley.ModelRouter.V1'
+  _globals['_BREAKERSTATE']._serialized_start=2818
+  _globals['_BREAKERSTATE']._serialized_end=2942
+  _globals['_ATTEMPTLIST']._serialized_start=256
+  _globals['_ATTEMPTLIST']._serialized_end=312
+  _globals['_TOKENLOGPROB']._serialized_start=315
+  _globals['_TOKENLOGPROB']._serialized_end=471
+  _globals['_TOKENLOGPROB_ALTERNATIVE']._serialized_start=426
+  _globals['_TOKENLOGPROB_ALTERNATIVE']._serialized_end=471
+  _globals['_GENERATEREQUEST']._serialized_start=474
+  _globals['_GENERATEREQUEST']._serialized_end=1018
+  _globals['_GENERATERESPONSE']._serialized_start=1021
+  _globals['_GENERATERESPONSE']._serialized_end=1906
+  _globals['_GENERATERESPONSE_ROUTECHOSEN']._serialized_start=1455
+  _globals['_GENERATERESPONSE_ROUTECHOSEN']._serialized_end=1541
+  _globals['_GENERATERESPONSE_SWITCHED']._serialized_start=1543
+  _globals['_GENERATERESPONSE_SWITCHED']._serialized_end=1670
+  _globals['_GENERATERESPONSE_LOGPROBS']._serialized_start=1672
+  _globals['_GENERATERESPONSE_LOGPROBS']._serialized_end=1736
+  _globals['_GENERATERESPONSE_COMPLETED']._serialized_start=1739
+  _globals['_GENERATERESPONSE_COMPLETED']._serialized_end=1897
+  _globals['_LISTMODELSREQUEST']._serialized_start=1908
+  _globals['_LISTMODELSREQUEST']._serialized_end=1927
+  _globals['_LISTMODELSRESPONSE']._serialized_start=1929
+  _globals['_LISTMODELSRESPONSE']._serialized_end=2048
+  _globals['_MODEL']._serialized_start=2051
+  _globals['_MODEL']._serialized_end=2409
+  _globals['_ROUTEHEALTH']._serialized_start=2412
+  _globals['_ROUTEHEALTH']._serialized_end=2656
+  _globals['_MODELGROUP']._serialized_start=2658
+  _globals['_MODELGROUP']._serialized_end=2700
+  _globals['_COUNTTOKENSREQUEST']._serialized_start=2702
+  _globals['_COUNTTOKENSREQUEST']._serialized_end=2752
+  _globals['_COUNTTOKENSRESPONSE']._serialized_start=2754
+  _globals['_COUNTTOKENSRESPONSE']._serialized_end=2816
+  _globals['_MODELROUTERSERVICE']._serialized_start=2945
+  _globals['_MODELROUTERSERVICE']._serialized_end=3267
 # @@protoc_insertion_point(module_scope)

@@ -9,7 +9,11 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
-from parley.chat.v1 import chat_pb2 as _chat_pb2
+from parley.chat.v1 import answer_pb2 as _answer_pb2
+from parley.chat.v1 import attempt_pb2 as _attempt_pb2
+from parley.chat.v1 import message_pb2 as _message_pb2
+from parley.chat.v1 import subject_pb2 as _subject_pb2
+from parley.chat.v1 import usage_pb2 as _usage_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -20,114 +24,6 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
-
-class _AttemptKind:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _AttemptKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AttemptKind.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    ATTEMPT_KIND_UNSPECIFIED: _AttemptKind.ValueType  # 0
-    """The same as PRIMARY."""
-    ATTEMPT_KIND_PRIMARY: _AttemptKind.ValueType  # 1
-    """The turn's answer."""
-    ATTEMPT_KIND_RETRY: _AttemptKind.ValueType  # 2
-    """The same request again after a failure."""
-    ATTEMPT_KIND_FALLBACK: _AttemptKind.ValueType  # 3
-    """Another route after a failure."""
-    ATTEMPT_KIND_HEDGE: _AttemptKind.ValueType  # 4
-    """A second route, since the first one was slow."""
-    ATTEMPT_KIND_CONTINUATION: _AttemptKind.ValueType  # 5
-    """Another route that continues a broken stream."""
-    ATTEMPT_KIND_REPAIR: _AttemptKind.ValueType  # 6
-    """The answer again, since it broke its format."""
-    ATTEMPT_KIND_SHADOW: _AttemptKind.ValueType  # 7
-    """A call beside the answer, for an experiment."""
-    ATTEMPT_KIND_EMBEDDING: _AttemptKind.ValueType  # 8
-    """An embedding."""
-
-class AttemptKind(_AttemptKind, metaclass=_AttemptKindEnumTypeWrapper):
-    """What an attempt is for."""
-
-ATTEMPT_KIND_UNSPECIFIED: AttemptKind.ValueType  # 0
-"""The same as PRIMARY."""
-ATTEMPT_KIND_PRIMARY: AttemptKind.ValueType  # 1
-"""The turn's answer."""
-ATTEMPT_KIND_RETRY: AttemptKind.ValueType  # 2
-"""The same request again after a failure."""
-ATTEMPT_KIND_FALLBACK: AttemptKind.ValueType  # 3
-"""Another route after a failure."""
-ATTEMPT_KIND_HEDGE: AttemptKind.ValueType  # 4
-"""A second route, since the first one was slow."""
-ATTEMPT_KIND_CONTINUATION: AttemptKind.ValueType  # 5
-"""Another route that continues a broken stream."""
-ATTEMPT_KIND_REPAIR: AttemptKind.ValueType  # 6
-"""The answer again, since it broke its format."""
-ATTEMPT_KIND_SHADOW: AttemptKind.ValueType  # 7
-"""A call beside the answer, for an experiment."""
-ATTEMPT_KIND_EMBEDDING: AttemptKind.ValueType  # 8
-"""An embedding."""
-Global___AttemptKind: _TypeAlias = AttemptKind  # noqa: Y015
-
-class _AttemptOutcome:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _AttemptOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AttemptOutcome.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    ATTEMPT_OUTCOME_UNSPECIFIED: _AttemptOutcome.ValueType  # 0
-    """Never sent."""
-    ATTEMPT_OUTCOME_SUCCEEDED: _AttemptOutcome.ValueType  # 1
-    """With an answer."""
-    ATTEMPT_OUTCOME_FAILED: _AttemptOutcome.ValueType  # 2
-    """With an error before any text."""
-    ATTEMPT_OUTCOME_CUT: _AttemptOutcome.ValueType  # 3
-    """With an error after some text."""
-    ATTEMPT_OUTCOME_CANCELLED: _AttemptOutcome.ValueType  # 4
-    """By the client's cancel or deadline, or since another attempt won."""
-
-class AttemptOutcome(_AttemptOutcome, metaclass=_AttemptOutcomeEnumTypeWrapper):
-    """How an attempt ended."""
-
-ATTEMPT_OUTCOME_UNSPECIFIED: AttemptOutcome.ValueType  # 0
-"""Never sent."""
-ATTEMPT_OUTCOME_SUCCEEDED: AttemptOutcome.ValueType  # 1
-"""With an answer."""
-ATTEMPT_OUTCOME_FAILED: AttemptOutcome.ValueType  # 2
-"""With an error before any text."""
-ATTEMPT_OUTCOME_CUT: AttemptOutcome.ValueType  # 3
-"""With an error after some text."""
-ATTEMPT_OUTCOME_CANCELLED: AttemptOutcome.ValueType  # 4
-"""By the client's cancel or deadline, or since another attempt won."""
-Global___AttemptOutcome: _TypeAlias = AttemptOutcome  # noqa: Y015
-
-class _MidStreamPolicy:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _MidStreamPolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MidStreamPolicy.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    MID_STREAM_POLICY_UNSPECIFIED: _MidStreamPolicy.ValueType  # 0
-    """The setting."""
-    MID_STREAM_POLICY_CONTINUE: _MidStreamPolicy.ValueType  # 1
-    """The next route continues the text."""
-    MID_STREAM_POLICY_RESTART: _MidStreamPolicy.ValueType  # 2
-    """`switched` with `restarts`, and the answer starts again."""
-    MID_STREAM_POLICY_FAIL: _MidStreamPolicy.ValueType  # 3
-    """The call fails with UNAVAILABLE."""
-
-class MidStreamPolicy(_MidStreamPolicy, metaclass=_MidStreamPolicyEnumTypeWrapper):
-    """What happens when a stream breaks after text was sent."""
-
-MID_STREAM_POLICY_UNSPECIFIED: MidStreamPolicy.ValueType  # 0
-"""The setting."""
-MID_STREAM_POLICY_CONTINUE: MidStreamPolicy.ValueType  # 1
-"""The next route continues the text."""
-MID_STREAM_POLICY_RESTART: MidStreamPolicy.ValueType  # 2
-"""`switched` with `restarts`, and the answer starts again."""
-MID_STREAM_POLICY_FAIL: MidStreamPolicy.ValueType  # 3
-"""The call fails with UNAVAILABLE."""
-Global___MidStreamPolicy: _TypeAlias = MidStreamPolicy  # noqa: Y015
 
 class _BreakerState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -158,78 +54,6 @@ BREAKER_STATE_OPEN: BreakerState.ValueType  # 3
 Global___BreakerState: _TypeAlias = BreakerState  # noqa: Y015
 
 @_typing.final
-class Attempt(_message.Message):
-    """One call to a provider."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    NUMBER_FIELD_NUMBER: _builtins.int
-    PROVIDER_FIELD_NUMBER: _builtins.int
-    MODEL_FIELD_NUMBER: _builtins.int
-    KIND_FIELD_NUMBER: _builtins.int
-    OUTCOME_FIELD_NUMBER: _builtins.int
-    ERROR_KIND_FIELD_NUMBER: _builtins.int
-    USAGE_FIELD_NUMBER: _builtins.int
-    COST_NANO_USD_FIELD_NUMBER: _builtins.int
-    PRICE_VERSION_FIELD_NUMBER: _builtins.int
-    FIRST_TOKEN_LATENCY_FIELD_NUMBER: _builtins.int
-    DURATION_FIELD_NUMBER: _builtins.int
-    PROVIDER_REQUEST_ID_FIELD_NUMBER: _builtins.int
-    number: _builtins.int
-    """Its number in the turn, from 1."""
-    provider: _builtins.str
-    """The provider, as `openai`."""
-    model: _builtins.str
-    """The model, as the provider calls it."""
-    kind: Global___AttemptKind.ValueType
-    """What it is for."""
-    outcome: Global___AttemptOutcome.ValueType
-    """How it ended."""
-    error_kind: _builtins.str
-    """What went wrong, as `rate_limited`; empty if nothing did."""
-    cost_nano_usd: _builtins.int
-    """What it cost, in billionths of a US dollar."""
-    price_version: _builtins.str
-    """The version of the price table."""
-    provider_request_id: _builtins.str
-    """The provider's own id of the call, for its support; empty if it gave none."""
-    @_builtins.property
-    def usage(self) -> _chat_pb2.Usage:
-        """What it used."""
-
-    @_builtins.property
-    def first_token_latency(self) -> _duration_pb2.Duration:
-        """From sending the request to the first text or tool call; unset if there was none."""
-
-    @_builtins.property
-    def duration(self) -> _duration_pb2.Duration:
-        """From sending the request to the end."""
-
-    def __init__(
-        self,
-        *,
-        number: _builtins.int = ...,
-        provider: _builtins.str = ...,
-        model: _builtins.str = ...,
-        kind: Global___AttemptKind.ValueType = ...,
-        outcome: Global___AttemptOutcome.ValueType = ...,
-        error_kind: _builtins.str = ...,
-        usage: _chat_pb2.Usage | None = ...,
-        cost_nano_usd: _builtins.int = ...,
-        price_version: _builtins.str = ...,
-        first_token_latency: _duration_pb2.Duration | None = ...,
-        duration: _duration_pb2.Duration | None = ...,
-        provider_request_id: _builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "first_token_latency", b"first_token_latency", "usage", b"usage"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cost_nano_usd", b"cost_nano_usd", "duration", b"duration", "error_kind", b"error_kind", "first_token_latency", b"first_token_latency", "kind", b"kind", "model", b"model", "number", b"number", "outcome", b"outcome", "price_version", b"price_version", "provider", b"provider", "provider_request_id", b"provider_request_id", "usage", b"usage"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Attempt: _TypeAlias = Attempt  # noqa: Y015
-
-@_typing.final
 class AttemptList(_message.Message):
     """Several attempts, for trailing metadata."""
 
@@ -237,13 +61,13 @@ class AttemptList(_message.Message):
 
     ATTEMPTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def attempts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Attempt]:
+    def attempts(self) -> _containers.RepeatedCompositeFieldContainer[_attempt_pb2.Attempt]:
         """The attempts."""
 
     def __init__(
         self,
         *,
-        attempts: _abc.Iterable[Global___Attempt] | None = ...,
+        attempts: _abc.Iterable[_attempt_pb2.Attempt] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -334,9 +158,9 @@ class GenerateRequest(_message.Message):
     """A model, a model group or `auto`. Empty: the default group."""
     system_text: _builtins.str
     """The rendered system text. Optional."""
-    mid_stream_policy: Global___MidStreamPolicy.ValueType
+    mid_stream_policy: _attempt_pb2.MidStreamPolicy.ValueType
     """What happens when a stream breaks after text was sent. Unspecified: the setting."""
-    kind: Global___AttemptKind.ValueType
+    kind: _attempt_pb2.AttemptKind.ValueType
     """What the attempts are for. Unspecified is PRIMARY. SHADOW calls are dropped first, are
     made once, and go on when their caller leaves.
     """
@@ -347,43 +171,43 @@ class GenerateRequest(_message.Message):
     place, 0 to 20. Unset: none. Only models with the feature `logprobs` are asked then.
     """
     @_builtins.property
-    def subject(self) -> _chat_pb2.Subject:
+    def subject(self) -> _subject_pb2.Subject:
         """Who it is for; fairness is by tenant."""
 
     @_builtins.property
-    def messages(self) -> _containers.RepeatedCompositeFieldContainer[_chat_pb2.Message]:
+    def messages(self) -> _containers.RepeatedCompositeFieldContainer[_message_pb2.Message]:
         """The conversation, oldest first; the last one is the turn's. Not empty."""
 
     @_builtins.property
-    def parameters(self) -> _chat_pb2.SamplingParameters:
+    def parameters(self) -> _message_pb2.SamplingParameters:
         """How the answer is drawn."""
 
     @_builtins.property
-    def response_format(self) -> _chat_pb2.ResponseFormat:
+    def response_format(self) -> _message_pb2.ResponseFormat:
         """The form of the answer."""
 
     @_builtins.property
-    def tools(self) -> _containers.RepeatedCompositeFieldContainer[_chat_pb2.Tool]:
+    def tools(self) -> _containers.RepeatedCompositeFieldContainer[_message_pb2.Tool]:
         """Tools that the model may call."""
 
     @_builtins.property
-    def tool_choice(self) -> _chat_pb2.ToolChoice:
+    def tool_choice(self) -> _message_pb2.ToolChoice:
         """How it may choose among them."""
 
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
-        subject: _chat_pb2.Subject | None = ...,
+        subject: _subject_pb2.Subject | None = ...,
         model: _builtins.str = ...,
         system_text: _builtins.str = ...,
-        messages: _abc.Iterable[_chat_pb2.Message] | None = ...,
-        parameters: _chat_pb2.SamplingParameters | None = ...,
-        response_format: _chat_pb2.ResponseFormat | None = ...,
-        tools: _abc.Iterable[_chat_pb2.Tool] | None = ...,
-        tool_choice: _chat_pb2.ToolChoice | None = ...,
-        mid_stream_policy: Global___MidStreamPolicy.ValueType = ...,
-        kind: Global___AttemptKind.ValueType = ...,
+        messages: _abc.Iterable[_message_pb2.Message] | None = ...,
+        parameters: _message_pb2.SamplingParameters | None = ...,
+        response_format: _message_pb2.ResponseFormat | None = ...,
+        tools: _abc.Iterable[_message_pb2.Tool] | None = ...,
+        tool_choice: _message_pb2.ToolChoice | None = ...,
+        mid_stream_policy: _attempt_pb2.MidStreamPolicy.ValueType = ...,
+        kind: _attempt_pb2.AttemptKind.ValueType = ...,
         first_attempt_number: _builtins.int = ...,
         top_logprob_count: _builtins.int | None = ...,
     ) -> None: ...
@@ -508,7 +332,7 @@ class GenerateResponse(_message.Message):
         MODEL_FIELD_NUMBER: _builtins.int
         USAGE_FIELD_NUMBER: _builtins.int
         COST_NANO_USD_FIELD_NUMBER: _builtins.int
-        finish_reason: _chat_pb2.FinishReason.ValueType
+        finish_reason: _answer_pb2.FinishReason.ValueType
         """Why the answer ended."""
         provider: _builtins.str
         """The provider of the answer."""
@@ -517,16 +341,16 @@ class GenerateResponse(_message.Message):
         cost_nano_usd: _builtins.int
         """What it cost, in billionths of a US dollar."""
         @_builtins.property
-        def usage(self) -> _chat_pb2.Usage:
+        def usage(self) -> _usage_pb2.Usage:
             """What the attempt that gave the answer used."""
 
         def __init__(
             self,
             *,
-            finish_reason: _chat_pb2.FinishReason.ValueType = ...,
+            finish_reason: _answer_pb2.FinishReason.ValueType = ...,
             provider: _builtins.str = ...,
             model: _builtins.str = ...,
-            usage: _chat_pb2.Usage | None = ...,
+            usage: _usage_pb2.Usage | None = ...,
             cost_nano_usd: _builtins.int = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _typing.Literal["usage", b"usage"]  # noqa: Y015
@@ -552,11 +376,11 @@ class GenerateResponse(_message.Message):
         """The route that was chosen."""
 
     @_builtins.property
-    def tool_call(self) -> _chat_pb2.ToolCall:
+    def tool_call(self) -> _message_pb2.ToolCall:
         """A whole call of a tool."""
 
     @_builtins.property
-    def attempt(self) -> Global___Attempt:
+    def attempt(self) -> _attempt_pb2.Attempt:
         """An attempt that ended."""
 
     @_builtins.property
@@ -579,8 +403,8 @@ class GenerateResponse(_message.Message):
         route: Global___GenerateResponse.RouteChosen | None = ...,
         text: _builtins.str = ...,
         reasoning: _builtins.str = ...,
-        tool_call: _chat_pb2.ToolCall | None = ...,
-        attempt: Global___Attempt | None = ...,
+        tool_call: _message_pb2.ToolCall | None = ...,
+        attempt: _attempt_pb2.Attempt | None = ...,
         switched: Global___GenerateResponse.Switched | None = ...,
         completed: Global___GenerateResponse.Completed | None = ...,
         logprobs: Global___GenerateResponse.Logprobs | None = ...,
@@ -655,7 +479,7 @@ class Model(_message.Message):
     INPUT_PRICE_NANO_USD_PER_MILLION_FIELD_NUMBER: _builtins.int
     CACHED_INPUT_PRICE_NANO_USD_PER_MILLION_FIELD_NUMBER: _builtins.int
     OUTPUT_PRICE_NANO_USD_PER_MILLION_FIELD_NUMBER: _builtins.int
-    HAS_PRICE_FIELD_NUMBER: _builtins.int
+    PRICED_FIELD_NUMBER: _builtins.int
     FEATURES_FIELD_NUMBER: _builtins.int
     HEALTH_FIELD_NUMBER: _builtins.int
     ALIASES_FIELD_NUMBER: _builtins.int
@@ -674,7 +498,7 @@ class Model(_message.Message):
     """Price of 1,000,000 cached input tokens, in billionths of a US dollar."""
     output_price_nano_usd_per_million: _builtins.int
     """Price of 1,000,000 output tokens, in billionths of a US dollar."""
-    has_price: _builtins.bool
+    priced: _builtins.bool
     """Whether a price is known."""
     price_name: _builtins.str
     """The name under which the price table knows it."""
@@ -700,7 +524,7 @@ class Model(_message.Message):
         input_price_nano_usd_per_million: _builtins.int = ...,
         cached_input_price_nano_usd_per_million: _builtins.int = ...,
         output_price_nano_usd_per_million: _builtins.int = ...,
-        has_price: _builtins.bool = ...,
+        priced: _builtins.bool = ...,
         features: _abc.Iterable[_builtins.str] | None = ...,
         health: Global___RouteHealth | None = ...,
         aliases: _abc.Iterable[_builtins.str] | None = ...,
@@ -708,7 +532,7 @@ class Model(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["health", b"health"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "cached_input_price_nano_usd_per_million", b"cached_input_price_nano_usd_per_million", "context_token_count", b"context_token_count", "features", b"features", "has_price", b"has_price", "health", b"health", "input_price_nano_usd_per_million", b"input_price_nano_usd_per_million", "max_output_token_count", b"max_output_token_count", "name", b"name", "output_price_nano_usd_per_million", b"output_price_nano_usd_per_million", "price_name", b"price_name", "provider", b"provider"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "cached_input_price_nano_usd_per_million", b"cached_input_price_nano_usd_per_million", "context_token_count", b"context_token_count", "features", b"features", "health", b"health", "input_price_nano_usd_per_million", b"input_price_nano_usd_per_million", "max_output_token_count", b"max_output_token_count", "name", b"name", "output_price_nano_usd_per_million", b"output_price_nano_usd_per_million", "price_name", b"price_name", "priced", b"priced", "provider", b"provider"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -24,76 +24,82 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
-from parley.chat.v1 import chat_pb2 as parley_dot_chat_dot_v1_dot_chat__pb2
+from parley.chat.v1 import answer_pb2 as parley_dot_chat_dot_v1_dot_answer__pb2
+from parley.chat.v1 import attempt_pb2 as parley_dot_chat_dot_v1_dot_attempt__pb2
+from parley.chat.v1 import budget_pb2 as parley_dot_chat_dot_v1_dot_budget__pb2
+from parley.chat.v1 import finding_pb2 as parley_dot_chat_dot_v1_dot_finding__pb2
+from parley.chat.v1 import message_pb2 as parley_dot_chat_dot_v1_dot_message__pb2
+from parley.chat.v1 import usage_pb2 as parley_dot_chat_dot_v1_dot_usage__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1parley/orchestrator/v1/orchestrator_service.proto\x12\x16parley.orchestrator.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19parley/chat/v1/chat.proto\"\xd9\x02\n\x03Job\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x34\n\x07request\x18\x02 \x01(\x0b\x32#.parley.orchestrator.v1.ChatRequest\x12/\n\x05state\x18\x03 \x01(\x0e\x32 .parley.orchestrator.v1.JobState\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04text\x18\x06 \x01(\t\x12\x41\n\tcompleted\x18\x07 \x01(\x0b\x32..parley.orchestrator.v1.ChatResponse.Completed\x12\x14\n\x0c\x65rror_reason\x18\x08 \x01(\t\x12\x15\n\rerror_message\x18\t \x01(\t\"\xc0\x06\n\x0b\x43hatRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12(\n\x07history\x18\x03 \x03(\x0b\x32\x17.parley.chat.v1.Message\x12\x0f\n\x07user_id\x18\x04 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x05 \x01(\t\x12\x10\n\x08template\x18\x06 \x01(\t\x12\x18\n\x0etemplate_label\x18\x07 \x01(\tH\x00\x12\x1a\n\x10template_version\x18\x08 \x01(\x05H\x00\x12\x16\n\x0ctemplate_arm\x18\t \x01(\tH\x00\x12\x45\n\tvariables\x18\n \x03(\x0b\x32\x32.parley.orchestrator.v1.ChatRequest.VariablesEntry\x12\r\n\x05model\x18\x0b \x01(\t\x12\x36\n\nparameters\x18\x0c \x01(\x0b\x32\".parley.chat.v1.SamplingParameters\x12\x37\n\x0fresponse_format\x18\r \x01(\x0b\x32\x1e.parley.chat.v1.ResponseFormat\x12#\n\x05tools\x18\x0e \x03(\x0b\x32\x14.parley.chat.v1.Tool\x12/\n\x0btool_choice\x18\x0f \x01(\x0b\x32\x1a.parley.chat.v1.ToolChoice\x12\x35\n\ncache_mode\x18\x10 \x01(\x0e\x32!.parley.orchestrator.v1.CacheMode\x12;\n\rfailover_mode\x18\x11 \x01(\x0e\x32$.parley.orchestrator.v1.FailoverMode\x12;\n\x04tags\x18\x12 \x03(\x0b\x32-.parley.orchestrator.v1.ChatRequest.TagsEntry\x12\x19\n\x11\x63ontext_documents\x18\x13 \x03(\t\x1a\x30\n\x0eVariablesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x13\n\x11template_selector\"\xaf\x0c\n\x0c\x43hatResponse\x12?\n\x07started\x18\x01 \x01(\x0b\x32,.parley.orchestrator.v1.ChatResponse.StartedH\x00\x12;\n\x05\x64\x65lta\x18\x02 \x01(\x0b\x32*.parley.orchestrator.v1.ChatResponse.DeltaH\x00\x12\x44\n\ttool_call\x18\x03 \x01(\x0b\x32/.parley.orchestrator.v1.ChatResponse.ToolCalledH\x00\x12I\n\x0cintervention\x18\x04 \x01(\x0b\x32\x31.parley.orchestrator.v1.ChatResponse.InterventionH\x00\x12\x41\n\x08switched\x18\x05 \x01(\x0b\x32-.parley.orchestrator.v1.ChatResponse.SwitchedH\x00\x12\x41\n\x08\x64\x65graded\x18\x06 \x01(\x0b\x32-.parley.orchestrator.v1.ChatResponse.DegradedH\x00\x12\x43\n\tcompleted\x18\x07 \x01(\x0b\x32..parley.orchestrator.v1.ChatResponse.CompletedH\x00\x1aV\n\x07Started\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08template\x18\x02 \x01(\t\x12\x18\n\x10template_version\x18\x03 \x01(\x05\x12\x0b\n\x03\x61rm\x18\x04 \x01(\t\x1a\x15\n\x05\x44\x65lta\x12\x0c\n\x04text\x18\x01 \x01(\t\x1a\x34\n\nToolCalled\x12&\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32\x18.parley.chat.v1.ToolCall\x1a\x38\n\x0cIntervention\x12(\n\x07\x66inding\x18\x01 \x01(\x0b\x32\x17.parley.chat.v1.Finding\x1aR\n\x08Switched\x12\x12\n\nfrom_model\x18\x01 \x01(\t\x12\x10\n\x08to_model\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x10\n\x08restarts\x18\x04 \x01(\x08\x1a-\n\x08\x44\x65graded\x12\x11\n\tcomponent\x18\x01 \x01(\t\x12\x0e\n\x06\x65\x66\x66\x65\x63t\x18\x02 \x01(\t\x1a\xd9\x05\n\tCompleted\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x33\n\rfinish_reason\x18\x02 \x01(\x0e\x32\x1c.parley.chat.v1.FinishReason\x12$\n\x05usage\x18\x03 \x01(\x0b\x32\x15.parley.chat.v1.Usage\x12\x15\n\rcost_nano_usd\x18\x04 \x01(\x03\x12\x1b\n\x13saved_cost_nano_usd\x18\x05 \x01(\x03\x12,\n\x06source\x18\x06 \x01(\x0e\x32\x1c.parley.chat.v1.AnswerSource\x12\x10\n\x08provider\x18\x07 \x01(\t\x12\r\n\x05model\x18\x08 \x01(\t\x12\x10\n\x08template\x18\t \x01(\t\x12\x18\n\x10template_version\x18\n \x01(\x05\x12\x0b\n\x03\x61rm\x18\x0b \x01(\t\x12\x18\n\x10\x63\x61\x63he_similarity\x18\x0c \x01(\x01\x12,\n\tcache_age\x18\r \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x08\x66indings\x18\x0e \x03(\x0b\x32\x17.parley.chat.v1.Finding\x12\x43\n\x0c\x64\x65gradations\x18\x0f \x03(\x0b\x32-.parley.orchestrator.v1.ChatResponse.Degraded\x12,\n\x07timings\x18\x10 \x03(\x0b\x32\x1b.parley.chat.v1.StageTiming\x12\x36\n\x13\x66irst_delta_latency\x18\x11 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x15\n\rattempt_count\x18\x12 \x01(\x05\x12\x15\n\rbudget_action\x18\x13 \x01(\t\x12=\n\x0e\x66ormat_outcome\x18\x14 \x01(\x0e\x32%.parley.orchestrator.v1.FormatOutcome\x12\x16\n\x0e\x63\x61\x63he_entry_id\x18\x15 \x01(\tB\x07\n\x05\x65vent\"f\n\x0fRateTurnRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\tthumbs_up\x18\x02 \x01(\x08H\x00\x12\x0f\n\x05stars\x18\x03 \x01(\x05H\x00\x12\x0f\n\x07\x63omment\x18\x04 \x01(\tB\x08\n\x06rating\"\x12\n\x10RateTurnResponse\"E\n\x10\x43reateJobRequest\x12\x31\n\x04\x63hat\x18\x01 \x01(\x0b\x32#.parley.orchestrator.v1.ChatRequest\"=\n\x11\x43reateJobResponse\x12(\n\x03job\x18\x01 \x01(\x0b\x32\x1b.parley.orchestrator.v1.Job\"\x1f\n\rGetJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\":\n\x0eGetJobResponse\x12(\n\x03job\x18\x01 \x01(\x0b\x32\x1b.parley.orchestrator.v1.Job\"8\n\x0fListJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"V\n\x10ListJobsResponse\x12)\n\x04jobs\x18\x01 \x03(\x0b\x32\x1b.parley.orchestrator.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"<\n\x0fWatchJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x19\n\x11\x61\x66ter_event_count\x18\x02 \x01(\x03\"]\n\x10WatchJobResponse\x12\x14\n\x0c\x65vent_number\x18\x01 \x01(\x03\x12\x33\n\x05\x65vent\x18\x02 \x01(\x0b\x32$.parley.orchestrator.v1.ChatResponse\"\"\n\x10\x43\x61ncelJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"=\n\x11\x43\x61ncelJobResponse\x12(\n\x03job\x18\x01 \x01(\x0b\x32\x1b.parley.orchestrator.v1.Job*n\n\tCacheMode\x12\x1a\n\x16\x43\x41\x43HE_MODE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43\x41\x43HE_MODE_DEFAULT\x10\x01\x12\x15\n\x11\x43\x41\x43HE_MODE_BYPASS\x10\x02\x12\x16\n\x12\x43\x41\x43HE_MODE_REFRESH\x10\x03*|\n\x0c\x46\x61iloverMode\x12\x1d\n\x19\x46\x41ILOVER_MODE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x46\x41ILOVER_MODE_CONTINUE\x10\x01\x12\x19\n\x15\x46\x41ILOVER_MODE_RESTART\x10\x02\x12\x16\n\x12\x46\x41ILOVER_MODE_FAIL\x10\x03*f\n\rFormatOutcome\x12\x1e\n\x1a\x46ORMAT_OUTCOME_UNSPECIFIED\x10\x00\x12\x18\n\x14\x46ORMAT_OUTCOME_VALID\x10\x01\x12\x1b\n\x17\x46ORMAT_OUTCOME_REPAIRED\x10\x02*\x9a\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_QUEUED\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x17\n\x13JOB_STATE_SUCCEEDED\x10\x03\x12\x14\n\x10JOB_STATE_FAILED\x10\x04\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x05\x32\xa6\x05\n\x13OrchestratorService\x12S\n\x04\x43hat\x12#.parley.orchestrator.v1.ChatRequest\x1a$.parley.orchestrator.v1.ChatResponse0\x01\x12]\n\x08RateTurn\x12\'.parley.orchestrator.v1.RateTurnRequest\x1a(.parley.orchestrator.v1.RateTurnResponse\x12`\n\tCreateJob\x12(.parley.orchestrator.v1.CreateJobRequest\x1a).parley.orchestrator.v1.CreateJobResponse\x12W\n\x06GetJob\x12%.parley.orchestrator.v1.GetJobRequest\x1a&.parley.orchestrator.v1.GetJobResponse\x12]\n\x08ListJobs\x12\'.parley.orchestrator.v1.ListJobsRequest\x1a(.parley.orchestrator.v1.ListJobsResponse\x12_\n\x08WatchJob\x12\'.parley.orchestrator.v1.WatchJobRequest\x1a(.parley.orchestrator.v1.WatchJobResponse0\x01\x12`\n\tCancelJob\x12(.parley.orchestrator.v1.CancelJobRequest\x1a).parley.orchestrator.v1.CancelJobResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1parley/orchestrator/v1/orchestrator_service.proto\x12\x16parley.orchestrator.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bparley/chat/v1/answer.proto\x1a\x1cparley/chat/v1/attempt.proto\x1a\x1bparley/chat/v1/budget.proto\x1a\x1cparley/chat/v1/finding.proto\x1a\x1cparley/chat/v1/message.proto\x1a\x1aparley/chat/v1/usage.proto\"\xd9\x02\n\x03Job\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x34\n\x07request\x18\x02 \x01(\x0b\x32#.parley.orchestrator.v1.ChatRequest\x12/\n\x05state\x18\x03 \x01(\x0e\x32 .parley.orchestrator.v1.JobState\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04text\x18\x06 \x01(\t\x12\x41\n\tcompleted\x18\x07 \x01(\x0b\x32..parley.orchestrator.v1.ChatResponse.Completed\x12\x14\n\x0c\x65rror_reason\x18\x08 \x01(\t\x12\x15\n\rerror_message\x18\t \x01(\t\"\xbf\x06\n\x0b\x43hatRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12(\n\x07history\x18\x03 \x03(\x0b\x32\x17.parley.chat.v1.Message\x12\x0f\n\x07user_id\x18\x04 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x05 \x01(\t\x12\x10\n\x08template\x18\x06 \x01(\t\x12\x18\n\x0etemplate_label\x18\x07 \x01(\tH\x00\x12\x1a\n\x10template_version\x18\x08 \x01(\x05H\x00\x12\x16\n\x0ctemplate_arm\x18\t \x01(\tH\x00\x12\x45\n\tvariables\x18\n \x03(\x0b\x32\x32.parley.orchestrator.v1.ChatRequest.VariablesEntry\x12\r\n\x05model\x18\x0b \x01(\t\x12\x36\n\nparameters\x18\x0c \x01(\x0b\x32\".parley.chat.v1.SamplingParameters\x12\x37\n\x0fresponse_format\x18\r \x01(\x0b\x32\x1e.parley.chat.v1.ResponseFormat\x12#\n\x05tools\x18\x0e \x03(\x0b\x32\x14.parley.chat.v1.Tool\x12/\n\x0btool_choice\x18\x0f \x01(\x0b\x32\x1a.parley.chat.v1.ToolChoice\x12\x35\n\ncache_mode\x18\x10 \x01(\x0e\x32!.parley.orchestrator.v1.CacheMode\x12:\n\x11mid_stream_policy\x18\x11 \x01(\x0e\x32\x1f.parley.chat.v1.MidStreamPolicy\x12;\n\x04tags\x18\x12 \x03(\x0b\x32-.parley.orchestrator.v1.ChatRequest.TagsEntry\x12\x19\n\x11\x63ontext_documents\x18\x13 \x03(\t\x1a\x30\n\x0eVariablesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x13\n\x11template_selector\"\xd9\x0c\n\x0c\x43hatResponse\x12?\n\x07started\x18\x01 \x01(\x0b\x32,.parley.orchestrator.v1.ChatResponse.StartedH\x00\x12;\n\x05\x64\x65lta\x18\x02 \x01(\x0b\x32*.parley.orchestrator.v1.ChatResponse.DeltaH\x00\x12\x44\n\ttool_call\x18\x03 \x01(\x0b\x32/.parley.orchestrator.v1.ChatResponse.ToolCalledH\x00\x12I\n\x0cintervention\x18\x04 \x01(\x0b\x32\x31.parley.orchestrator.v1.ChatResponse.InterventionH\x00\x12\x41\n\x08switched\x18\x05 \x01(\x0b\x32-.parley.orchestrator.v1.ChatResponse.SwitchedH\x00\x12\x41\n\x08\x64\x65graded\x18\x06 \x01(\x0b\x32-.parley.orchestrator.v1.ChatResponse.DegradedH\x00\x12\x43\n\tcompleted\x18\x07 \x01(\x0b\x32..parley.orchestrator.v1.ChatResponse.CompletedH\x00\x1aV\n\x07Started\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08template\x18\x02 \x01(\t\x12\x18\n\x10template_version\x18\x03 \x01(\x05\x12\x0b\n\x03\x61rm\x18\x04 \x01(\t\x1a\x15\n\x05\x44\x65lta\x12\x0c\n\x04text\x18\x01 \x01(\t\x1a\x34\n\nToolCalled\x12&\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32\x18.parley.chat.v1.ToolCall\x1a\x38\n\x0cIntervention\x12(\n\x07\x66inding\x18\x01 \x01(\x0b\x32\x17.parley.chat.v1.Finding\x1aR\n\x08Switched\x12\x12\n\nfrom_model\x18\x01 \x01(\t\x12\x10\n\x08to_model\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x10\n\x08restarts\x18\x04 \x01(\x08\x1a-\n\x08\x44\x65graded\x12\x11\n\tcomponent\x18\x01 \x01(\t\x12\x0e\n\x06\x65\x66\x66\x65\x63t\x18\x02 \x01(\t\x1a\x83\x06\n\tCompleted\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x33\n\rfinish_reason\x18\x02 \x01(\x0e\x32\x1c.parley.chat.v1.FinishReason\x12$\n\x05usage\x18\x03 \x01(\x0b\x32\x15.parley.chat.v1.Usage\x12\x15\n\rcost_nano_usd\x18\x04 \x01(\x03\x12\x1b\n\x13saved_cost_nano_usd\x18\x05 \x01(\x03\x12,\n\x06source\x18\x06 \x01(\x0e\x32\x1c.parley.chat.v1.AnswerSource\x12\x10\n\x08provider\x18\x07 \x01(\t\x12\r\n\x05model\x18\x08 \x01(\t\x12\x10\n\x08template\x18\t \x01(\t\x12\x18\n\x10template_version\x18\n \x01(\x05\x12\x0b\n\x03\x61rm\x18\x0b \x01(\t\x12\x18\n\x10\x63\x61\x63he_similarity\x18\x0c \x01(\x01\x12,\n\tcache_age\x18\r \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x08\x66indings\x18\x0e \x03(\x0b\x32\x17.parley.chat.v1.Finding\x12\x43\n\x0c\x64\x65gradations\x18\x0f \x03(\x0b\x32-.parley.orchestrator.v1.ChatResponse.Degraded\x12\x34\n\x07timings\x18\x10 \x03(\x0b\x32#.parley.orchestrator.v1.StageTiming\x12\x36\n\x13\x66irst_delta_latency\x18\x11 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x15\n\rattempt_count\x18\x12 \x01(\x05\x12\x37\n\x0f\x62udget_decision\x18\x13 \x01(\x0e\x32\x1e.parley.chat.v1.BudgetDecision\x12=\n\x0e\x66ormat_outcome\x18\x14 \x01(\x0e\x32%.parley.orchestrator.v1.FormatOutcome\x12\x16\n\x0e\x63\x61\x63he_entry_id\x18\x15 \x01(\tB\x07\n\x05\x65vent\"I\n\x0bStageTiming\x12\r\n\x05stage\x18\x01 \x01(\t\x12+\n\x08\x64uration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"f\n\x0fRateTurnRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\tthumbs_up\x18\x02 \x01(\x08H\x00\x12\x0f\n\x05stars\x18\x03 \x01(\x05H\x00\x12\x0f\n\x07\x63omment\x18\x04 \x01(\tB\x08\n\x06rating\"\x12\n\x10RateTurnResponse\"E\n\x10\x43reateJobRequest\x12\x31\n\x04\x63hat\x18\x01 \x01(\x0b\x32#.parley.orchestrator.v1.ChatRequest\"=\n\x11\x43reateJobResponse\x12(\n\x03job\x18\x01 \x01(\x0b\x32\x1b.parley.orchestrator.v1.Job\"\x1f\n\rGetJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\":\n\x0eGetJobResponse\x12(\n\x03job\x18\x01 \x01(\x0b\x32\x1b.parley.orchestrator.v1.Job\"8\n\x0fListJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"V\n\x10ListJobsResponse\x12)\n\x04jobs\x18\x01 \x03(\x0b\x32\x1b.parley.orchestrator.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"<\n\x0fWatchJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x19\n\x11\x61\x66ter_event_count\x18\x02 \x01(\x03\"]\n\x10WatchJobResponse\x12\x14\n\x0c\x65vent_number\x18\x01 \x01(\x03\x12\x33\n\x05\x65vent\x18\x02 \x01(\x0b\x32$.parley.orchestrator.v1.ChatResponse\"\"\n\x10\x43\x61ncelJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"=\n\x11\x43\x61ncelJobResponse\x12(\n\x03job\x18\x01 \x01(\x0b\x32\x1b.parley.orchestrator.v1.Job*n\n\tCacheMode\x12\x1a\n\x16\x43\x41\x43HE_MODE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43\x41\x43HE_MODE_DEFAULT\x10\x01\x12\x15\n\x11\x43\x41\x43HE_MODE_BYPASS\x10\x02\x12\x16\n\x12\x43\x41\x43HE_MODE_REFRESH\x10\x03*f\n\rFormatOutcome\x12\x1e\n\x1a\x46ORMAT_OUTCOME_UNSPECIFIED\x10\x00\x12\x18\n\x14\x46ORMAT_OUTCOME_VALID\x10\x01\x12\x1b\n\x17\x46ORMAT_OUTCOME_REPAIRED\x10\x02*\x9a\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_QUEUED\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x17\n\x13JOB_STATE_SUCCEEDED\x10\x03\x12\x14\n\x10JOB_STATE_FAILED\x10\x04\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x05\x32\xa6\x05\n\x13OrchestratorService\x12S\n\x04\x43hat\x12#.parley.orchestrator.v1.ChatRequest\x1a$.parley.orchestrator.v1.ChatResponse0\x01\x12]\n\x08RateTurn\x12\'.parley.orchestrator.v1.RateTurnRequest\x1a(.parley.orchestrator.v1.RateTurnResponse\x12`\n\tCreateJob\x12(.parley.orchestrator.v1.CreateJobRequest\x1a).parley.orchestrator.v1.CreateJobResponse\x12W\n\x06GetJob\x12%.parley.orchestrator.v1.GetJobRequest\x1a&.parley.orchestrator.v1.GetJobResponse\x12]\n\x08ListJobs\x12\'.parley.orchestrator.v1.ListJobsRequest\x1a(.parley.orchestrator.v1.ListJobsResponse\x12_\n\x08WatchJob\x12\'.parley.orchestrator.v1.WatchJobRequest\x1a(.parley.orchestrator.v1.WatchJobResponse0\x01\x12`\n\tCancelJob\x12(.parley.orchestrator.v1.CancelJobRequest\x1a).parley.orchestrator.v1.CancelJobResponseBp\n\x1a\x64\x65v.parley.orchestrator.v1P\x01Z7parley.dev/gen/go/parley/orchestrator/v1;orchestratorv1\xaa\x02\x16Parley.Orchestrator.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'parley.orchestrator.v1.orchestrator_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\032dev.parley.orchestrator.v1P\001Z7parley.dev/gen/go/parley/orchestrator/v1;orchestratorv1\252\002\026Parley.Orchestrator.V1'
   _globals['_CHATREQUEST_VARIABLESENTRY']._loaded_options = None
   _globals['_CHATREQUEST_VARIABLESENTRY']._serialized_options = b'8\001'
   _globals['_CHATREQUEST_TAGSENTRY']._loaded_options = None
   _globals['_CHATREQUEST_TAGSENTRY']._serialized_options = b'8\001'
-  _globals['_CACHEMODE']._serialized_start=3691
-  _globals['_CACHEMODE']._serialized_end=3801
-  _globals['_FAILOVERMODE']._serialized_start=3803
-  _globals['_FAILOVERMODE']._serialized_end=3927
-  _globals['_FORMATOUTCOME']._serialized_start=3929
-  _globals['_FORMATOUTCOME']._serialized_end=4031
-  _globals['_JOBSTATE']._serialized_start=4034
-  _globals['_JOBSTATE']._serialized_end=4188
-  _globals['_JOB']._serialized_start=170
-  _globals['_JOB']._serialized_end=515
-  _globals['_CHATREQUEST']._serialized_start=518
-  _globals['_CHATREQUEST']._serialized_end=1350
-  _globals['_CHATREQUEST_VARIABLESENTRY']._serialized_start=1236
-  _globals['_CHATREQUEST_VARIABLESENTRY']._serialized_end=1284
-  _globals['_CHATREQUEST_TAGSENTRY']._serialized_start=1286
-  _globals['_CHATREQUEST_TAGSENTRY']._serialized_end=1329
-  _globals['_CHATRESPONSE']._serialized_start=1353
-  _globals['_CHATRESPONSE']._serialized_end=2936
-  _globals['_CHATRESPONSE_STARTED']._serialized_start=1843
-  _globals['_CHATRESPONSE_STARTED']._serialized_end=1929
-  _globals['_CHATRESPONSE_DELTA']._serialized_start=1931
-  _globals['_CHATRESPONSE_DELTA']._serialized_end=1952
-  _globals['_CHATRESPONSE_TOOLCALLED']._serialized_start=1954
-  _globals['_CHATRESPONSE_TOOLCALLED']._serialized_end=2006
-  _globals['_CHATRESPONSE_INTERVENTION']._serialized_start=2008
-  _globals['_CHATRESPONSE_INTERVENTION']._serialized_end=2064
-  _globals['_CHATRESPONSE_SWITCHED']._serialized_start=2066
-  _globals['_CHATRESPONSE_SWITCHED']._serialized_end=2148
-  _globals['_CHATRESPONSE_DEGRADED']._serialized_start=2150
-  _globals['_CHATRESPONSE_DEGRADED']._serialized_end=2195
-  _globals['_CHATRESPONSE_COMPLETED']._serialized_start=2198
-  _globals['_CHATRESPONSE_COMPLETED']._serialized_end=2927
-  _globals['_RATETURNREQUEST']._serialized_start=2938
-  _globals['_RATETURNREQUEST']._serialized_end=3040
-  _globals['_RATETURNRESPONSE']._serialized_start=3042
-  _globals['_RATETURNRESPONSE']._serialized_end=3060
-  _globals['_CREATEJOBREQUEST']._serialized_start=3062
-  _globals['_CREATEJOBREQUEST']._serialized_end=3131
-  _globals['_CREATEJOBRESPONSE']._serialized_start=3133
-  _globals['_CREATEJOBRESPONSE']._serialized_end=3194
-  _globals['_GETJOBREQUEST']._serialized_start=3196
-  _globals['_GETJOBREQUEST']._serialized_end=3227
-  _globals['_GETJOBRESPONSE']._serialized_start=3229
-  _globals['_GETJOBRESPONSE']._serialized_end=3287
-  _globals['_LISTJOBSREQUEST']._serialized_start=3289
-  _globals['_LISTJOBSREQUEST']._serialized_end=3345
-  _globals['_LISTJOBSRESPONSE']._serialized_start=3347
-  _globals['_LISTJOBSRESPONSE']._serialized_end=3433
-  _globals['_WATCHJOBREQUEST']._serialized_start=3435
-  _globals['_WATCHJOBREQUEST']._serialized_end=3495
-  _globals['_WATCHJOBRESPONSE']._serialized_start=3497
-  _globals['_WATCHJOBRESPONSE']._serialized_end=3590
-  _globals['_CANCELJOBREQUEST']._serialized_start=3592
-  _globals['_CANCELJOBREQUEST']._serialized_end=3626
-  _globals['_CANCELJOBRESPONSE']._serialized_start=3628
-  _globals['_CANCELJOBRESPONSE']._serialized_end=3689
-  _globals['_ORCHESTRATORSERVICE']._serialized_start=4191
-  _globals['_ORCHESTRATORSERVICE']._serialized_end=4869
+  _globals['_CACHEMODE']._serialized_start=3956
+  _globals['_CACHEMODE']._serialized_end=4066
+  _globals['_FORMATOUTCOME']._serialized_start=4068
+  _globals['_FORMATOUTCOME']._serialized_end=4170
+  _globals['_JOBSTATE']._serialized_start=4173
+  _globals['_JOBSTATE']._serialized_end=4327
+  _globals['_JOB']._serialized_start=319
+  _globals['_JOB']._serialized_end=664
+  _globals['_CHATREQUEST']._serialized_start=667
+  _globals['_CHATREQUEST']._serialized_end=1498
+  _globals['_CHATREQUEST_VARIABLESENTRY']._serialized_start=1384
+  _globals['_CHATREQUEST_VARIABLESENTRY']._serialized_end=1432
+  _globals['_CHATREQUEST_TAGSENTRY']._serialized_start=1434
+  _globals['_CHATREQUEST_TAGSENTRY']._serialized_end=1477
+  _globals['_CHATRESPONSE']._serialized_start=1501
+  _globals['_CHATRESPONSE']._serialized_end=3126
+  _globals['_CHATRESPONSE_STARTED']._serialized_start=1991
+  _globals['_CHATRESPONSE_STARTED']._serialized_end=2077
+  _globals['_CHATRESPONSE_DELTA']._serialized_start=2079
+  _globals['_CHATRESPONSE_DELTA']._serialized_end=2100
+  _globals['_CHATRESPONSE_TOOLCALLED']._serialized_start=2102
+  _globals['_CHATRESPONSE_TOOLCALLED']._serialized_end=2154
+  _globals['_CHATRESPONSE_INTERVENTION']._serialized_start=2156
+  _globals['_CHATRESPONSE_INTERVENTION']._serialized_end=2212
+  _globals['_CHATRESPONSE_SWITCHED']._serialized_start=2214
+  _globals['_CHATRESPONSE_SWITCHED']._serialized_end=2296
+  _globals['_CHATRESPONSE_DEGRADED']._serialized_start=2298
+  _globals['_CHATRESPONSE_DEGRADED']._serialized_end=2343
+  _globals['_CHATRESPONSE_COMPLETED']._serialized_start=2346
+  _globals['_CHATRESPONSE_COMPLETED']._serialized_end=3117
+  _globals['_STAGETIMING']._serialized_start=3128
+  _globals['_STAGETIMING']._serialized_end=3201
+  _globals['_RATETURNREQUEST']._serialized_start=3203
+  _globals['_RATETURNREQUEST']._serialized_end=3305
+  _globals['_RATETURNRESPONSE']._serialized_start=3307
+  _globals['_RATETURNRESPONSE']._serialized_end=3325
+  _globals['_CREATEJOBREQUEST']._serialized_start=3327
+  _globals['_CREATEJOBREQUEST']._serialized_end=3396
+  _globals['_CREATEJOBRESPONSE']._serialized_start=3398
+  _globals['_CREATEJOBRESPONSE']._serialized_end=3459
+  _globals['_GETJOBREQUEST']._serialized_start=3461
+  _globals['_GETJOBREQUEST']._serialized_end=3492
+  _globals['_GETJOBRESPONSE']._serialized_start=3494
+  _globals['_GETJOBRESPONSE']._serialized_end=3552
+  _globals['_LISTJOBSREQUEST']._serialized_start=3554
+  _globals['_LISTJOBSREQUEST']._serialized_end=3610
+  _globals['_LISTJOBSRESPONSE']._serialized_start=3612
+  _globals['_LISTJOBSRESPONSE']._serialized_end=3698
+  _globals['_WATCHJOBREQUEST']._serialized_start=3700
+  _globals['_WATCHJOBREQUEST']._serialized_end=3760
+  _globals['_WATCHJOBRESPONSE']._serialized_start=3762
+  _globals['_WATCHJOBRESPONSE']._serialized_end=3855
+  _globals['_CANCELJOBREQUEST']._serialized_start=3857
+  _globals['_CANCELJOBREQUEST']._serialized_end=3891
+  _globals['_CANCELJOBRESPONSE']._serialized_start=3893
+  _globals['_CANCELJOBRESPONSE']._serialized_end=3954
+  _globals['_ORCHESTRATORSERVICE']._serialized_start=4330
+  _globals['_ORCHESTRATORSERVICE']._serialized_end=5008
 # @@protoc_insertion_point(module_scope)

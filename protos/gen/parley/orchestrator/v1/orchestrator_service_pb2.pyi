@@ -10,7 +10,12 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
-from parley.chat.v1 import chat_pb2 as _chat_pb2
+from parley.chat.v1 import answer_pb2 as _answer_pb2
+from parley.chat.v1 import attempt_pb2 as _attempt_pb2
+from parley.chat.v1 import budget_pb2 as _budget_pb2
+from parley.chat.v1 import finding_pb2 as _finding_pb2
+from parley.chat.v1 import message_pb2 as _message_pb2
+from parley.chat.v1 import usage_pb2 as _usage_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -49,34 +54,6 @@ CACHE_MODE_BYPASS: CacheMode.ValueType  # 2
 CACHE_MODE_REFRESH: CacheMode.ValueType  # 3
 """Do not reuse, but store the new answer."""
 Global___CacheMode: _TypeAlias = CacheMode  # noqa: Y015
-
-class _FailoverMode:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _FailoverModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FailoverMode.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    FAILOVER_MODE_UNSPECIFIED: _FailoverMode.ValueType  # 0
-    """The server's setting."""
-    FAILOVER_MODE_CONTINUE: _FailoverMode.ValueType  # 1
-    """The next route continues the text; nothing is repeated."""
-    FAILOVER_MODE_RESTART: _FailoverMode.ValueType  # 2
-    """`switched` with `restarts`, and the answer starts again."""
-    FAILOVER_MODE_FAIL: _FailoverMode.ValueType  # 3
-    """The stream ends with UNAVAILABLE."""
-
-class FailoverMode(_FailoverMode, metaclass=_FailoverModeEnumTypeWrapper):
-    """What happens when a provider fails after text was sent."""
-
-FAILOVER_MODE_UNSPECIFIED: FailoverMode.ValueType  # 0
-"""The server's setting."""
-FAILOVER_MODE_CONTINUE: FailoverMode.ValueType  # 1
-"""The next route continues the text; nothing is repeated."""
-FAILOVER_MODE_RESTART: FailoverMode.ValueType  # 2
-"""`switched` with `restarts`, and the answer starts again."""
-FAILOVER_MODE_FAIL: FailoverMode.ValueType  # 3
-"""The stream ends with UNAVAILABLE."""
-Global___FailoverMode: _TypeAlias = FailoverMode  # noqa: Y015
 
 class _FormatOutcome:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -262,7 +239,7 @@ class ChatRequest(_message.Message):
     TOOLS_FIELD_NUMBER: _builtins.int
     TOOL_CHOICE_FIELD_NUMBER: _builtins.int
     CACHE_MODE_FIELD_NUMBER: _builtins.int
-    FAILOVER_MODE_FIELD_NUMBER: _builtins.int
+    MID_STREAM_POLICY_FIELD_NUMBER: _builtins.int
     TAGS_FIELD_NUMBER: _builtins.int
     CONTEXT_DOCUMENTS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
@@ -290,10 +267,10 @@ class ChatRequest(_message.Message):
     """A model, a model group or `auto`. Empty: the template's."""
     cache_mode: Global___CacheMode.ValueType
     """Whether an earlier answer may be reused. Unspecified is DEFAULT."""
-    failover_mode: Global___FailoverMode.ValueType
+    mid_stream_policy: _attempt_pb2.MidStreamPolicy.ValueType
     """What happens when the provider fails after text was sent. Unspecified: the server's setting."""
     @_builtins.property
-    def history(self) -> _containers.RepeatedCompositeFieldContainer[_chat_pb2.Message]:
+    def history(self) -> _containers.RepeatedCompositeFieldContainer[_message_pb2.Message]:
         """Earlier messages, oldest first. Roles USER, ASSISTANT and TOOL only."""
 
     @_builtins.property
@@ -301,19 +278,19 @@ class ChatRequest(_message.Message):
         """The template's other variables, by name."""
 
     @_builtins.property
-    def parameters(self) -> _chat_pb2.SamplingParameters:
+    def parameters(self) -> _message_pb2.SamplingParameters:
         """How the answer is drawn."""
 
     @_builtins.property
-    def response_format(self) -> _chat_pb2.ResponseFormat:
+    def response_format(self) -> _message_pb2.ResponseFormat:
         """The form of the answer. Unset: the template's."""
 
     @_builtins.property
-    def tools(self) -> _containers.RepeatedCompositeFieldContainer[_chat_pb2.Tool]:
+    def tools(self) -> _containers.RepeatedCompositeFieldContainer[_message_pb2.Tool]:
         """Tools that the caller runs itself. Up to 128."""
 
     @_builtins.property
-    def tool_choice(self) -> _chat_pb2.ToolChoice:
+    def tool_choice(self) -> _message_pb2.ToolChoice:
         """How the model may choose among the tools."""
 
     @_builtins.property
@@ -329,7 +306,7 @@ class ChatRequest(_message.Message):
         *,
         request_id: _builtins.str = ...,
         text: _builtins.str = ...,
-        history: _abc.Iterable[_chat_pb2.Message] | None = ...,
+        history: _abc.Iterable[_message_pb2.Message] | None = ...,
         user_id: _builtins.str = ...,
         conversation_id: _builtins.str = ...,
         template: _builtins.str = ...,
@@ -338,18 +315,18 @@ class ChatRequest(_message.Message):
         template_arm: _builtins.str = ...,
         variables: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         model: _builtins.str = ...,
-        parameters: _chat_pb2.SamplingParameters | None = ...,
-        response_format: _chat_pb2.ResponseFormat | None = ...,
-        tools: _abc.Iterable[_chat_pb2.Tool] | None = ...,
-        tool_choice: _chat_pb2.ToolChoice | None = ...,
+        parameters: _message_pb2.SamplingParameters | None = ...,
+        response_format: _message_pb2.ResponseFormat | None = ...,
+        tools: _abc.Iterable[_message_pb2.Tool] | None = ...,
+        tool_choice: _message_pb2.ToolChoice | None = ...,
         cache_mode: Global___CacheMode.ValueType = ...,
-        failover_mode: Global___FailoverMode.ValueType = ...,
+        mid_stream_policy: _attempt_pb2.MidStreamPolicy.ValueType = ...,
         tags: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         context_documents: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["parameters", b"parameters", "response_format", b"response_format", "template_arm", b"template_arm", "template_label", b"template_label", "template_selector", b"template_selector", "template_version", b"template_version", "tool_choice", b"tool_choice"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache_mode", b"cache_mode", "context_documents", b"context_documents", "conversation_id", b"conversation_id", "failover_mode", b"failover_mode", "history", b"history", "model", b"model", "parameters", b"parameters", "request_id", b"request_id", "response_format", b"response_format", "tags", b"tags", "template", b"template", "template_arm", b"template_arm", "template_label", b"template_label", "template_selector", b"template_selector", "template_version", b"template_version", "text", b"text", "tool_choice", b"tool_choice", "tools", b"tools", "user_id", b"user_id", "variables", b"variables"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache_mode", b"cache_mode", "context_documents", b"context_documents", "conversation_id", b"conversation_id", "history", b"history", "mid_stream_policy", b"mid_stream_policy", "model", b"model", "parameters", b"parameters", "request_id", b"request_id", "response_format", b"response_format", "tags", b"tags", "template", b"template", "template_arm", b"template_arm", "template_label", b"template_label", "template_selector", b"template_selector", "template_version", b"template_version", "text", b"text", "tool_choice", b"tool_choice", "tools", b"tools", "user_id", b"user_id", "variables", b"variables"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_template_selector: _TypeAlias = _typing.Literal["template_label", "template_version", "template_arm"]  # noqa: Y015
     _WhichOneofArgType_template_selector: _TypeAlias = _typing.Literal["template_selector", b"template_selector"]  # noqa: Y015
@@ -423,13 +400,13 @@ class ChatResponse(_message.Message):
 
         CALL_FIELD_NUMBER: _builtins.int
         @_builtins.property
-        def call(self) -> _chat_pb2.ToolCall:
+        def call(self) -> _message_pb2.ToolCall:
             """The call."""
 
         def __init__(
             self,
             *,
-            call: _chat_pb2.ToolCall | None = ...,
+            call: _message_pb2.ToolCall | None = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _typing.Literal["call", b"call"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -445,13 +422,13 @@ class ChatResponse(_message.Message):
 
         FINDING_FIELD_NUMBER: _builtins.int
         @_builtins.property
-        def finding(self) -> _chat_pb2.Finding:
+        def finding(self) -> _finding_pb2.Finding:
             """What was found and done."""
 
         def __init__(
             self,
             *,
-            finding: _chat_pb2.Finding | None = ...,
+            finding: _finding_pb2.Finding | None = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _typing.Literal["finding", b"finding"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -539,18 +516,18 @@ class ChatResponse(_message.Message):
         TIMINGS_FIELD_NUMBER: _builtins.int
         FIRST_DELTA_LATENCY_FIELD_NUMBER: _builtins.int
         ATTEMPT_COUNT_FIELD_NUMBER: _builtins.int
-        BUDGET_ACTION_FIELD_NUMBER: _builtins.int
+        BUDGET_DECISION_FIELD_NUMBER: _builtins.int
         FORMAT_OUTCOME_FIELD_NUMBER: _builtins.int
         CACHE_ENTRY_ID_FIELD_NUMBER: _builtins.int
         request_id: _builtins.str
         """The turn's id."""
-        finish_reason: _chat_pb2.FinishReason.ValueType
+        finish_reason: _answer_pb2.FinishReason.ValueType
         """Why the answer ended."""
         cost_nano_usd: _builtins.int
         """Cost of all attempts of this turn, in billionths of a US dollar."""
         saved_cost_nano_usd: _builtins.int
         """What the answer would have cost without the cache; 0 if it was not cached."""
-        source: _chat_pb2.AnswerSource.ValueType
+        source: _answer_pb2.AnswerSource.ValueType
         """Where the answer comes from."""
         provider: _builtins.str
         """The provider of the answer, as `openai`. On a cache hit, of the original one."""
@@ -566,14 +543,14 @@ class ChatResponse(_message.Message):
         """Cosine similarity of a semantic hit, 0 to 1; 1 for an exact one, 0 for none."""
         attempt_count: _builtins.int
         """How many calls to providers were made."""
-        budget_action: _builtins.str
-        """What the budget policy did, as `downgrade`; empty for nothing."""
+        budget_decision: _budget_pb2.BudgetDecision.ValueType
+        """What the budget policy decided. ALLOW where it changed nothing."""
         format_outcome: Global___FormatOutcome.ValueType
         """How a JSON answer came to be valid. Unspecified where no JSON was asked for."""
         cache_entry_id: _builtins.str
         """The id of the cache entry that was used, for `ReportHit`."""
         @_builtins.property
-        def usage(self) -> _chat_pb2.Usage:
+        def usage(self) -> _usage_pb2.Usage:
             """Tokens of all attempts of this turn. All 0 on a cache hit."""
 
         @_builtins.property
@@ -581,7 +558,7 @@ class ChatResponse(_message.Message):
             """Age of the reused answer; unset without one."""
 
         @_builtins.property
-        def findings(self) -> _containers.RepeatedCompositeFieldContainer[_chat_pb2.Finding]:
+        def findings(self) -> _containers.RepeatedCompositeFieldContainer[_finding_pb2.Finding]:
             """All that the guardrails found, input and output."""
 
         @_builtins.property
@@ -589,7 +566,7 @@ class ChatResponse(_message.Message):
             """The parts that were away."""
 
         @_builtins.property
-        def timings(self) -> _containers.RepeatedCompositeFieldContainer[_chat_pb2.StageTiming]:
+        def timings(self) -> _containers.RepeatedCompositeFieldContainer[Global___StageTiming]:
             """Time per stage, in the order of their start."""
 
         @_builtins.property
@@ -600,11 +577,11 @@ class ChatResponse(_message.Message):
             self,
             *,
             request_id: _builtins.str = ...,
-            finish_reason: _chat_pb2.FinishReason.ValueType = ...,
-            usage: _chat_pb2.Usage | None = ...,
+            finish_reason: _answer_pb2.FinishReason.ValueType = ...,
+            usage: _usage_pb2.Usage | None = ...,
             cost_nano_usd: _builtins.int = ...,
             saved_cost_nano_usd: _builtins.int = ...,
-            source: _chat_pb2.AnswerSource.ValueType = ...,
+            source: _answer_pb2.AnswerSource.ValueType = ...,
             provider: _builtins.str = ...,
             model: _builtins.str = ...,
             template: _builtins.str = ...,
@@ -612,18 +589,18 @@ class ChatResponse(_message.Message):
             arm: _builtins.str = ...,
             cache_similarity: _builtins.float = ...,
             cache_age: _duration_pb2.Duration | None = ...,
-            findings: _abc.Iterable[_chat_pb2.Finding] | None = ...,
+            findings: _abc.Iterable[_finding_pb2.Finding] | None = ...,
             degradations: _abc.Iterable[Global___ChatResponse.Degraded] | None = ...,
-            timings: _abc.Iterable[_chat_pb2.StageTiming] | None = ...,
+            timings: _abc.Iterable[Global___StageTiming] | None = ...,
             first_delta_latency: _duration_pb2.Duration | None = ...,
             attempt_count: _builtins.int = ...,
-            budget_action: _builtins.str = ...,
+            budget_decision: _budget_pb2.BudgetDecision.ValueType = ...,
             format_outcome: Global___FormatOutcome.ValueType = ...,
             cache_entry_id: _builtins.str = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _typing.Literal["cache_age", b"cache_age", "first_delta_latency", b"first_delta_latency", "usage", b"usage"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "attempt_count", b"attempt_count", "budget_action", b"budget_action", "cache_age", b"cache_age", "cache_entry_id", b"cache_entry_id", "cache_similarity", b"cache_similarity", "cost_nano_usd", b"cost_nano_usd", "degradations", b"degradations", "findings", b"findings", "finish_reason", b"finish_reason", "first_delta_latency", b"first_delta_latency", "format_outcome", b"format_outcome", "model", b"model", "provider", b"provider", "request_id", b"request_id", "saved_cost_nano_usd", b"saved_cost_nano_usd", "source", b"source", "template", b"template", "template_version", b"template_version", "timings", b"timings", "usage", b"usage"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "attempt_count", b"attempt_count", "budget_decision", b"budget_decision", "cache_age", b"cache_age", "cache_entry_id", b"cache_entry_id", "cache_similarity", b"cache_similarity", "cost_nano_usd", b"cost_nano_usd", "degradations", b"degradations", "findings", b"findings", "finish_reason", b"finish_reason", "first_delta_latency", b"first_delta_latency", "format_outcome", b"format_outcome", "model", b"model", "provider", b"provider", "request_id", b"request_id", "saved_cost_nano_usd", b"saved_cost_nano_usd", "source", b"source", "template", b"template", "template_version", b"template_version", "timings", b"timings", "usage", b"usage"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -682,6 +659,34 @@ class ChatResponse(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
 Global___ChatResponse: _TypeAlias = ChatResponse  # noqa: Y015
+
+@_typing.final
+class StageTiming(_message.Message):
+    """What a turn's stage cost in time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STAGE_FIELD_NUMBER: _builtins.int
+    DURATION_FIELD_NUMBER: _builtins.int
+    stage: _builtins.str
+    """The stage, as `admit`, `prompt`, `cache`, `generate`."""
+    @_builtins.property
+    def duration(self) -> _duration_pb2.Duration:
+        """From the stage's start to its end."""
+
+    def __init__(
+        self,
+        *,
+        stage: _builtins.str = ...,
+        duration: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "stage", b"stage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StageTiming: _TypeAlias = StageTiming  # noqa: Y015
 
 @_typing.final
 class RateTurnRequest(_message.Message):

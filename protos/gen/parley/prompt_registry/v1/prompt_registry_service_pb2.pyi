@@ -10,7 +10,9 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
-from parley.chat.v1 import chat_pb2 as _chat_pb2
+from parley.chat.v1 import answer_pb2 as _answer_pb2
+from parley.chat.v1 import message_pb2 as _message_pb2
+from parley.chat.v1 import usage_pb2 as _usage_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -50,37 +52,37 @@ CACHE_SCOPE_NONE: CacheScope.ValueType  # 3
 """Nobody: answers are not cached."""
 Global___CacheScope: _TypeAlias = CacheScope  # noqa: Y015
 
-class _CacheAlso:
+class _ExtraCacheable:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
 
-class _CacheAlsoEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CacheAlso.ValueType], _builtins.type):
+class _ExtraCacheableEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ExtraCacheable.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
-    CACHE_ALSO_UNSPECIFIED: _CacheAlso.ValueType  # 0
+    EXTRA_CACHEABLE_UNSPECIFIED: _ExtraCacheable.ValueType  # 0
     """Ignored."""
-    CACHE_ALSO_DOWNGRADED: _CacheAlso.ValueType  # 1
+    EXTRA_CACHEABLE_DOWNGRADED: _ExtraCacheable.ValueType  # 1
     """Written by another model than the one asked for: a budget policy's cheaper one, or one that
     the router fell back on, hedged with, or went on with.
     """
-    CACHE_ALSO_DEGRADED: _CacheAlso.ValueType  # 2
+    EXTRA_CACHEABLE_DEGRADED: _ExtraCacheable.ValueType  # 2
     """Written while a service was away, but not the guardrails."""
-    CACHE_ALSO_TOOLS: _CacheAlso.ValueType  # 3
+    EXTRA_CACHEABLE_TOOLS: _ExtraCacheable.ValueType  # 3
     """Written by a model that was offered tools and called none."""
 
-class CacheAlso(_CacheAlso, metaclass=_CacheAlsoEnumTypeWrapper):
+class ExtraCacheable(_ExtraCacheable, metaclass=_ExtraCacheableEnumTypeWrapper):
     """Answers that are not cached unless the template says so."""
 
-CACHE_ALSO_UNSPECIFIED: CacheAlso.ValueType  # 0
+EXTRA_CACHEABLE_UNSPECIFIED: ExtraCacheable.ValueType  # 0
 """Ignored."""
-CACHE_ALSO_DOWNGRADED: CacheAlso.ValueType  # 1
+EXTRA_CACHEABLE_DOWNGRADED: ExtraCacheable.ValueType  # 1
 """Written by another model than the one asked for: a budget policy's cheaper one, or one that
 the router fell back on, hedged with, or went on with.
 """
-CACHE_ALSO_DEGRADED: CacheAlso.ValueType  # 2
+EXTRA_CACHEABLE_DEGRADED: ExtraCacheable.ValueType  # 2
 """Written while a service was away, but not the guardrails."""
-CACHE_ALSO_TOOLS: CacheAlso.ValueType  # 3
+EXTRA_CACHEABLE_TOOLS: ExtraCacheable.ValueType  # 3
 """Written by a model that was offered tools and called none."""
-Global___CacheAlso: _TypeAlias = CacheAlso  # noqa: Y015
+Global___ExtraCacheable: _TypeAlias = ExtraCacheable  # noqa: Y015
 
 class _AssignmentUnit:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -232,7 +234,7 @@ class TemplateContent(_message.Message):
     GUARDRAIL_POLICY_FIELD_NUMBER: _builtins.int
     TOOLS_FIELD_NUMBER: _builtins.int
     RETRIEVAL_COLLECTION_FIELD_NUMBER: _builtins.int
-    CACHE_ALSO_FIELD_NUMBER: _builtins.int
+    EXTRA_CACHEABLE_FIELD_NUMBER: _builtins.int
     system_text: _builtins.str
     """The system text, in Jinja2. May be empty."""
     user_text: _builtins.str
@@ -250,11 +252,11 @@ class TemplateContent(_message.Message):
         """Its variables."""
 
     @_builtins.property
-    def parameters(self) -> _chat_pb2.SamplingParameters:
+    def parameters(self) -> _message_pb2.SamplingParameters:
         """How the answer is drawn."""
 
     @_builtins.property
-    def response_format(self) -> _chat_pb2.ResponseFormat:
+    def response_format(self) -> _message_pb2.ResponseFormat:
         """The form of the answer."""
 
     @_builtins.property
@@ -262,7 +264,7 @@ class TemplateContent(_message.Message):
         """Names of server-side tools it may use."""
 
     @_builtins.property
-    def cache_also(self) -> _containers.RepeatedScalarFieldContainer[Global___CacheAlso.ValueType]:
+    def extra_cacheable(self) -> _containers.RepeatedScalarFieldContainer[Global___ExtraCacheable.ValueType]:
         """Answers that are cached though they are not cached by default."""
 
     def __init__(
@@ -272,17 +274,17 @@ class TemplateContent(_message.Message):
         user_text: _builtins.str = ...,
         variables: _abc.Iterable[Global___Variable] | None = ...,
         model: _builtins.str = ...,
-        parameters: _chat_pb2.SamplingParameters | None = ...,
-        response_format: _chat_pb2.ResponseFormat | None = ...,
+        parameters: _message_pb2.SamplingParameters | None = ...,
+        response_format: _message_pb2.ResponseFormat | None = ...,
         cache_scope: Global___CacheScope.ValueType = ...,
         guardrail_policy: _builtins.str = ...,
         tools: _abc.Iterable[_builtins.str] | None = ...,
         retrieval_collection: _builtins.str = ...,
-        cache_also: _abc.Iterable[Global___CacheAlso.ValueType] | None = ...,
+        extra_cacheable: _abc.Iterable[Global___ExtraCacheable.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["parameters", b"parameters", "response_format", b"response_format"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache_also", b"cache_also", "cache_scope", b"cache_scope", "guardrail_policy", b"guardrail_policy", "model", b"model", "parameters", b"parameters", "response_format", b"response_format", "retrieval_collection", b"retrieval_collection", "system_text", b"system_text", "tools", b"tools", "user_text", b"user_text", "variables", b"variables"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache_scope", b"cache_scope", "extra_cacheable", b"extra_cacheable", "guardrail_policy", b"guardrail_policy", "model", b"model", "parameters", b"parameters", "response_format", b"response_format", "retrieval_collection", b"retrieval_collection", "system_text", b"system_text", "tools", b"tools", "user_text", b"user_text", "variables", b"variables"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -347,14 +349,14 @@ class Label(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
-    IS_PROTECTED_FIELD_NUMBER: _builtins.int
+    PROTECTED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name, as `production`."""
     version: _builtins.int
     """The version it points to."""
     etag: _builtins.str
     """Changes with every move."""
-    is_protected: _builtins.bool
+    protected: _builtins.bool
     """Whether moving it needs the scope `admin`."""
     def __init__(
         self,
@@ -362,11 +364,11 @@ class Label(_message.Message):
         name: _builtins.str = ...,
         version: _builtins.int = ...,
         etag: _builtins.str = ...,
-        is_protected: _builtins.bool = ...,
+        protected: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "is_protected", b"is_protected", "name", b"name", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "name", b"name", "protected", b"protected", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -565,7 +567,7 @@ class Experiment(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     NAMESPACE_START_FIELD_NUMBER: _builtins.int
     NAMESPACE_END_FIELD_NUMBER: _builtins.int
-    IS_STICKY_FIELD_NUMBER: _builtins.int
+    STICKY_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     GUARD_FIELD_NUMBER: _builtins.int
@@ -591,7 +593,7 @@ class Experiment(_message.Message):
     """First point of its range in the namespace, 0 to 1."""
     namespace_end: _builtins.float
     """End of its range in the namespace, 0 to 1."""
-    is_sticky: _builtins.bool
+    sticky: _builtins.bool
     """Whether a first assignment is kept though weights change."""
     etag: _builtins.str
     """Changes with every update."""
@@ -627,14 +629,14 @@ class Experiment(_message.Message):
         namespace: _builtins.str = ...,
         namespace_start: _builtins.float = ...,
         namespace_end: _builtins.float = ...,
-        is_sticky: _builtins.bool = ...,
+        sticky: _builtins.bool = ...,
         etag: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         guard: Global___Experiment.Guard | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "guard", b"guard"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arms", b"arms", "assignment_unit", b"assignment_unit", "coverage", b"coverage", "create_time", b"create_time", "etag", b"etag", "experiment_id", b"experiment_id", "guard", b"guard", "is_sticky", b"is_sticky", "mode", b"mode", "namespace", b"namespace", "namespace_end", b"namespace_end", "namespace_start", b"namespace_start", "ramp_step_index", b"ramp_step_index", "ramp_steps", b"ramp_steps", "seed", b"seed", "state", b"state", "template", b"template"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arms", b"arms", "assignment_unit", b"assignment_unit", "coverage", b"coverage", "create_time", b"create_time", "etag", b"etag", "experiment_id", b"experiment_id", "guard", b"guard", "mode", b"mode", "namespace", b"namespace", "namespace_end", b"namespace_end", "namespace_start", b"namespace_start", "ramp_step_index", b"ramp_step_index", "ramp_steps", b"ramp_steps", "seed", b"seed", "state", b"state", "sticky", b"sticky", "template", b"template"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -782,11 +784,11 @@ class RenderResponse(_message.Message):
         retrieval_collection: _builtins.str
         """The collection that the version retrieves from; empty: none."""
         @_builtins.property
-        def parameters(self) -> _chat_pb2.SamplingParameters:
+        def parameters(self) -> _message_pb2.SamplingParameters:
             """How the arm's answer is drawn."""
 
         @_builtins.property
-        def response_format(self) -> _chat_pb2.ResponseFormat:
+        def response_format(self) -> _message_pb2.ResponseFormat:
             """The form of the arm's answer."""
 
         @_builtins.property
@@ -802,8 +804,8 @@ class RenderResponse(_message.Message):
             system_text: _builtins.str = ...,
             user_text: _builtins.str = ...,
             model: _builtins.str = ...,
-            parameters: _chat_pb2.SamplingParameters | None = ...,
-            response_format: _chat_pb2.ResponseFormat | None = ...,
+            parameters: _message_pb2.SamplingParameters | None = ...,
+            response_format: _message_pb2.ResponseFormat | None = ...,
             guardrail_policy: _builtins.str = ...,
             tools: _abc.Iterable[_builtins.str] | None = ...,
             retrieval_collection: _builtins.str = ...,
@@ -829,8 +831,8 @@ class RenderResponse(_message.Message):
     TOOLS_FIELD_NUMBER: _builtins.int
     RETRIEVAL_COLLECTION_FIELD_NUMBER: _builtins.int
     SHADOW_ARMS_FIELD_NUMBER: _builtins.int
-    KEEPS_TEXTS_FIELD_NUMBER: _builtins.int
-    CACHE_ALSO_FIELD_NUMBER: _builtins.int
+    RETAINS_TEXTS_FIELD_NUMBER: _builtins.int
+    EXTRA_CACHEABLE_FIELD_NUMBER: _builtins.int
     template: _builtins.str
     """The template's name."""
     version: _builtins.int
@@ -853,14 +855,14 @@ class RenderResponse(_message.Message):
     """The guardrail policy; empty: the tenant's."""
     retrieval_collection: _builtins.str
     """The collection to retrieve from; empty: none."""
-    keeps_texts: _builtins.bool
+    retains_texts: _builtins.bool
     """Whether the tenant wants its texts in the evaluation log: report them with the outcome."""
     @_builtins.property
-    def parameters(self) -> _chat_pb2.SamplingParameters:
+    def parameters(self) -> _message_pb2.SamplingParameters:
         """How the answer is drawn."""
 
     @_builtins.property
-    def response_format(self) -> _chat_pb2.ResponseFormat:
+    def response_format(self) -> _message_pb2.ResponseFormat:
         """The form of the answer."""
 
     @_builtins.property
@@ -872,7 +874,7 @@ class RenderResponse(_message.Message):
         """Arms to run beside the answer, unseen by the user."""
 
     @_builtins.property
-    def cache_also(self) -> _containers.RepeatedScalarFieldContainer[Global___CacheAlso.ValueType]:
+    def extra_cacheable(self) -> _containers.RepeatedScalarFieldContainer[Global___ExtraCacheable.ValueType]:
         """Answers that are cached though they are not cached by default."""
 
     def __init__(
@@ -886,19 +888,19 @@ class RenderResponse(_message.Message):
         system_text: _builtins.str = ...,
         user_text: _builtins.str = ...,
         model: _builtins.str = ...,
-        parameters: _chat_pb2.SamplingParameters | None = ...,
-        response_format: _chat_pb2.ResponseFormat | None = ...,
+        parameters: _message_pb2.SamplingParameters | None = ...,
+        response_format: _message_pb2.ResponseFormat | None = ...,
         cache_scope: Global___CacheScope.ValueType = ...,
         guardrail_policy: _builtins.str = ...,
         tools: _abc.Iterable[_builtins.str] | None = ...,
         retrieval_collection: _builtins.str = ...,
         shadow_arms: _abc.Iterable[Global___RenderResponse.ShadowArm] | None = ...,
-        keeps_texts: _builtins.bool = ...,
-        cache_also: _abc.Iterable[Global___CacheAlso.ValueType] | None = ...,
+        retains_texts: _builtins.bool = ...,
+        extra_cacheable: _abc.Iterable[Global___ExtraCacheable.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["parameters", b"parameters", "response_format", b"response_format"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "cache_also", b"cache_also", "cache_scope", b"cache_scope", "content_sha256", b"content_sha256", "experiment_id", b"experiment_id", "guardrail_policy", b"guardrail_policy", "keeps_texts", b"keeps_texts", "model", b"model", "parameters", b"parameters", "response_format", b"response_format", "retrieval_collection", b"retrieval_collection", "shadow_arms", b"shadow_arms", "system_text", b"system_text", "template", b"template", "tools", b"tools", "user_text", b"user_text", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "cache_scope", b"cache_scope", "content_sha256", b"content_sha256", "experiment_id", b"experiment_id", "extra_cacheable", b"extra_cacheable", "guardrail_policy", b"guardrail_policy", "model", b"model", "parameters", b"parameters", "response_format", b"response_format", "retains_texts", b"retains_texts", "retrieval_collection", b"retrieval_collection", "shadow_arms", b"shadow_arms", "system_text", b"system_text", "template", b"template", "tools", b"tools", "user_text", b"user_text", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1584,7 +1586,7 @@ class Outcome(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     EXPERIMENT_ID_FIELD_NUMBER: _builtins.int
     ARM_FIELD_NUMBER: _builtins.int
-    IS_SHADOW_FIELD_NUMBER: _builtins.int
+    SHADOW_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
     FINISH_REASON_FIELD_NUMBER: _builtins.int
     ERROR_REASON_FIELD_NUMBER: _builtins.int
@@ -1610,11 +1612,11 @@ class Outcome(_message.Message):
     """The experiment; empty outside of one."""
     arm: _builtins.str
     """The arm; empty outside of one."""
-    is_shadow: _builtins.bool
+    shadow: _builtins.bool
     """Whether the arm ran beside the answer."""
     model: _builtins.str
     """The model of the answer."""
-    finish_reason: _chat_pb2.FinishReason.ValueType
+    finish_reason: _answer_pb2.FinishReason.ValueType
     """Why the answer ended; unspecified if the turn failed."""
     error_reason: _builtins.str
     """The name of the `ErrorReason`, if the turn failed."""
@@ -1622,12 +1624,12 @@ class Outcome(_message.Message):
     """Whether a guardrail blocked the input or the answer."""
     format_failed: _builtins.bool
     """Whether the answer broke its format, also if it was repaired."""
-    source: _chat_pb2.AnswerSource.ValueType
+    source: _answer_pb2.AnswerSource.ValueType
     """Where the answer comes from."""
     cost_nano_usd: _builtins.int
     """What it cost, in billionths of a US dollar."""
     @_builtins.property
-    def usage(self) -> _chat_pb2.Usage:
+    def usage(self) -> _usage_pb2.Usage:
         """What it used."""
 
     @_builtins.property
@@ -1652,14 +1654,14 @@ class Outcome(_message.Message):
         version: _builtins.int = ...,
         experiment_id: _builtins.str = ...,
         arm: _builtins.str = ...,
-        is_shadow: _builtins.bool = ...,
+        shadow: _builtins.bool = ...,
         model: _builtins.str = ...,
-        finish_reason: _chat_pb2.FinishReason.ValueType = ...,
+        finish_reason: _answer_pb2.FinishReason.ValueType = ...,
         error_reason: _builtins.str = ...,
         guardrail_blocked: _builtins.bool = ...,
         format_failed: _builtins.bool = ...,
-        source: _chat_pb2.AnswerSource.ValueType = ...,
-        usage: _chat_pb2.Usage | None = ...,
+        source: _answer_pb2.AnswerSource.ValueType = ...,
+        usage: _usage_pb2.Usage | None = ...,
         cost_nano_usd: _builtins.int = ...,
         latency: _duration_pb2.Duration | None = ...,
         first_delta_latency: _duration_pb2.Duration | None = ...,
@@ -1667,7 +1669,7 @@ class Outcome(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "first_delta_latency", b"first_delta_latency", "latency", b"latency", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "cost_nano_usd", b"cost_nano_usd", "end_time", b"end_time", "error_reason", b"error_reason", "experiment_id", b"experiment_id", "finish_reason", b"finish_reason", "first_delta_latency", b"first_delta_latency", "format_failed", b"format_failed", "guardrail_blocked", b"guardrail_blocked", "is_shadow", b"is_shadow", "latency", b"latency", "model", b"model", "request_id", b"request_id", "source", b"source", "template", b"template", "tenant_id", b"tenant_id", "usage", b"usage", "user_id", b"user_id", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "cost_nano_usd", b"cost_nano_usd", "end_time", b"end_time", "error_reason", b"error_reason", "experiment_id", b"experiment_id", "finish_reason", b"finish_reason", "first_delta_latency", b"first_delta_latency", "format_failed", b"format_failed", "guardrail_blocked", b"guardrail_blocked", "latency", b"latency", "model", b"model", "request_id", b"request_id", "shadow", b"shadow", "source", b"source", "template", b"template", "tenant_id", b"tenant_id", "usage", b"usage", "user_id", b"user_id", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1798,7 +1800,7 @@ class ReportShadowRequest(_message.Message):
     @_builtins.property
     def outcome(self) -> Global___Outcome:
         """How the arm's run ended, with the id of the turn that it ran beside. `experiment_id`,
-        `arm`, `template` and `version` are those of the shadow arm; `is_shadow` is taken as
+        `arm`, `template` and `version` are those of the shadow arm; `shadow` is taken as
         true. `cost_nano_usd` is what the operator paid, `guardrail_blocked` whether the output
         guard would have stopped the arm's answer.
         """
@@ -1808,7 +1810,7 @@ class ReportShadowRequest(_message.Message):
         """The answer that the user got. Unset if the turn failed: then nothing is compared."""
 
     @_builtins.property
-    def response_format(self) -> _chat_pb2.ResponseFormat:
+    def response_format(self) -> _message_pb2.ResponseFormat:
         """The form that the turn asked for in place of its version's. Unset: each version's own."""
 
     def __init__(
@@ -1818,7 +1820,7 @@ class ReportShadowRequest(_message.Message):
         output_text: _builtins.str = ...,
         answer: Global___ReportShadowRequest.Answer | None = ...,
         input_text: _builtins.str = ...,
-        response_format: _chat_pb2.ResponseFormat | None = ...,
+        response_format: _message_pb2.ResponseFormat | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "outcome", b"outcome", "response_format", b"response_format"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -2067,7 +2069,7 @@ class OutcomeSummary(_message.Message):
         """Turns that failed, by `ErrorReason`."""
 
     @_builtins.property
-    def usage(self) -> _chat_pb2.Usage:
+    def usage(self) -> _usage_pb2.Usage:
         """Tokens of all turns."""
 
     @_builtins.property
@@ -2109,7 +2111,7 @@ class OutcomeSummary(_message.Message):
         guardrail_block_count: _builtins.int = ...,
         format_failure_count: _builtins.int = ...,
         cache_hit_count: _builtins.int = ...,
-        usage: _chat_pb2.Usage | None = ...,
+        usage: _usage_pb2.Usage | None = ...,
         cost_nano_usd: _builtins.int = ...,
         latency_p50: _duration_pb2.Duration | None = ...,
         latency_p95: _duration_pb2.Duration | None = ...,
@@ -2201,7 +2203,7 @@ class Rollback(_message.Message):
     MEASURE_FIELD_NUMBER: _builtins.int
     OBSERVED_FIELD_NUMBER: _builtins.int
     BOUND_FIELD_NUMBER: _builtins.int
-    IS_AUTOMATIC_FIELD_NUMBER: _builtins.int
+    AUTOMATIC_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     template: _builtins.str
     """The template."""
@@ -2219,7 +2221,7 @@ class Rollback(_message.Message):
     """Its value with the version that was left."""
     bound: _builtins.float
     """Its bound."""
-    is_automatic: _builtins.bool
+    automatic: _builtins.bool
     """Whether it happened by itself."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -2236,12 +2238,12 @@ class Rollback(_message.Message):
         measure: _builtins.str = ...,
         observed: _builtins.float = ...,
         bound: _builtins.float = ...,
-        is_automatic: _builtins.bool = ...,
+        automatic: _builtins.bool = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bound", b"bound", "create_time", b"create_time", "experiment_id", b"experiment_id", "from_version", b"from_version", "is_automatic", b"is_automatic", "measure", b"measure", "observed", b"observed", "reason", b"reason", "template", b"template", "to_version", b"to_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["automatic", b"automatic", "bound", b"bound", "create_time", b"create_time", "experiment_id", b"experiment_id", "from_version", b"from_version", "measure", b"measure", "observed", b"observed", "reason", b"reason", "template", b"template", "to_version", b"to_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

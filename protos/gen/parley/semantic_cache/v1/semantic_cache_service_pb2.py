@@ -24,16 +24,18 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
-from parley.chat.v1 import chat_pb2 as parley_dot_chat_dot_v1_dot_chat__pb2
+from parley.chat.v1 import answer_pb2 as parley_dot_chat_dot_v1_dot_answer__pb2
+from parley.chat.v1 import usage_pb2 as parley_dot_chat_dot_v1_dot_usage__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n5parley/semantic_cache/v1/semantic_cache_service.proto\x12\x18parley.semantic_cache.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19parley/chat/v1/chat.proto\"\x85\x01\n\tPartition\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x10\n\x08template\x18\x03 \x01(\t\x12\x18\n\x10template_version\x18\x04 \x01(\x05\x12\x13\n\x0bmodel_class\x18\x05 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x06 \x01(\x0c\"\xa9\x01\n\x06\x41nswer\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x33\n\rfinish_reason\x18\x02 \x01(\x0e\x32\x1c.parley.chat.v1.FinishReason\x12\x10\n\x08provider\x18\x03 \x01(\t\x12\r\n\x05model\x18\x04 \x01(\t\x12$\n\x05usage\x18\x05 \x01(\x0b\x32\x15.parley.chat.v1.Usage\x12\x15\n\rcost_nano_usd\x18\x06 \x01(\x03\"\xac\x01\n\rLookupRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x36\n\tpartition\x18\x02 \x01(\x0b\x32#.parley.semantic_cache.v1.Partition\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x13\n\x0bis_fallback\x18\x04 \x01(\x08\x12,\n\tlease_ttl\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xf5\x04\n\x0eLookupResponse\x12;\n\x03hit\x18\x01 \x01(\x0b\x32,.parley.semantic_cache.v1.LookupResponse.HitH\x00\x12=\n\x04miss\x18\x02 \x01(\x0b\x32-.parley.semantic_cache.v1.LookupResponse.MissH\x00\x1a\x90\x02\n\x03Hit\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12,\n\x04tier\x18\x02 \x01(\x0e\x32\x1e.parley.semantic_cache.v1.Tier\x12\x12\n\nsimilarity\x18\x03 \x01(\x01\x12\x13\n\x0bprobability\x18\x04 \x01(\x01\x12\x30\n\x06\x61nswer\x18\x05 \x01(\x0b\x32 .parley.semantic_cache.v1.Answer\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x03\x61ge\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x15\n\roriginal_text\x18\x08 \x01(\t\x1a\xc8\x01\n\x04Miss\x12\x34\n\x06reason\x18\x01 \x01(\x0e\x32$.parley.semantic_cache.v1.MissReason\x12\x17\n\x0f\x62\x65st_similarity\x18\x02 \x01(\x01\x12\x0f\n\x07refusal\x18\x03 \x01(\t\x12\x10\n\x08lease_id\x18\x04 \x01(\t\x12\x33\n\x0fheld_until_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11\x65xplored_entry_id\x18\x06 \x01(\tB\t\n\x07outcome\"\xe2\x01\n\x0cStoreRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x36\n\tpartition\x18\x02 \x01(\x0b\x32#.parley.semantic_cache.v1.Partition\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x30\n\x06\x61nswer\x18\x04 \x01(\x0b\x32 .parley.semantic_cache.v1.Answer\x12&\n\x03ttl\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0c\n\x04tags\x18\x06 \x03(\t\x12\x10\n\x08lease_id\x18\x07 \x01(\t\"2\n\rStoreResponse\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x0f\n\x07refusal\x18\x02 \x01(\t\"q\n\x10ReportHitRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x10\n\x08\x65ntry_id\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x0f\n\x07\x63orrect\x18\x04 \x01(\x08\x12\x13\n\x0bprobability\x18\x05 \x01(\x01\"\x13\n\x11ReportHitResponse\"s\n\x14\x45xplainLookupRequest\x12\x36\n\tpartition\x18\x01 \x01(\x0b\x32#.parley.semantic_cache.v1.Partition\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x15\n\rany_partition\x18\x03 \x01(\x08\"\x9e\x03\n\x15\x45xplainLookupResponse\x12\x39\n\x07outcome\x18\x01 \x01(\x0b\x32(.parley.semantic_cache.v1.LookupResponse\x12M\n\ncandidates\x18\x02 \x03(\x0b\x32\x39.parley.semantic_cache.v1.ExplainLookupResponse.Candidate\x1a\xfa\x01\n\tCandidate\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x12\n\nsimilarity\x18\x02 \x01(\x01\x12\x13\n\x0bprobability\x18\x03 \x01(\x01\x12\x0f\n\x07refusal\x18\x04 \x01(\t\x12\x15\n\roriginal_text\x18\x05 \x01(\t\x12Y\n\x08\x66\x65\x61tures\x18\x06 \x03(\x0b\x32G.parley.semantic_cache.v1.ExplainLookupResponse.Candidate.FeaturesEntry\x1a/\n\rFeaturesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"s\n\x13PurgeEntriesRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x10\n\x08\x65ntry_id\x18\x02 \x01(\t\x12\x10\n\x08template\x18\x03 \x01(\t\x12\x18\n\x10template_version\x18\x04 \x01(\x05\x12\x0b\n\x03tag\x18\x05 \x01(\t\"-\n\x14PurgeEntriesResponse\x12\x15\n\rremoved_count\x18\x01 \x01(\x03\"$\n\x0fGetStatsRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\"\x96\x08\n\x10GetStatsResponse\x12M\n\npartitions\x18\x01 \x03(\x0b\x32\x39.parley.semantic_cache.v1.GetStatsResponse.PartitionStats\x12\x13\n\x0b\x65ntry_count\x18\x02 \x01(\x03\x12\x12\n\nbyte_count\x18\x03 \x01(\x03\x1a\x89\x07\n\x0ePartitionStats\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x10\n\x08template\x18\x02 \x01(\t\x12\x14\n\x0clookup_count\x18\x03 \x01(\x03\x12\x17\n\x0f\x65xact_hit_count\x18\x04 \x01(\x03\x12\x1a\n\x12semantic_hit_count\x18\x05 \x01(\x03\x12\x1a\n\x12\x66\x61llback_hit_count\x18\x06 \x01(\x03\x12\x12\n\nmiss_count\x18\x07 \x01(\x03\x12\x64\n\x0erefusal_counts\x18\x08 \x03(\x0b\x32L.parley.semantic_cache.v1.GetStatsResponse.PartitionStats.RefusalCountsEntry\x12\x13\n\x0bstore_count\x18\t \x01(\x03\x12o\n\x14store_refusal_counts\x18\n \x03(\x0b\x32Q.parley.semantic_cache.v1.GetStatsResponse.PartitionStats.StoreRefusalCountsEntry\x12\x15\n\revicted_count\x18\x0b \x01(\x03\x12\x1b\n\x13saved_cost_nano_usd\x18\x0c \x01(\x03\x12\x1c\n\x14reported_right_count\x18\r \x01(\x03\x12\x1c\n\x14reported_wrong_count\x18\x0e \x01(\x03\x12\x16\n\x0e\x66\x61lse_hit_rate\x18\x0f \x01(\x01\x12\x1a\n\x12\x66\x61lse_hit_rate_low\x18\x10 \x01(\x01\x12\x1b\n\x13\x66\x61lse_hit_rate_high\x18\x11 \x01(\x01\x12k\n\x12miss_reason_counts\x18\x12 \x03(\x0b\x32O.parley.semantic_cache.v1.GetStatsResponse.PartitionStats.MissReasonCountsEntry\x12\x13\n\x0b\x65ntry_count\x18\x13 \x01(\x03\x1a\x34\n\x12RefusalCountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x39\n\x17StoreRefusalCountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x37\n\x15MissReasonCountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\x97\x01\n\x13\x41\x63quireLeaseRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x36\n\tpartition\x18\x02 \x01(\x0b\x32#.parley.semantic_cache.v1.Partition\x12\x0c\n\x04text\x18\x03 \x01(\t\x12&\n\x03ttl\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"Y\n\x14\x41\x63quireLeaseResponse\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\":\n\x13ReleaseLeaseRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x10\n\x08lease_id\x18\x02 \x01(\t\"\x16\n\x14ReleaseLeaseResponse*R\n\x04Tier\x12\x14\n\x10TIER_UNSPECIFIED\x10\x00\x12\x0e\n\nTIER_EXACT\x10\x01\x12\x11\n\rTIER_SEMANTIC\x10\x02\x12\x11\n\rTIER_FALLBACK\x10\x03*\xbb\x01\n\nMissReason\x12\x1b\n\x17MISS_REASON_UNSPECIFIED\x10\x00\x12\x1c\n\x18MISS_REASON_NO_CANDIDATE\x10\x01\x12\x17\n\x13MISS_REASON_REFUSED\x10\x02\x12!\n\x1dMISS_REASON_STORE_UNAVAILABLE\x10\x03\x12\x17\n\x13MISS_REASON_EXPLORE\x10\x04\x12\x1d\n\x19MISS_REASON_NOT_CACHEABLE\x10\x05\x32\xd5\x06\n\x14SemanticCacheService\x12[\n\x06Lookup\x12\'.parley.semantic_cache.v1.LookupRequest\x1a(.parley.semantic_cache.v1.LookupResponse\x12X\n\x05Store\x12&.parley.semantic_cache.v1.StoreRequest\x1a\'.parley.semantic_cache.v1.StoreResponse\x12\x64\n\tReportHit\x12*.parley.semantic_cache.v1.ReportHitRequest\x1a+.parley.semantic_cache.v1.ReportHitResponse\x12p\n\rExplainLookup\x12..parley.semantic_cache.v1.ExplainLookupRequest\x1a/.parley.semantic_cache.v1.ExplainLookupResponse\x12m\n\x0cPurgeEntries\x12-.parley.semantic_cache.v1.PurgeEntriesRequest\x1a..parley.semantic_cache.v1.PurgeEntriesResponse\x12\x61\n\x08GetStats\x12).parley.semantic_cache.v1.GetStatsRequest\x1a*.parley.semantic_cache.v1.GetStatsResponse\x12m\n\x0c\x41\x63quireLease\x12-.parley.semantic_cache.v1.AcquireLeaseRequest\x1a..parley.semantic_cache.v1.AcquireLeaseResponse\x12m\n\x0cReleaseLease\x12-.parley.semantic_cache.v1.ReleaseLeaseRequest\x1a..parley.semantic_cache.v1.ReleaseLeaseResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n5parley/semantic_cache/v1/semantic_cache_service.proto\x12\x18parley.semantic_cache.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bparley/chat/v1/answer.proto\x1a\x1aparley/chat/v1/usage.proto\"\x85\x01\n\tPartition\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x10\n\x08template\x18\x03 \x01(\t\x12\x18\n\x10template_version\x18\x04 \x01(\x05\x12\x13\n\x0bmodel_class\x18\x05 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x06 \x01(\x0c\"\xa9\x01\n\x06\x41nswer\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x33\n\rfinish_reason\x18\x02 \x01(\x0e\x32\x1c.parley.chat.v1.FinishReason\x12\x10\n\x08provider\x18\x03 \x01(\t\x12\r\n\x05model\x18\x04 \x01(\t\x12$\n\x05usage\x18\x05 \x01(\x0b\x32\x15.parley.chat.v1.Usage\x12\x15\n\rcost_nano_usd\x18\x06 \x01(\x03\"\xa9\x01\n\rLookupRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x36\n\tpartition\x18\x02 \x01(\x0b\x32#.parley.semantic_cache.v1.Partition\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x10\n\x08\x66\x61llback\x18\x04 \x01(\x08\x12,\n\tlease_ttl\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xf5\x04\n\x0eLookupResponse\x12;\n\x03hit\x18\x01 \x01(\x0b\x32,.parley.semantic_cache.v1.LookupResponse.HitH\x00\x12=\n\x04miss\x18\x02 \x01(\x0b\x32-.parley.semantic_cache.v1.LookupResponse.MissH\x00\x1a\x90\x02\n\x03Hit\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12,\n\x04tier\x18\x02 \x01(\x0e\x32\x1e.parley.semantic_cache.v1.Tier\x12\x12\n\nsimilarity\x18\x03 \x01(\x01\x12\x13\n\x0bprobability\x18\x04 \x01(\x01\x12\x30\n\x06\x61nswer\x18\x05 \x01(\x0b\x32 .parley.semantic_cache.v1.Answer\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x03\x61ge\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x15\n\roriginal_text\x18\x08 \x01(\t\x1a\xc8\x01\n\x04Miss\x12\x34\n\x06reason\x18\x01 \x01(\x0e\x32$.parley.semantic_cache.v1.MissReason\x12\x17\n\x0f\x62\x65st_similarity\x18\x02 \x01(\x01\x12\x0f\n\x07refusal\x18\x03 \x01(\t\x12\x10\n\x08lease_id\x18\x04 \x01(\t\x12\x33\n\x0fheld_until_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11\x65xplored_entry_id\x18\x06 \x01(\tB\t\n\x07outcome\"\xe2\x01\n\x0cStoreRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x36\n\tpartition\x18\x02 \x01(\x0b\x32#.parley.semantic_cache.v1.Partition\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x30\n\x06\x61nswer\x18\x04 \x01(\x0b\x32 .parley.semantic_cache.v1.Answer\x12&\n\x03ttl\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0c\n\x04tags\x18\x06 \x03(\t\x12\x10\n\x08lease_id\x18\x07 \x01(\t\"2\n\rStoreResponse\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x0f\n\x07refusal\x18\x02 \x01(\t\"q\n\x10ReportHitRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x10\n\x08\x65ntry_id\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x0f\n\x07\x63orrect\x18\x04 \x01(\x08\x12\x13\n\x0bprobability\x18\x05 \x01(\x01\"\x13\n\x11ReportHitResponse\"s\n\x14\x45xplainLookupRequest\x12\x36\n\tpartition\x18\x01 \x01(\x0b\x32#.parley.semantic_cache.v1.Partition\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x15\n\rany_partition\x18\x03 \x01(\x08\"\x9e\x03\n\x15\x45xplainLookupResponse\x12\x39\n\x07outcome\x18\x01 \x01(\x0b\x32(.parley.semantic_cache.v1.LookupResponse\x12M\n\ncandidates\x18\x02 \x03(\x0b\x32\x39.parley.semantic_cache.v1.ExplainLookupResponse.Candidate\x1a\xfa\x01\n\tCandidate\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x12\n\nsimilarity\x18\x02 \x01(\x01\x12\x13\n\x0bprobability\x18\x03 \x01(\x01\x12\x0f\n\x07refusal\x18\x04 \x01(\t\x12\x15\n\roriginal_text\x18\x05 \x01(\t\x12Y\n\x08\x66\x65\x61tures\x18\x06 \x03(\x0b\x32G.parley.semantic_cache.v1.ExplainLookupResponse.Candidate.FeaturesEntry\x1a/\n\rFeaturesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"s\n\x13PurgeEntriesRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x10\n\x08\x65ntry_id\x18\x02 \x01(\t\x12\x10\n\x08template\x18\x03 \x01(\t\x12\x18\n\x10template_version\x18\x04 \x01(\x05\x12\x0b\n\x03tag\x18\x05 \x01(\t\"-\n\x14PurgeEntriesResponse\x12\x15\n\rremoved_count\x18\x01 \x01(\x03\"$\n\x0fGetStatsRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\"\x96\x08\n\x10GetStatsResponse\x12M\n\npartitions\x18\x01 \x03(\x0b\x32\x39.parley.semantic_cache.v1.GetStatsResponse.PartitionStats\x12\x13\n\x0b\x65ntry_count\x18\x02 \x01(\x03\x12\x12\n\nbyte_count\x18\x03 \x01(\x03\x1a\x89\x07\n\x0ePartitionStats\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x10\n\x08template\x18\x02 \x01(\t\x12\x14\n\x0clookup_count\x18\x03 \x01(\x03\x12\x17\n\x0f\x65xact_hit_count\x18\x04 \x01(\x03\x12\x1a\n\x12semantic_hit_count\x18\x05 \x01(\x03\x12\x1a\n\x12\x66\x61llback_hit_count\x18\x06 \x01(\x03\x12\x12\n\nmiss_count\x18\x07 \x01(\x03\x12\x64\n\x0erefusal_counts\x18\x08 \x03(\x0b\x32L.parley.semantic_cache.v1.GetStatsResponse.PartitionStats.RefusalCountsEntry\x12\x13\n\x0bstore_count\x18\t \x01(\x03\x12o\n\x14store_refusal_counts\x18\n \x03(\x0b\x32Q.parley.semantic_cache.v1.GetStatsResponse.PartitionStats.StoreRefusalCountsEntry\x12\x15\n\revicted_count\x18\x0b \x01(\x03\x12\x1b\n\x13saved_cost_nano_usd\x18\x0c \x01(\x03\x12\x1c\n\x14reported_right_count\x18\r \x01(\x03\x12\x1c\n\x14reported_wrong_count\x18\x0e \x01(\x03\x12\x16\n\x0e\x66\x61lse_hit_rate\x18\x0f \x01(\x01\x12\x1a\n\x12\x66\x61lse_hit_rate_low\x18\x10 \x01(\x01\x12\x1b\n\x13\x66\x61lse_hit_rate_high\x18\x11 \x01(\x01\x12k\n\x12miss_reason_counts\x18\x12 \x03(\x0b\x32O.parley.semantic_cache.v1.GetStatsResponse.PartitionStats.MissReasonCountsEntry\x12\x13\n\x0b\x65ntry_count\x18\x13 \x01(\x03\x1a\x34\n\x12RefusalCountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x39\n\x17StoreRefusalCountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x37\n\x15MissReasonCountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\x97\x01\n\x13\x41\x63quireLeaseRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x36\n\tpartition\x18\x02 \x01(\x0b\x32#.parley.semantic_cache.v1.Partition\x12\x0c\n\x04text\x18\x03 \x01(\t\x12&\n\x03ttl\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"Y\n\x14\x41\x63quireLeaseResponse\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\":\n\x13ReleaseLeaseRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x10\n\x08lease_id\x18\x02 \x01(\t\"\x16\n\x14ReleaseLeaseResponse*R\n\x04Tier\x12\x14\n\x10TIER_UNSPECIFIED\x10\x00\x12\x0e\n\nTIER_EXACT\x10\x01\x12\x11\n\rTIER_SEMANTIC\x10\x02\x12\x11\n\rTIER_FALLBACK\x10\x03*\xbb\x01\n\nMissReason\x12\x1b\n\x17MISS_REASON_UNSPECIFIED\x10\x00\x12\x1c\n\x18MISS_REASON_NO_CANDIDATE\x10\x01\x12\x17\n\x13MISS_REASON_REFUSED\x10\x02\x12!\n\x1dMISS_REASON_STORE_UNAVAILABLE\x10\x03\x12\x17\n\x13MISS_REASON_EXPLORE\x10\x04\x12\x1d\n\x19MISS_REASON_NOT_CACHEABLE\x10\x05\x32\xd5\x06\n\x14SemanticCacheService\x12[\n\x06Lookup\x12\'.parley.semantic_cache.v1.LookupRequest\x1a(.parley.semantic_cache.v1.LookupResponse\x12X\n\x05Store\x12&.parley.semantic_cache.v1.StoreRequest\x1a\'.parley.semantic_cache.v1.StoreResponse\x12\x64\n\tReportHit\x12*.parley.semantic_cache.v1.ReportHitRequest\x1a+.parley.semantic_cache.v1.ReportHitResponse\x12p\n\rExplainLookup\x12..parley.semantic_cache.v1.ExplainLookupRequest\x1a/.parley.semantic_cache.v1.ExplainLookupResponse\x12m\n\x0cPurgeEntries\x12-.parley.semantic_cache.v1.PurgeEntriesRequest\x1a..parley.semantic_cache.v1.PurgeEntriesResponse\x12\x61\n\x08GetStats\x12).parley.semantic_cache.v1.GetStatsRequest\x1a*.parley.semantic_cache.v1.GetStatsResponse\x12m\n\x0c\x41\x63quireLease\x12-.parley.semantic_cache.v1.AcquireLeaseRequest\x1a..parley.semantic_cache.v1.AcquireLeaseResponse\x12m\n\x0cReleaseLease\x12-.parley.semantic_cache.v1.ReleaseLeaseRequest\x1a..parley.semantic_cache.v1.ReleaseLeaseResponseBv\n\x1c\x64\x65v.parley.semantic_cache.v1P\x01Z:parley.dev/gen/go/parley/semantic_cache/v1;semanticcachev1\xaa\x02\x17Parley.SemanticCache.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'parley.semantic_cache.v1.semantic_cache_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\034dev.parley.semantic_cache.v1P\001Z:parley.dev/gen/go/parley/semantic_cache/v1;semanticcachev1\252\002\027Parley.SemanticCache.V1'
   _globals['_EXPLAINLOOKUPRESPONSE_CANDIDATE_FEATURESENTRY']._loaded_options = None
   _globals['_EXPLAINLOOKUPRESPONSE_CANDIDATE_FEATURESENTRY']._serialized_options = b'8\001'
   _globals['_GETSTATSRESPONSE_PARTITIONSTATS_REFUSALCOUNTSENTRY']._loaded_options = None
@@ -42,62 +44,62 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSTATSRESPONSE_PARTITIONSTATS_STOREREFUSALCOUNTSENTRY']._serialized_options = b'8\001'
   _globals['_GETSTATSRESPONSE_PARTITIONSTATS_MISSREASONCOUNTSENTRY']._loaded_options = None
   _globals['_GETSTATSRESPONSE_PARTITIONSTATS_MISSREASONCOUNTSENTRY']._serialized_options = b'8\001'
-  _globals['_TIER']._serialized_start=3821
-  _globals['_TIER']._serialized_end=3903
-  _globals['_MISSREASON']._serialized_start=3906
-  _globals['_MISSREASON']._serialized_end=4093
-  _globals['_PARTITION']._serialized_start=176
-  _globals['_PARTITION']._serialized_end=309
-  _globals['_ANSWER']._serialized_start=312
-  _globals['_ANSWER']._serialized_end=481
-  _globals['_LOOKUPREQUEST']._serialized_start=484
-  _globals['_LOOKUPREQUEST']._serialized_end=656
-  _globals['_LOOKUPRESPONSE']._serialized_start=659
-  _globals['_LOOKUPRESPONSE']._serialized_end=1288
-  _globals['_LOOKUPRESPONSE_HIT']._serialized_start=802
-  _globals['_LOOKUPRESPONSE_HIT']._serialized_end=1074
-  _globals['_LOOKUPRESPONSE_MISS']._serialized_start=1077
-  _globals['_LOOKUPRESPONSE_MISS']._serialized_end=1277
-  _globals['_STOREREQUEST']._serialized_start=1291
-  _globals['_STOREREQUEST']._serialized_end=1517
-  _globals['_STORERESPONSE']._serialized_start=1519
-  _globals['_STORERESPONSE']._serialized_end=1569
-  _globals['_REPORTHITREQUEST']._serialized_start=1571
-  _globals['_REPORTHITREQUEST']._serialized_end=1684
-  _globals['_REPORTHITRESPONSE']._serialized_start=1686
-  _globals['_REPORTHITRESPONSE']._serialized_end=1705
-  _globals['_EXPLAINLOOKUPREQUEST']._serialized_start=1707
-  _globals['_EXPLAINLOOKUPREQUEST']._serialized_end=1822
-  _globals['_EXPLAINLOOKUPRESPONSE']._serialized_start=1825
-  _globals['_EXPLAINLOOKUPRESPONSE']._serialized_end=2239
-  _globals['_EXPLAINLOOKUPRESPONSE_CANDIDATE']._serialized_start=1989
-  _globals['_EXPLAINLOOKUPRESPONSE_CANDIDATE']._serialized_end=2239
-  _globals['_EXPLAINLOOKUPRESPONSE_CANDIDATE_FEATURESENTRY']._serialized_start=2192
-  _globals['_EXPLAINLOOKUPRESPONSE_CANDIDATE_FEATURESENTRY']._serialized_end=2239
-  _globals['_PURGEENTRIESREQUEST']._serialized_start=2241
-  _globals['_PURGEENTRIESREQUEST']._serialized_end=2356
-  _globals['_PURGEENTRIESRESPONSE']._serialized_start=2358
-  _globals['_PURGEENTRIESRESPONSE']._serialized_end=2403
-  _globals['_GETSTATSREQUEST']._serialized_start=2405
-  _globals['_GETSTATSREQUEST']._serialized_end=2441
-  _globals['_GETSTATSRESPONSE']._serialized_start=2444
-  _globals['_GETSTATSRESPONSE']._serialized_end=3490
-  _globals['_GETSTATSRESPONSE_PARTITIONSTATS']._serialized_start=2585
-  _globals['_GETSTATSRESPONSE_PARTITIONSTATS']._serialized_end=3490
-  _globals['_GETSTATSRESPONSE_PARTITIONSTATS_REFUSALCOUNTSENTRY']._serialized_start=3322
-  _globals['_GETSTATSRESPONSE_PARTITIONSTATS_REFUSALCOUNTSENTRY']._serialized_end=3374
-  _globals['_GETSTATSRESPONSE_PARTITIONSTATS_STOREREFUSALCOUNTSENTRY']._serialized_start=3376
-  _globals['_GETSTATSRESPONSE_PARTITIONSTATS_STOREREFUSALCOUNTSENTRY']._serialized_end=3433
-  _globals['_GETSTATSRESPONSE_PARTITIONSTATS_MISSREASONCOUNTSENTRY']._serialized_start=3435
-  _globals['_GETSTATSRESPONSE_PARTITIONSTATS_MISSREASONCOUNTSENTRY']._serialized_end=3490
-  _globals['_ACQUIRELEASEREQUEST']._serialized_start=3493
-  _globals['_ACQUIRELEASEREQUEST']._serialized_end=3644
-  _globals['_ACQUIRELEASERESPONSE']._serialized_start=3646
-  _globals['_ACQUIRELEASERESPONSE']._serialized_end=3735
-  _globals['_RELEASELEASEREQUEST']._serialized_start=3737
-  _globals['_RELEASELEASEREQUEST']._serialized_end=3795
-  _globals['_RELEASELEASERESPONSE']._serialized_start=3797
-  _globals['_RELEASELEASERESPONSE']._serialized_end=3819
-  _globals['_SEMANTICCACHESERVICE']._serialized_start=4096
-  _globals['_SEMANTICCACHESERVICE']._serialized_end=4949
+  _globals['_TIER']._serialized_start=3848
+  _globals['_TIER']._serialized_end=3930
+  _globals['_MISSREASON']._serialized_start=3933
+  _globals['_MISSREASON']._serialized_end=4120
+  _globals['_PARTITION']._serialized_start=206
+  _globals['_PARTITION']._serialized_end=339
+  _globals['_ANSWER']._serialized_start=342
+  _globals['_ANSWER']._serialized_end=511
+  _globals['_LOOKUPREQUEST']._serialized_start=514
+  _globals['_LOOKUPREQUEST']._serialized_end=683
+  _globals['_LOOKUPRESPONSE']._serialized_start=686
+  _globals['_LOOKUPRESPONSE']._serialized_end=1315
+  _globals['_LOOKUPRESPONSE_HIT']._serialized_start=829
+  _globals['_LOOKUPRESPONSE_HIT']._serialized_end=1101
+  _globals['_LOOKUPRESPONSE_MISS']._serialized_start=1104
+  _globals['_LOOKUPRESPONSE_MISS']._serialized_end=1304
+  _globals['_STOREREQUEST']._serialized_start=1318
+  _globals['_STOREREQUEST']._serialized_end=1544
+  _globals['_STORERESPONSE']._serialized_start=1546
+  _globals['_STORERESPONSE']._serialized_end=1596
+  _globals['_REPORTHITREQUEST']._serialized_start=1598
+  _globals['_REPORTHITREQUEST']._serialized_end=1711
+  _globals['_REPORTHITRESPONSE']._serialized_start=1713
+  _globals['_REPORTHITRESPONSE']._serialized_end=1732
+  _globals['_EXPLAINLOOKUPREQUEST']._serialized_start=1734
+  _globals['_EXPLAINLOOKUPREQUEST']._serialized_end=1849
+  _globals['_EXPLAINLOOKUPRESPONSE']._serialized_start=1852
+  _globals['_EXPLAINLOOKUPRESPONSE']._serialized_end=2266
+  _globals['_EXPLAINLOOKUPRESPONSE_CANDIDATE']._serialized_start=2016
+  _globals['_EXPLAINLOOKUPRESPONSE_CANDIDATE']._serialized_end=2266
+  _globals['_EXPLAINLOOKUPRESPONSE_CANDIDATE_FEATURESENTRY']._serialized_start=2219
+  _globals['_EXPLAINLOOKUPRESPONSE_CANDIDATE_FEATURESENTRY']._serialized_end=2266
+  _globals['_PURGEENTRIESREQUEST']._serialized_start=2268
+  _globals['_PURGEENTRIESREQUEST']._serialized_end=2383
+  _globals['_PURGEENTRIESRESPONSE']._serialized_start=2385
+  _globals['_PURGEENTRIESRESPONSE']._serialized_end=2430
+  _globals['_GETSTATSREQUEST']._serialized_start=2432
+  _globals['_GETSTATSREQUEST']._serialized_end=2468
+  _globals['_GETSTATSRESPONSE']._serialized_start=2471
+  _globals['_GETSTATSRESPONSE']._serialized_end=3517
+  _globals['_GETSTATSRESPONSE_PARTITIONSTATS']._serialized_start=2612
+  _globals['_GETSTATSRESPONSE_PARTITIONSTATS']._serialized_end=3517
+  _globals['_GETSTATSRESPONSE_PARTITIONSTATS_REFUSALCOUNTSENTRY']._serialized_start=3349
+  _globals['_GETSTATSRESPONSE_PARTITIONSTATS_REFUSALCOUNTSENTRY']._serialized_end=3401
+  _globals['_GETSTATSRESPONSE_PARTITIONSTATS_STOREREFUSALCOUNTSENTRY']._serialized_start=3403
+  _globals['_GETSTATSRESPONSE_PARTITIONSTATS_STOREREFUSALCOUNTSENTRY']._serialized_end=3460
+  _globals['_GETSTATSRESPONSE_PARTITIONSTATS_MISSREASONCOUNTSENTRY']._serialized_start=3462
+  _globals['_GETSTATSRESPONSE_PARTITIONSTATS_MISSREASONCOUNTSENTRY']._serialized_end=3517
+  _globals['_ACQUIRELEASEREQUEST']._serialized_start=3520
+  _globals['_ACQUIRELEASEREQUEST']._serialized_end=3671
+  _globals['_ACQUIRELEASERESPONSE']._serialized_start=3673
+  _globals['_ACQUIRELEASERESPONSE']._serialized_end=3762
+  _globals['_RELEASELEASEREQUEST']._serialized_start=3764
+  _globals['_RELEASELEASEREQUEST']._serialized_end=3822
+  _globals['_RELEASELEASERESPONSE']._serialized_start=3824
+  _globals['_RELEASELEASERESPONSE']._serialized_end=3846
+  _globals['_SEMANTICCACHESERVICE']._serialized_start=4123
+  _globals['_SEMANTICCACHESERVICE']._serialized_end=4976
 # @@protoc_insertion_point(module_scope)

@@ -10,7 +10,8 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
-from parley.chat.v1 import chat_pb2 as _chat_pb2
+from parley.chat.v1 import answer_pb2 as _answer_pb2
+from parley.chat.v1 import usage_pb2 as _usage_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -144,7 +145,7 @@ class Answer(_message.Message):
     COST_NANO_USD_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """The answer, with placeholders in place."""
-    finish_reason: _chat_pb2.FinishReason.ValueType
+    finish_reason: _answer_pb2.FinishReason.ValueType
     """Why it ended. Only STOP is stored."""
     provider: _builtins.str
     """The provider that wrote it."""
@@ -153,17 +154,17 @@ class Answer(_message.Message):
     cost_nano_usd: _builtins.int
     """What it cost, in billionths of a US dollar."""
     @_builtins.property
-    def usage(self) -> _chat_pb2.Usage:
+    def usage(self) -> _usage_pb2.Usage:
         """What it used."""
 
     def __init__(
         self,
         *,
         text: _builtins.str = ...,
-        finish_reason: _chat_pb2.FinishReason.ValueType = ...,
+        finish_reason: _answer_pb2.FinishReason.ValueType = ...,
         provider: _builtins.str = ...,
         model: _builtins.str = ...,
-        usage: _chat_pb2.Usage | None = ...,
+        usage: _usage_pb2.Usage | None = ...,
         cost_nano_usd: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["usage", b"usage"]  # noqa: Y015
@@ -183,13 +184,13 @@ class LookupRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PARTITION_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
-    IS_FALLBACK_FIELD_NUMBER: _builtins.int
+    FALLBACK_FIELD_NUMBER: _builtins.int
     LEASE_TTL_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The turn's id."""
     text: _builtins.str
     """The user's text, redacted. Up to 64 KiB."""
-    is_fallback: _builtins.bool
+    fallback: _builtins.bool
     """Accept a lower bar, since no model can be reached."""
     @_builtins.property
     def partition(self) -> Global___Partition:
@@ -207,12 +208,12 @@ class LookupRequest(_message.Message):
         request_id: _builtins.str = ...,
         partition: Global___Partition | None = ...,
         text: _builtins.str = ...,
-        is_fallback: _builtins.bool = ...,
+        fallback: _builtins.bool = ...,
         lease_ttl: _duration_pb2.Duration | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["lease_ttl", b"lease_ttl", "partition", b"partition"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["is_fallback", b"is_fallback", "lease_ttl", b"lease_ttl", "partition", b"partition", "request_id", b"request_id", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fallback", b"fallback", "lease_ttl", b"lease_ttl", "partition", b"partition", "request_id", b"request_id", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -14,7 +14,7 @@ from parley_services.kit.chat.attempt import AttemptKind, AttemptOutcome, MidStr
 from parley_services.kit.chat.budget import BudgetDecision
 from parley_services.kit.chat.cacheable import CacheScope, ExtraCacheable
 from parley_services.kit.chat.finding import FindingStage, GuardrailAction, Severity
-from parley_services.kit.chat.input_source import InputSource
+from parley_services.kit.chat.input_source import InputSource, TextFormat
 from parley_services.kit.chat.message import ResponseFormatType, Role, ToolChoiceMode
 from parley_services.kit.chat.wire_enum import WireEnum
 from parley_services.orchestrator.values import CacheMode, FormatOutcome
@@ -35,6 +35,7 @@ PAIRS = [
     (CacheScope, prompts_pb2.CacheScope, "CACHE_SCOPE_"),
     (ExtraCacheable, prompts_pb2.ExtraCacheable, "EXTRA_CACHEABLE_"),
     (InputSource, guardrails_pb2.InputSource, "INPUT_SOURCE_"),
+    (TextFormat, guardrails_pb2.TextFormat, "TEXT_FORMAT_"),
     (CacheMode, orchestrator_pb2.CacheMode, "CACHE_MODE_"),
     (FormatOutcome, orchestrator_pb2.FormatOutcome, "FORMAT_OUTCOME_"),
 ]

@@ -74,6 +74,18 @@ class _InputSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_InputSour
     """A retrieved or attached document."""
     INPUT_SOURCE_TOOL: _InputSource.ValueType  # 6
     """The answer of a tool."""
+    INPUT_SOURCE_HISTORY_TOOL_CALL: _InputSource.ValueType  # 7
+    """The arguments of an earlier tool call, as the client sent them back."""
+    INPUT_SOURCE_TOOL_DEFINITION: _InputSource.ValueType  # 8
+    """A tool's name, its description, or the schema of its arguments."""
+    INPUT_SOURCE_RESPONSE_FORMAT: _InputSource.ValueType  # 9
+    """The schema that the answer must fit."""
+    INPUT_SOURCE_IMAGE_URL: _InputSource.ValueType  # 10
+    """The URL of an image."""
+    INPUT_SOURCE_STOP_SEQUENCE: _InputSource.ValueType  # 11
+    """A text at which the answer ends."""
+    INPUT_SOURCE_LABEL: _InputSource.ValueType  # 12
+    """An id or a tag that reaches a provider: of a user, a conversation, a request."""
 
 class InputSource(_InputSource, metaclass=_InputSourceEnumTypeWrapper):
     """Where an input text comes from."""
@@ -92,7 +104,47 @@ INPUT_SOURCE_DOCUMENT: InputSource.ValueType  # 5
 """A retrieved or attached document."""
 INPUT_SOURCE_TOOL: InputSource.ValueType  # 6
 """The answer of a tool."""
+INPUT_SOURCE_HISTORY_TOOL_CALL: InputSource.ValueType  # 7
+"""The arguments of an earlier tool call, as the client sent them back."""
+INPUT_SOURCE_TOOL_DEFINITION: InputSource.ValueType  # 8
+"""A tool's name, its description, or the schema of its arguments."""
+INPUT_SOURCE_RESPONSE_FORMAT: InputSource.ValueType  # 9
+"""The schema that the answer must fit."""
+INPUT_SOURCE_IMAGE_URL: InputSource.ValueType  # 10
+"""The URL of an image."""
+INPUT_SOURCE_STOP_SEQUENCE: InputSource.ValueType  # 11
+"""A text at which the answer ends."""
+INPUT_SOURCE_LABEL: InputSource.ValueType  # 12
+"""An id or a tag that reaches a provider: of a user, a conversation, a request."""
 Global___InputSource: _TypeAlias = InputSource  # noqa: Y015
+
+class _TextFormat:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TextFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TextFormat.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TEXT_FORMAT_UNSPECIFIED: _TextFormat.ValueType  # 0
+    """The same as TEXT."""
+    TEXT_FORMAT_TEXT: _TextFormat.ValueType  # 1
+    """Plain text."""
+    TEXT_FORMAT_JSON: _TextFormat.ValueType  # 2
+    """JSON: its keys and values are judged as what they mean, without their escapes, each by
+    itself and all in a row.
+    """
+
+class TextFormat(_TextFormat, metaclass=_TextFormatEnumTypeWrapper):
+    """What a text is."""
+
+TEXT_FORMAT_UNSPECIFIED: TextFormat.ValueType  # 0
+"""The same as TEXT."""
+TEXT_FORMAT_TEXT: TextFormat.ValueType  # 1
+"""Plain text."""
+TEXT_FORMAT_JSON: TextFormat.ValueType  # 2
+"""JSON: its keys and values are judged as what they mean, without their escapes, each by
+itself and all in a row.
+"""
+Global___TextFormat: _TypeAlias = TextFormat  # noqa: Y015
 
 @_typing.final
 class Rule(_message.Message):
@@ -160,19 +212,23 @@ class InputText(_message.Message):
 
     SOURCE_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
     source: Global___InputSource.ValueType
     """Where the text comes from."""
     text: _builtins.str
-    """The text."""
+    """The text. With TEXT_FORMAT_JSON it must be JSON."""
+    format: Global___TextFormat.ValueType
+    """What the text is. Unspecified is TEXT."""
     def __init__(
         self,
         *,
         source: Global___InputSource.ValueType = ...,
         text: _builtins.str = ...,
+        format: Global___TextFormat.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["source", b"source", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["format", b"format", "source", b"source", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -187,10 +243,13 @@ class CheckedText(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     FINDINGS_FIELD_NUMBER: _builtins.int
     text: _builtins.str
-    """The text with every redaction applied; the original if nothing was redacted."""
+    """The text with every redaction applied; the original if nothing was redacted. JSON stays
+    JSON: only values and keys are replaced, and only by values of the same type, unless the
+    policy lets a number become a string.
+    """
     @_builtins.property
     def findings(self) -> _containers.RepeatedCompositeFieldContainer[_finding_pb2.Finding]:
-        """What was found in it. Spans point into the original."""
+        """What was found in it. Spans point into the original, in JSON too."""
 
     def __init__(
         self,
@@ -510,6 +569,7 @@ class ScanOutputRequest(_message.Message):
     START_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
     END_FIELD_NUMBER: _builtins.int
+    TOOL_CALL_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """The next piece of the answer."""
     @_builtins.property
@@ -520,18 +580,23 @@ class ScanOutputRequest(_message.Message):
     def end(self) -> Global___ScanOutputRequest.End:
         """The answer is over."""
 
+    @_builtins.property
+    def tool_call(self) -> _message_pb2.ToolCall:
+        """A tool that the model calls. The arguments are judged as the JSON values they are."""
+
     def __init__(
         self,
         *,
         start: Global___OutputContext | None = ...,
         text: _builtins.str = ...,
         end: Global___ScanOutputRequest.End | None = ...,
+        tool_call: _message_pb2.ToolCall | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "start", b"start", "step", b"step", "text", b"text"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "start", b"start", "step", b"step", "text", b"text", "tool_call", b"tool_call"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "start", b"start", "step", b"step", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "start", b"start", "step", b"step", "text", b"text", "tool_call", b"tool_call"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_step: _TypeAlias = _typing.Literal["start", "text", "end"]  # noqa: Y015
+    _WhichOneofReturnType_step: _TypeAlias = _typing.Literal["start", "text", "end", "tool_call"]  # noqa: Y015
     _WhichOneofArgType_step: _TypeAlias = _typing.Literal["step", b"step"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_step) -> _WhichOneofReturnType_step | None: ...
 
@@ -586,6 +651,7 @@ class ScanOutputResponse(_message.Message):
     RELEASED_FIELD_NUMBER: _builtins.int
     INTERVENTION_FIELD_NUMBER: _builtins.int
     COMPLETED_FIELD_NUMBER: _builtins.int
+    TOOL_CALL_FIELD_NUMBER: _builtins.int
     released: _builtins.str
     """Text that may be shown."""
     @_builtins.property
@@ -596,18 +662,25 @@ class ScanOutputResponse(_message.Message):
     def completed(self) -> Global___ScanOutputResponse.Completed:
         """The last result."""
 
+    @_builtins.property
+    def tool_call(self) -> _message_pb2.ToolCall:
+        """A tool call that may run: its arguments redacted, and placeholders turned back where
+        the policy says so. It is still JSON.
+        """
+
     def __init__(
         self,
         *,
         released: _builtins.str = ...,
         intervention: _finding_pb2.Finding | None = ...,
         completed: Global___ScanOutputResponse.Completed | None = ...,
+        tool_call: _message_pb2.ToolCall | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["completed", b"completed", "intervention", b"intervention", "released", b"released", "result", b"result"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["completed", b"completed", "intervention", b"intervention", "released", b"released", "result", b"result", "tool_call", b"tool_call"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["completed", b"completed", "intervention", b"intervention", "released", b"released", "result", b"result"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["completed", b"completed", "intervention", b"intervention", "released", b"released", "result", b"result", "tool_call", b"tool_call"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["released", "intervention", "completed"]  # noqa: Y015
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["released", "intervention", "completed", "tool_call"]  # noqa: Y015
     _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
 

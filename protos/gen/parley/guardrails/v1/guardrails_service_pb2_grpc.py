@@ -84,10 +84,12 @@ class GuardrailsServiceServicer:
     def ScanOutput(self, request_iterator, context):
         """Judges an answer while it is written.
 
-        The first request is `start`, then any number of `text`, then `end`. Text is
-        released as soon as no rule's live match could still include it; the text released
-        in all equals what CheckOutput returns for the whole answer, however it was cut.
-        After a block nothing more is released and the stream ends with `completed`.
+        The first request is `start`, then any number of `text` and `tool_call`, then `end`.
+        Text is released as soon as no rule's live match could still include it; the text
+        released in all equals what CheckOutput returns for the whole answer, however it was cut.
+        A tool call is answered by the call as it may run, after all text that came before it and
+        may be shown by then; it holds no text back. After a block, of text or of a call, nothing
+        more is released and the stream ends with `completed`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -42,10 +42,12 @@ class GuardrailsServiceStub:
     ScanOutput: _grpc.StreamStreamMultiCallable[_guardrails_service_pb2.ScanOutputRequest, _guardrails_service_pb2.ScanOutputResponse]
     """Judges an answer while it is written.
 
-    The first request is `start`, then any number of `text`, then `end`. Text is
-    released as soon as no rule's live match could still include it; the text released
-    in all equals what CheckOutput returns for the whole answer, however it was cut.
-    After a block nothing more is released and the stream ends with `completed`.
+    The first request is `start`, then any number of `text` and `tool_call`, then `end`.
+    Text is released as soon as no rule's live match could still include it; the text
+    released in all equals what CheckOutput returns for the whole answer, however it was cut.
+    A tool call is answered by the call as it may run, after all text that came before it and
+    may be shown by then; it holds no text back. After a block, of text or of a call, nothing
+    more is released and the stream ends with `completed`.
     """
     ListRules: _grpc.UnaryUnaryMultiCallable[_guardrails_service_pb2.ListRulesRequest, _guardrails_service_pb2.ListRulesResponse]
     """Lists the rules of a policy, with the action each has in it."""
@@ -68,10 +70,12 @@ class GuardrailsServiceAsyncStub(GuardrailsServiceStub):
     ScanOutput: _aio.StreamStreamMultiCallable[_guardrails_service_pb2.ScanOutputRequest, _guardrails_service_pb2.ScanOutputResponse]  # type: ignore[assignment]
     """Judges an answer while it is written.
 
-    The first request is `start`, then any number of `text`, then `end`. Text is
-    released as soon as no rule's live match could still include it; the text released
-    in all equals what CheckOutput returns for the whole answer, however it was cut.
-    After a block nothing more is released and the stream ends with `completed`.
+    The first request is `start`, then any number of `text` and `tool_call`, then `end`.
+    Text is released as soon as no rule's live match could still include it; the text
+    released in all equals what CheckOutput returns for the whole answer, however it was cut.
+    A tool call is answered by the call as it may run, after all text that came before it and
+    may be shown by then; it holds no text back. After a block, of text or of a call, nothing
+    more is released and the stream ends with `completed`.
     """
     ListRules: _aio.UnaryUnaryMultiCallable[_guardrails_service_pb2.ListRulesRequest, _guardrails_service_pb2.ListRulesResponse]  # type: ignore[assignment]
     """Lists the rules of a policy, with the action each has in it."""
@@ -109,10 +113,12 @@ class GuardrailsServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_guardrails_service_pb2.ScanOutputResponse], _abc.AsyncIterator[_guardrails_service_pb2.ScanOutputResponse]]:
         """Judges an answer while it is written.
 
-        The first request is `start`, then any number of `text`, then `end`. Text is
-        released as soon as no rule's live match could still include it; the text released
-        in all equals what CheckOutput returns for the whole answer, however it was cut.
-        After a block nothing more is released and the stream ends with `completed`.
+        The first request is `start`, then any number of `text` and `tool_call`, then `end`.
+        Text is released as soon as no rule's live match could still include it; the text
+        released in all equals what CheckOutput returns for the whole answer, however it was cut.
+        A tool call is answered by the call as it may run, after all text that came before it and
+        may be shown by then; it holds no text back. After a block, of text or of a call, nothing
+        more is released and the stream ends with `completed`.
         """
 
     @_abc_1.abstractmethod

@@ -10,6 +10,7 @@ from parley_client import ChatStream, Parley, ParleyError
 
 from parley_services.cli.connection import CliSettings
 from parley_services.cli.console import console, dollars, error_console
+from parley_services.cli.enums import short_name
 
 Text = Annotated[str, typer.Argument(help="What to ask.")]
 Address = Annotated[str, typer.Option(help="Where the orchestrator is; else PARLEY_CLI_ADDRESS.")]
@@ -59,11 +60,7 @@ async def _chat(
                     console.out(event.delta.text, end="")
                 case "intervention":
                     finding = event.intervention.finding
-                    action = (
-                        finding_pb2.GuardrailAction.Name(finding.action)
-                        .removeprefix("GUARDRAIL_ACTION_")
-                        .lower()
-                    )
+                    action = short_name(finding_pb2.GuardrailAction, finding.action)
                     error_console.print(f"[yellow]{action}: {finding.rule_id}[/yellow]")
                 case "switched":
                     switched = event.switched
@@ -86,7 +83,7 @@ def _print_summary(stream: ChatStream) -> None:
     completed = stream.completed
     if completed is None:
         return
-    source = answer_pb2.AnswerSource.Name(completed.source).removeprefix("ANSWER_SOURCE_").lower()
+    source = short_name(answer_pb2.AnswerSource, completed.source)
     parts = [
         source,
         completed.model,

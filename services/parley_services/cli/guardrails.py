@@ -18,6 +18,7 @@ from rich.text import Text
 
 from parley_services.cli.connection import open_peers, run
 from parley_services.cli.console import console, error_console
+from parley_services.cli.enums import short_name
 
 app = typer.Typer(help="What the guardrails say about a text, and said.", no_args_is_help=True)
 
@@ -48,8 +49,8 @@ def try_text(
     for finding in findings:
         table.add_row(
             finding.rule_id,
-            _short(finding_pb2.GuardrailAction.Name(finding.action)),
-            _short(finding_pb2.Severity.Name(finding.severity)),
+            short_name(finding_pb2.GuardrailAction, finding.action),
+            short_name(finding_pb2.Severity, finding.severity),
             finding.category,
             str(finding.start),
             str(finding.end),
@@ -57,7 +58,7 @@ def try_text(
         )
     if findings:
         console.print(table)
-    console.print(f"verdict: [bold]{_short(pb.Verdict.Name(verdict))}[/bold]")
+    console.print(f"verdict: [bold]{short_name(pb.Verdict, verdict)}[/bold]")
     if changed != given and verdict != pb.VERDICT_BLOCK:
         console.print("becomes: ", Text(changed), sep="")
 
@@ -98,12 +99,12 @@ def rules(
     answer = run(_ask_rules(tenant, template))
     table = Table("rule", "stages", "action", "severity", "floor", "may hold")
     for rule in answer.rules:
-        action = _short(finding_pb2.GuardrailAction.Name(rule.action)) if rule.action else "off"
+        action = short_name(finding_pb2.GuardrailAction, rule.action) if rule.action else "off"
         table.add_row(
             rule.rule_id,
-            ", ".join(_short(finding_pb2.FindingStage.Name(stage)) for stage in rule.stages),
+            ", ".join(short_name(finding_pb2.FindingStage, stage) for stage in rule.stages),
             action,
-            _short(finding_pb2.Severity.Name(rule.severity)),
+            short_name(finding_pb2.Severity, rule.severity),
             "yes" if rule.baseline else "",
             str(rule.max_hold_character_count or ""),
         )
@@ -179,7 +180,3 @@ async def _ask(
 def _stub(channel: grpc.aio.Channel) -> "pb_grpc.GuardrailsServiceAsyncStub":
     stub: pb_grpc.GuardrailsServiceAsyncStub = pb_grpc.GuardrailsServiceStub(channel)
     return stub
-
-
-def _short(name: str) -> str:
-    return name.partition("_")[2].lower()

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from parley_services.cli.connection import open_peers, run
 from parley_services.cli.console import console
+from parley_services.cli.enums import short_name
 
 app = typer.Typer(help="The models that can be asked for.")
 
@@ -50,7 +51,7 @@ def _table_of_models(listed: pb.ListModelsResponse) -> Table:
             _price(model, model.cached_input_price_nano_usd_per_million),
             _price(model, model.output_price_nano_usd_per_million),
             " ".join(model.features),
-            pb.BreakerState.Name(health.breaker).removeprefix("BREAKER_STATE_").lower(),
+            short_name(pb.BreakerState, health.breaker),
             _milliseconds(health.first_token_p50) if health.HasField("first_token_p50") else "",
             _milliseconds(health.first_token_p99) if health.HasField("first_token_p99") else "",
             f"{health.error_rate:.0%}",

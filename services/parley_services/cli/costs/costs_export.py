@@ -16,6 +16,7 @@ from parley.chat.v1 import attempt_pb2
 
 from parley_services.cli.console import console
 from parley_services.cli.costs.keys import call_accounting
+from parley_services.cli.enums import short_name
 from parley_services.kit.errors import InvalidArgument, ServiceError
 from parley_services.kit.storage.parquet import Load, parquet_writer
 
@@ -147,7 +148,7 @@ async def _copy(
 def row_of(entry: pb.LedgerEntry) -> Row:
     """Return the row of *entry*."""
     subject, usage = entry.subject, entry.usage
-    kind = attempt_pb2.AttemptKind.Name(entry.kind).removeprefix("ATTEMPT_KIND_").lower()
+    kind = short_name(attempt_pb2.AttemptKind, entry.kind)
     return {
         "sequence": entry.sequence,
         "create_time": entry.create_time.ToDatetime(UTC),

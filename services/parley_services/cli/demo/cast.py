@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from parley_services.cli.console import dollars
+from parley_services.cli.enums import short_name
 from parley_services.kit.rpc.peers import Peers
 
 
@@ -43,11 +44,7 @@ class Cast:
                 )
             case "intervention":
                 finding = event.intervention.finding
-                action = (
-                    finding_pb2.GuardrailAction.Name(finding.action)
-                    .removeprefix("GUARDRAIL_ACTION_")
-                    .lower()
-                )
+                action = short_name(finding_pb2.GuardrailAction, finding.action)
                 self.console.print(f"[yellow]  {action}: {finding.rule_id}[/yellow]")
             case "switched":
                 switched = event.switched
@@ -64,10 +61,10 @@ def summary_of(stream: ChatStream) -> str:
     completed = stream.completed
     if completed is None:
         return "no answer"
-    source = answer_pb2.AnswerSource.Name(completed.source).removeprefix("ANSWER_SOURCE_")
+    source = short_name(answer_pb2.AnswerSource, completed.source)
     first = completed.first_delta_latency.ToTimedelta().total_seconds() * 1e3
     parts = [
-        source.lower().replace("_", " "),
+        source.replace("_", " "),
         completed.model,
         f"first word after {first:.1f} ms",
         dollars(completed.cost_nano_usd),

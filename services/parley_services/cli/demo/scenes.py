@@ -19,6 +19,7 @@ from rich.table import Table
 
 from parley_services.cli.console import dollars
 from parley_services.cli.demo.cast import Cast
+from parley_services.cli.enums import short_name
 from parley_services.cli.health import health_of
 from parley_services.kit.rpc.peers import SERVICES
 
@@ -136,7 +137,7 @@ async def a_crowd(cast: Cast) -> None:
 
         streams = await asyncio.gather(*(one(number) for number in range(CROWD)))
     sources = Counter(
-        answer_pb2.AnswerSource.Name(stream.completed.source).removeprefix("ANSWER_SOURCE_").lower()
+        short_name(answer_pb2.AnswerSource, stream.completed.source)
         for stream in streams
         if stream.completed is not None
     )

@@ -6,6 +6,7 @@ import pkgutil
 import pytest
 from parley.chat.v1 import answer_pb2, attempt_pb2, budget_pb2, finding_pb2, message_pb2
 from parley.guardrails.v1 import guardrails_service_pb2 as guardrails_pb2
+from parley.model_router.v1 import model_router_service_pb2 as router_pb2
 from parley.orchestrator.v1 import orchestrator_service_pb2 as orchestrator_pb2
 from parley.prompt_registry.v1 import prompt_registry_service_pb2 as prompts_pb2
 from parley_services.kit import chat
@@ -17,6 +18,8 @@ from parley_services.kit.chat.finding import FindingStage, GuardrailAction, Seve
 from parley_services.kit.chat.input_source import InputSource, TextFormat
 from parley_services.kit.chat.message import ResponseFormatType, Role, ToolChoiceMode
 from parley_services.kit.chat.wire_enum import WireEnum
+from parley_services.model_router.route.breaker import BreakerState
+from parley_services.model_router.route.route_reason import RouteReason
 from parley_services.orchestrator.values import CacheMode, FormatOutcome
 
 PAIRS = [
@@ -36,6 +39,8 @@ PAIRS = [
     (ExtraCacheable, prompts_pb2.ExtraCacheable, "EXTRA_CACHEABLE_"),
     (InputSource, guardrails_pb2.InputSource, "INPUT_SOURCE_"),
     (TextFormat, guardrails_pb2.TextFormat, "TEXT_FORMAT_"),
+    (BreakerState, router_pb2.BreakerState, "BREAKER_STATE_"),
+    (RouteReason, router_pb2.RouteReason, "ROUTE_REASON_"),
     (CacheMode, orchestrator_pb2.CacheMode, "CACHE_MODE_"),
     (FormatOutcome, orchestrator_pb2.FormatOutcome, "FORMAT_OUTCOME_"),
 ]

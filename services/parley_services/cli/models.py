@@ -47,9 +47,9 @@ def _table_of_models(listed: pb.ListModelsResponse) -> Table:
             model.name,
             model.provider,
             f"{model.context_token_count:,}" if model.context_token_count else "?",
-            _price(model, model.input_price_nano_usd_per_million),
-            _price(model, model.cached_input_price_nano_usd_per_million),
-            _price(model, model.output_price_nano_usd_per_million),
+            _price(model, model.price.rates.input_nano_usd_per_million),
+            _price(model, model.price.rates.cached_input_nano_usd_per_million),
+            _price(model, model.price.rates.output_nano_usd_per_million),
             " ".join(model.features),
             short_name(pb.BreakerState, health.breaker),
             _milliseconds(health.first_token_p50) if health.HasField("first_token_p50") else "",
@@ -70,7 +70,7 @@ def _table_of_groups(listed: pb.ListModelsResponse) -> Table:
 
 
 def _price(model: pb.Model, nano_usd: int) -> str:
-    return f"{nano_usd / 1e9:.3f}" if model.priced else "?"
+    return f"{nano_usd / 1e9:.3f}" if model.HasField("price") else "?"
 
 
 def _milliseconds(duration: Duration) -> str:

@@ -160,7 +160,7 @@ def response_of(event: RouterEvent) -> pb.GenerateResponse:
                 route=pb.GenerateResponse.RouteChosen(
                     provider=event.provider,
                     model=event.model,
-                    reason=event.reason,
+                    reason=pb.RouteReason.ValueType(event.reason),
                     attempt_number=event.attempt_number,
                 )
             )

@@ -4,15 +4,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from parley_services.kit.errors import InputTooLarge, InvalidArgument, PriceUnknown
+from parley_services.kit.models.catalogue import AUTO, ListedModel, ModelCatalogue, catalogue_of
 from parley_services.kit.models.prices import Price, PriceTable
-from parley_services.kit.models.tokens import TokenCount, measure_tokens
+from parley_services.kit.models.tokens import TokenCount, encoding_name, measure_tokens
 from parley_services.model_router.attempt.attempt import AttemptKind
 from parley_services.model_router.attempt.live_attempt import input_token_count
 from parley_services.model_router.dependencies import Means
 from parley_services.model_router.generation import GenerationRequest
 from parley_services.model_router.route.auto import AutoScore
-from parley_services.model_router.route.catalogue import AUTO, Catalogue, Group, Model
+from parley_services.model_router.route.catalogue import Catalogue, Group, Model
 from parley_services.model_router.route.chain import Plan, Step, plan_chain
+from parley_services.model_router.route.route_reason import RouteReason
 from parley_services.model_router.route.routes import RouteHealth
 from parley_services.model_router.stream.routed_call import RoutedCall
 
@@ -44,6 +46,20 @@ class Router:
     def catalogue(self) -> Catalogue:
         """The models that can be asked for now."""
         return self._catalogue
+
+    def listed(self) -> ModelCatalogue:
+        """Return the models that can be asked for now, with their prices of now."""
+        catalogue = self._catalogue
+        auto = catalogue.auto
+        return catalogue_of(
+            map(self._listed, catalogue.models.values()),
+            {
+                name: tuple(link.model.name for link in group.links)
+                for name, group in catalogue.groups.items()
+            },
+            default_group=catalogue.default_group,
+            auto=() if auto is None else (auto.small, auto.large),
+        )
 
     def use(self, catalogue: Catalogue) -> None:
         """Route over *catalogue* from the next call on."""
@@ -81,13 +97,27 @@ class Router:
         name = self._catalogue.group(model).links[0].model.traits.name
         return [measure_tokens(text, name) for text in texts]
 
+    def _listed(self, model: Model) -> ListedModel:
+        return ListedModel(
+            name=model.name,
+            provider=model.provider,
+            provider_model=model.traits.name,
+            aliases=model.aliases,
+            context_token_count=model.context_token_count,
+            max_output_token_count=model.traits.max_output_token_count,
+            features=model.features,
+            price=self.price(model),
+            price_version=self._prices.version,
+            tokenizer=encoding_name(model.traits.name) or "",
+        )
+
     def _plan(self, request: GenerationRequest) -> Plan:
         group, reason = self._choose(request)
         first = group.links[0].model
         plan = plan_chain(
             group,
             request,
-            reason=reason or ("priority" if len(group.links) > 1 else "named"),
+            reason=reason or (RouteReason.PRIORITY if len(group.links) > 1 else RouteReason.NAMED),
             input_token_count=input_token_count(request, first.traits.name),
             price_of=self.price,
             draw=self._means.draw,
@@ -108,16 +138,16 @@ class Router:
         steps = tuple(sorted(plan.steps, key=illness))
         if steps == plan.steps:
             return plan
-        return replace(plan, steps=steps, reason="health")
+        return replace(plan, steps=steps, reason=RouteReason.HEALTH)
 
-    def _choose(self, request: GenerationRequest) -> tuple[Group, str]:
+    def _choose(self, request: GenerationRequest) -> tuple[Group, RouteReason]:
         """Return the chain of *request*, and why it is that one unless the caller named it."""
         auto = self._catalogue.auto
         if request.model != AUTO or auto is None:
-            return self._catalogue.group(request.model), ""
+            return self._catalogue.group(request.model), RouteReason.UNSPECIFIED
         if self._auto_score.of(request) >= auto.threshold:
-            return self._catalogue.group(auto.large), "auto_large"
-        return self._catalogue.group(auto.small), "auto_small"
+            return self._catalogue.group(auto.large), RouteReason.AUTO_LARGE
+        return self._catalogue.group(auto.small), RouteReason.AUTO_SMALL
 
     def _nothing_fits(self, plan: Plan, request: GenerationRequest) -> Exception:
         group, _ = self._choose(request)

@@ -90,7 +90,10 @@ async def test_an_answer(stub):
     assert kinds(events) == ["route", "text", "attempt", "completed"]
     assert "".join(event.text for event in events) == "Hello"
     assert events[0].route == pb.GenerateResponse.RouteChosen(
-        provider="anthropic", model="claude-sonnet-5-5", reason="priority", attempt_number=1
+        provider="anthropic",
+        model="claude-sonnet-5-5",
+        reason=pb.ROUTE_REASON_PRIORITY,
+        attempt_number=1,
     )
     attempt = events[-2].attempt
     assert (attempt.number, attempt.model) == (1, "claude-sonnet-5-5")
@@ -309,10 +312,10 @@ async def test_models_are_listed_with_prices(stub):
     models = {model.name: model for model in listed.models}
     assert list(models) == sorted(models)
     mini = models["gpt-4o-mini"]
-    assert (mini.provider, mini.priced) == ("openai", True)
-    assert mini.input_price_nano_usd_per_million == 150_000_000
-    assert mini.cached_input_price_nano_usd_per_million == 75_000_000
-    assert mini.output_price_nano_usd_per_million == 600_000_000
+    assert (mini.provider, mini.HasField("price")) == ("openai", True)
+    assert mini.price.rates.input_nano_usd_per_million == 150_000_000
+    assert mini.price.rates.cached_input_nano_usd_per_million == 75_000_000
+    assert mini.price.rates.output_nano_usd_per_million == 600_000_000
     assert mini.context_token_count == 128_000
     assert "tools" in mini.features
     groups = {group.name: list(group.models) for group in listed.groups}

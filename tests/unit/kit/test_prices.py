@@ -22,6 +22,7 @@ def rates(value):
         input_nano_usd_per_million=value,
         cached_input_nano_usd_per_million=value,
         cache_write_nano_usd_per_million=value,
+        cache_write_1h_nano_usd_per_million=value,
         output_nano_usd_per_million=value,
     )
 

@@ -9,6 +9,7 @@ from parley_services.model_router.route.auto import THRESHOLD
 from parley_services.model_router.route.catalogue import Conditions, Group, Link
 from parley_services.model_router.route.chain import plan_chain
 from parley_services.model_router.route.config import ConfigInvalid, load_config, parse_config
+from parley_services.model_router.route.route_reason import RouteReason
 
 from tests.support.model_router import ScriptedProvider
 from tests.unit.model_router.conftest import model, request_for
@@ -18,6 +19,7 @@ PRICE = Price(
         input_nano_usd_per_million=10**9,
         cached_input_nano_usd_per_million=10**9,
         cache_write_nano_usd_per_million=10**9,
+        cache_write_1h_nano_usd_per_million=10**9,
         output_nano_usd_per_million=10**9,
     )
 )
@@ -115,7 +117,7 @@ def names_of(links, request, count=10, draw=None):
     plan = plan_chain(
         Group(name="g", links=tuple(links)),
         request,
-        reason="priority",
+        reason=RouteReason.PRIORITY,
         input_token_count=count,
         price_of=lambda each: None if each.name == "unpriced" else PRICE,
         draw=draw or random.Random(1),

@@ -6,6 +6,7 @@ from parley_services.model_router.attempt.attempt import AttemptKind, AttemptOut
 from parley_services.model_router.attempt.failures import FailureKind
 from parley_services.model_router.providers.provider import TextDelta
 from parley_services.model_router.route.limiter import LimiterPolicy
+from parley_services.model_router.route.route_reason import RouteReason
 from parley_services.model_router.stream.events import (
     AttemptEnded,
     Completed,
@@ -80,8 +81,13 @@ async def test_a_slow_first_route_is_overtaken_and_both_are_booked(hedged, time)
     assert text_of(events) == "yes"
     assert time.monotonic() - started == USUAL_SECONDS + 0.5
     assert order_of(events) == [
-        "priority", "hedge", AttemptEnded, Switched, AttemptEnded, Completed,
-    ]  # fmt: skip
+        RouteReason.PRIORITY,
+        RouteReason.HEDGE,
+        AttemptEnded,
+        Switched,
+        AttemptEnded,
+        Completed,
+    ]
     lost, won = attempts_of(events)
     assert (lost.number, lost.kind, lost.outcome) == (
         1,
@@ -104,8 +110,13 @@ async def test_a_first_route_that_begins_after_all_stays(hedged, time):
     events = await time.run(made.answer())
     assert text_of(events) == "yes"
     assert order_of(events) == [
-        "priority", "hedge", AttemptEnded, "hedge_lost", AttemptEnded, Completed,
-    ]  # fmt: skip
+        RouteReason.PRIORITY,
+        RouteReason.HEDGE,
+        AttemptEnded,
+        RouteReason.HEDGE_LOST,
+        AttemptEnded,
+        Completed,
+    ]
     assert [(each.number, each.outcome) for each in attempts_of(events)] == [
         (2, AttemptOutcome.CANCELLED),
         (1, AttemptOutcome.SUCCEEDED),

@@ -16,8 +16,9 @@ from parley_services.model_router.attempt.live_attempt import Limits
 from parley_services.model_router.attempt.policy import RouterPolicy
 from parley_services.model_router.generation import MidStreamPolicy, ToolCall
 from parley_services.model_router.providers.provider import FinishReason, ToolCallDone
-from parley_services.model_router.route.breaker import BreakerPolicy
+from parley_services.model_router.route.breaker import BreakerPolicy, BreakerState
 from parley_services.model_router.route.limiter import LimiterPolicy
+from parley_services.model_router.route.route_reason import RouteReason
 from parley_services.model_router.stream.events import (
     AttemptEnded,
     Completed,
@@ -40,7 +41,9 @@ async def test_an_answer_is_route_text_attempt_completed(bench):
     a = ScriptedProvider(["Hel", "lo"], usage=usage)
     events = await bench(a=a).answer()
 
-    assert events[0] == RouteChosen(provider="a", model="a", reason="named", attempt_number=1)
+    assert events[0] == RouteChosen(
+        provider="a", model="a", reason=RouteReason.NAMED, attempt_number=1
+    )
     assert text_of(events) == "Hello"
     [attempt] = attempts_of(events)
     assert (attempt.number, attempt.kind, attempt.outcome) == (
@@ -202,8 +205,8 @@ async def test_a_route_without_a_living_key_is_listed_as_open(bench):
     made = bench(a=ScriptedProvider([FailureKind.KEY_REFUSED]), b=ScriptedProvider(["yes"]))
     await made.answer()
     models = made.router.catalogue.models
-    assert made.router.health(models["a"]).breaker == "open"
-    assert made.router.health(models["b"]).breaker == "closed"
+    assert made.router.health(models["a"]).breaker is BreakerState.OPEN
+    assert made.router.health(models["b"]).breaker is BreakerState.CLOSED
 
 
 async def test_a_conversation_that_is_too_long_goes_to_a_larger_context(bench):
@@ -377,12 +380,14 @@ class TestAnIllRoute:
         for _ in range(4):
             assert text_of(await made.answer()) == "from b"
         events = await made.answer()
-        assert events[0] == RouteChosen(provider="b", model="b", reason="health", attempt_number=1)
+        assert events[0] == RouteChosen(
+            provider="b", model="b", reason=RouteReason.HEALTH, attempt_number=1
+        )
         assert len(a.calls) == 4
 
         clock.advance(5)
         assert text_of(await made.answer()) == "well again"
-        assert made.router.health(made.router.catalogue.models["a"]).breaker == "closed"
+        assert made.router.health(made.router.catalogue.models["a"]).breaker is BreakerState.CLOSED
 
     async def test_alone_it_is_not_called_at_all(self, made):
         for _ in range(4):

@@ -76,6 +76,7 @@ def total_usage(attempts: Iterable[Attempt]) -> Usage:
         input_token_count=sum(each.input_token_count for each in parts),
         cached_input_token_count=sum(each.cached_input_token_count for each in parts),
         cache_write_token_count=sum(each.cache_write_token_count for each in parts),
+        cache_write_1h_token_count=sum(each.cache_write_1h_token_count for each in parts),
         output_token_count=sum(each.output_token_count for each in parts),
         reasoning_token_count=sum(each.reasoning_token_count for each in parts),
         estimated=any(each.estimated for each in parts),

@@ -75,6 +75,7 @@ def usage(message: usage_pb2.Usage) -> Usage:
         input_token_count=message.input_token_count,
         cached_input_token_count=message.cached_input_token_count,
         cache_write_token_count=message.cache_write_token_count,
+        cache_write_1h_token_count=message.cache_write_1h_token_count,
         output_token_count=message.output_token_count,
         reasoning_token_count=message.reasoning_token_count,
         estimated=message.estimated,

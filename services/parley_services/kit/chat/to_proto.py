@@ -64,6 +64,7 @@ def usage(value: Usage) -> usage_pb2.Usage:
         input_token_count=value.input_token_count,
         cached_input_token_count=value.cached_input_token_count,
         cache_write_token_count=value.cache_write_token_count,
+        cache_write_1h_token_count=value.cache_write_1h_token_count,
         output_token_count=value.output_token_count,
         reasoning_token_count=value.reasoning_token_count,
         estimated=value.estimated,

@@ -14,7 +14,9 @@ class Usage:
     input_token_count: int = 0
     cached_input_token_count: int = 0
     cache_write_token_count: int = 0
+    cache_write_1h_token_count: int = 0
+    """The part of the written input that is kept for an hour."""
     output_token_count: int = 0
     reasoning_token_count: int = 0
     estimated: bool = False
-    """Whether the counts are our own, since the provider gave none or less."""
+    """Whether a count is our own, since the provider gave none, or one that cannot be."""

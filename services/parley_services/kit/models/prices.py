@@ -38,6 +38,7 @@ class Rates:
     input_nano_usd_per_million: int
     cached_input_nano_usd_per_million: int
     cache_write_nano_usd_per_million: int
+    cache_write_1h_nano_usd_per_million: int
     output_nano_usd_per_million: int
 
 
@@ -71,11 +72,13 @@ class Price:
         rates = self.rates_for(usage.input_token_count)
         cached = min(usage.cached_input_token_count, usage.input_token_count)
         written = min(usage.cache_write_token_count, usage.input_token_count - cached)
+        long_written = min(usage.cache_write_1h_token_count, written)
         plain = usage.input_token_count - cached - written
         millionths = (
             plain * rates.input_nano_usd_per_million
             + cached * rates.cached_input_nano_usd_per_million
-            + written * rates.cache_write_nano_usd_per_million
+            + (written - long_written) * rates.cache_write_nano_usd_per_million
+            + long_written * rates.cache_write_1h_nano_usd_per_million
             + usage.output_token_count * rates.output_nano_usd_per_million
         )
         return self.call_nano_usd + (millionths + _MILLION // 2) // _MILLION
@@ -88,6 +91,7 @@ def flat_price(nano_usd_per_million_tokens: int) -> Price:
             input_nano_usd_per_million=nano_usd_per_million_tokens,
             cached_input_nano_usd_per_million=nano_usd_per_million_tokens,
             cache_write_nano_usd_per_million=nano_usd_per_million_tokens,
+            cache_write_1h_nano_usd_per_million=nano_usd_per_million_tokens,
             output_nano_usd_per_million=nano_usd_per_million_tokens,
         )
     )
@@ -144,9 +148,9 @@ class PriceTable:
 
         The file is YAML: `prices`, a list of `provider`, `model`, and US dollars for
         1,000,000 tokens as `input`, `output` and, if they differ from `input`,
-        `cached_input` and `cache_write`; optional are `per_call` (dollars for a call) and
-        `since` (a date). Raises ValueError that names the row when one is wrong, OSError
-        when the file cannot be read.
+        `cached_input`, `cache_write` and `cache_write_1h`; optional are `per_call`
+        (dollars for a call) and `since` (a date). Raises ValueError that names the row when
+        one is wrong, OSError when the file cannot be read.
         """
         from genai_prices.data import providers
 
@@ -224,8 +228,9 @@ def _convert(price: "ModelPrice") -> Price | None:
         return None
     kinds = (
         price.input_mtok,
-        price.input_mtok if price.cache_read_mtok is None else price.cache_read_mtok,
-        price.input_mtok if price.cache_write_mtok is None else price.cache_write_mtok,
+        _first_known(price.cache_read_mtok, price.input_mtok),
+        _first_known(price.cache_write_mtok, price.input_mtok),
+        _first_known(price.cache_write_1h_mtok, price.cache_write_mtok, price.input_mtok),
         price.output_mtok,
     )
     starts = sorted({tier.start for each in kinds for tier in getattr(each, "tiers", ())})
@@ -243,6 +248,10 @@ def _convert(price: "ModelPrice") -> Price | None:
     )
 
 
+def _first_known(*values: Any) -> Any:
+    return next((each for each in values if each is not None), None)
+
+
 def _rate(value: Any, input_token_count: int) -> Decimal:
     """Return dollars for a million tokens; *value* is a Decimal, `TieredPrices` or None."""
     if value is None:
@@ -257,11 +266,12 @@ def _rate(value: Any, input_token_count: int) -> Decimal:
 
 
 def _rates(dollars: list[Decimal]) -> Rates:
-    read, cached, written, output = (nano_usd(each) for each in dollars)
+    read, cached, written, long_written, output = (nano_usd(each) for each in dollars)
     return Rates(
         input_nano_usd_per_million=read,
         cached_input_nano_usd_per_million=cached,
         cache_write_nano_usd_per_million=written,
+        cache_write_1h_nano_usd_per_million=long_written,
         output_nano_usd_per_million=output,
     )
 
@@ -280,7 +290,8 @@ def _parse_overrides(content: bytes) -> tuple[PriceOverride, ...]:
 
 def _parse_row(number: int, row: Any) -> PriceOverride:
     known = {
-        "provider", "model", "input", "output", "cached_input", "cache_write", "per_call", "since",
+        "provider", "model", "input", "output", "cached_input", "cache_write", "cache_write_1h",
+        "per_call", "since",
     }  # fmt: skip
     where = f"Row {number} of the price file"
     if not isinstance(row, Mapping):
@@ -304,6 +315,7 @@ def _parse_row(number: int, row: Any) -> PriceOverride:
         return value
 
     read = dollars("input", Decimal(0))
+    written = dollars("cache_write", read)
     return PriceOverride(
         provider=str(row["provider"]),
         model=str(row["model"]),
@@ -313,7 +325,8 @@ def _parse_row(number: int, row: Any) -> PriceOverride:
                 [
                     read,
                     dollars("cached_input", read),
-                    dollars("cache_write", read),
+                    written,
+                    dollars("cache_write_1h", written),
                     dollars("output", Decimal(0)),
                 ]
             ),

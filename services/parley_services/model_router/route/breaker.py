@@ -2,18 +2,19 @@
 
 from collections import deque
 from dataclasses import dataclass
-from enum import StrEnum
 
+from parley_services.kit.chat.wire_enum import WireEnum
 from parley_services.kit.clock import Clock
 from parley_services.model_router.attempt.failures import ROUTE_FAULTS, Failure, FailureKind
 
 
-class BreakerState(StrEnum):
+class BreakerState(WireEnum):
     """Whether calls pass."""
 
-    CLOSED = "closed"
-    HALF_OPEN = "half_open"
-    OPEN = "open"
+    UNSPECIFIED = 0
+    CLOSED = 1
+    HALF_OPEN = 2
+    OPEN = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,13 +66,10 @@ class Breaker:
     @property
     def lets_pass(self) -> bool:
         """Whether `enter` would let a call pass now."""
-        match self.state:
-            case BreakerState.CLOSED:
-                return True
-            case BreakerState.HALF_OPEN:
-                return not self._probing
-            case BreakerState.OPEN:
-                return False
+        state = self.state
+        return state is BreakerState.CLOSED or (
+            state is BreakerState.HALF_OPEN and not self._probing
+        )
 
     def enter(self) -> bool:
         """Let a call pass, or not. Each call that passes must `leave`."""

@@ -2,14 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
 
 from parley_services.kit.errors import NotFound
 from parley_services.kit.models.prices import SIMULATED
 from parley_services.model_router.providers.provider import ModelTraits
-
-AUTO: Final = "auto"
-"""The name that leaves the choice between a small and a large model to the router."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

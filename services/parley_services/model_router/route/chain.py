@@ -10,6 +10,7 @@ from parley_services.kit.chat.usage import Usage
 from parley_services.kit.models.prices import Price
 from parley_services.model_router.generation import AnswerForm, GenerationRequest
 from parley_services.model_router.route.catalogue import Conditions, Group, Link, Model
+from parley_services.model_router.route.route_reason import RouteReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +28,7 @@ class Plan:
     group: str
     steps: tuple[Step, ...]
     """Not empty unless nothing fits."""
-    reason: str
+    reason: RouteReason
     """Why the first step is the first."""
     input_token_count: int
     cached_answer_last: bool
@@ -39,7 +40,7 @@ def plan_chain(
     group: Group,
     request: GenerationRequest,
     *,
-    reason: str,
+    reason: RouteReason,
     input_token_count: int,
     price_of: Callable[[Model], Price | None],
     draw: random.Random,

@@ -8,11 +8,11 @@ from typing import Any, Final, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from parley_services.kit.models.catalogue import AUTO
 from parley_services.model_router.attempt.failures import FailureKind
 from parley_services.model_router.providers.provider import Api, ModelTraits
 from parley_services.model_router.route.auto import THRESHOLD
 from parley_services.model_router.route.catalogue import (
-    AUTO,
     AutoChoice,
     Catalogue,
     Conditions,

@@ -13,6 +13,7 @@ from parley_services.model_router.providers.provider import (
     TextDelta,
     ToolCallDone,
 )
+from parley_services.model_router.route.route_reason import RouteReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,8 +22,8 @@ class RouteChosen:
 
     provider: str
     model: str
-    reason: str
-    """Why this one, as `priority`, `auto_small`, `retry`, `hedge`, `hedge_lost`."""
+    reason: RouteReason
+    """Why this one."""
     attempt_number: int
     """The number of the attempt that it announces."""
 

@@ -30,6 +30,7 @@ from parley_services.model_router.providers.provider import (
     ToolCallDone,
 )
 from parley_services.model_router.route.chain import Plan, Step
+from parley_services.model_router.route.route_reason import RouteReason
 from parley_services.model_router.stream.continuation import continuation_of
 from parley_services.model_router.stream.continuation_dedup import Seam
 from parley_services.model_router.stream.events import (
@@ -186,7 +187,7 @@ class RoutedCall:
                 step, permit, self._kind(is_retry=tries > 1), self._request_now()
             )
             if tries > 1 or not announced:
-                reason = "retry" if tries > 1 else self._plan.reason
+                reason = RouteReason.RETRY if tries > 1 else self._plan.reason
                 await emit(_chosen(live, reason))
             if (hedge := self._hedge_of(step)) is not None:
                 return await self._race(live, *hedge, emit)
@@ -236,7 +237,7 @@ class RoutedCall:
                 return None
             self._may_hedge = False
             hedge = self._attempts.begin(second, permit, AttemptKind.HEDGE, self._request)
-            await emit(_chosen(hedge, "hedge"))
+            await emit(_chosen(hedge, RouteReason.HEDGE))
             return hedge
 
         try:
@@ -260,7 +261,7 @@ class RoutedCall:
             self._steps.appendleft(second)
             await emit(_switched(from_model, second, "hedge", number=hedge.number))
         else:
-            await emit(_chosen(begun, "hedge_lost"))
+            await emit(_chosen(begun, RouteReason.HEDGE_LOST))
         return begun
 
     def _request_now(self) -> GenerationRequest:
@@ -369,7 +370,7 @@ class RoutedCall:
                 pass
 
 
-def _chosen(live: LiveAttempt, reason: str) -> RouteChosen:
+def _chosen(live: LiveAttempt, reason: RouteReason) -> RouteChosen:
     return RouteChosen(
         provider=live.provider_name,
         model=live.model_name,

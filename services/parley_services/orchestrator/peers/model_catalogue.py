@@ -66,7 +66,7 @@ class ListedModels:
 
 def _price_names(listed: pb.ListModelsResponse) -> dict[str, str]:
     names = {
-        name: model.price_name or model.name
+        name: model.provider_model or model.name
         for model in listed.models
         for name in (model.name, *model.aliases)
     }

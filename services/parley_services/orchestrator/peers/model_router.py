@@ -25,7 +25,6 @@ from parley_services.orchestrator.router_port import (
 )
 
 PEER = "model_router"
-HEDGE_REASON = "hedge"
 ATTEMPTS_KEY = "x-parley-attempts-bin"
 
 
@@ -82,7 +81,7 @@ def _event(response: pb.GenerateResponse) -> RouterEvent | None:
                 provider=route.provider,
                 model=route.model,
                 attempt_number=route.attempt_number,
-                is_hedge=route.reason == HEDGE_REASON,
+                is_hedge=route.reason == pb.ROUTE_REASON_HEDGE,
             )
         case "attempt":
             return AttemptEnded(from_proto.attempt(response.attempt))

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aparley/chat/v1/usage.proto\x12\x0eparley.chat.v1\"\xb3\x01\n\x05Usage\x12\x19\n\x11input_token_count\x18\x01 \x01(\x03\x12 \n\x18\x63\x61\x63hed_input_token_count\x18\x02 \x01(\x03\x12\x1f\n\x17\x63\x61\x63he_write_token_count\x18\x03 \x01(\x03\x12\x1a\n\x12output_token_count\x18\x04 \x01(\x03\x12\x1d\n\x15reasoning_token_count\x18\x05 \x01(\x03\x12\x11\n\testimated\x18\x06 \x01(\x08\x42P\n\x12\x64\x65v.parley.chat.v1P\x01Z\'parley.dev/gen/go/parley/chat/v1;chatv1\xaa\x02\x0eParley.Chat.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aparley/chat/v1/usage.proto\x12\x0eparley.chat.v1\"\xd7\x01\n\x05Usage\x12\x19\n\x11input_token_count\x18\x01 \x01(\x03\x12 \n\x18\x63\x61\x63hed_input_token_count\x18\x02 \x01(\x03\x12\x1f\n\x17\x63\x61\x63he_write_token_count\x18\x03 \x01(\x03\x12\x1a\n\x12output_token_count\x18\x04 \x01(\x03\x12\x1d\n\x15reasoning_token_count\x18\x05 \x01(\x03\x12\x11\n\testimated\x18\x06 \x01(\x08\x12\"\n\x1a\x63\x61\x63he_write_1h_token_count\x18\x07 \x01(\x03\x42P\n\x12\x64\x65v.parley.chat.v1P\x01Z\'parley.dev/gen/go/parley/chat/v1;chatv1\xaa\x02\x0eParley.Chat.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,5 +33,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\022dev.parley.chat.v1P\001Z\'parley.dev/gen/go/parley/chat/v1;chatv1\252\002\016Parley.Chat.V1'
   _globals['_USAGE']._serialized_start=47
-  _globals['_USAGE']._serialized_end=226
+  _globals['_USAGE']._serialized_end=262
 # @@protoc_insertion_point(module_scope)

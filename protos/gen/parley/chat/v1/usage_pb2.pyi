@@ -28,6 +28,7 @@ class Usage(_message.Message):
     OUTPUT_TOKEN_COUNT_FIELD_NUMBER: _builtins.int
     REASONING_TOKEN_COUNT_FIELD_NUMBER: _builtins.int
     ESTIMATED_FIELD_NUMBER: _builtins.int
+    CACHE_WRITE_1H_TOKEN_COUNT_FIELD_NUMBER: _builtins.int
     input_token_count: _builtins.int
     """All input tokens, those read from or written to the provider's cache included."""
     cached_input_token_count: _builtins.int
@@ -40,6 +41,10 @@ class Usage(_message.Message):
     """The part of the output that is reasoning."""
     estimated: _builtins.bool
     """Whether the counts are the suite's own, since the provider gave none or less."""
+    cache_write_1h_token_count: _builtins.int
+    """The part of the written input that the provider keeps for an hour, which costs more than
+    the usual minutes. Belongs to `cache_write_token_count` too.
+    """
     def __init__(
         self,
         *,
@@ -49,10 +54,11 @@ class Usage(_message.Message):
         output_token_count: _builtins.int = ...,
         reasoning_token_count: _builtins.int = ...,
         estimated: _builtins.bool = ...,
+        cache_write_1h_token_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache_write_token_count", b"cache_write_token_count", "cached_input_token_count", b"cached_input_token_count", "estimated", b"estimated", "input_token_count", b"input_token_count", "output_token_count", b"output_token_count", "reasoning_token_count", b"reasoning_token_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache_write_1h_token_count", b"cache_write_1h_token_count", "cache_write_token_count", b"cache_write_token_count", "cached_input_token_count", b"cached_input_token_count", "estimated", b"estimated", "input_token_count", b"input_token_count", "output_token_count", b"output_token_count", "reasoning_token_count", b"reasoning_token_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

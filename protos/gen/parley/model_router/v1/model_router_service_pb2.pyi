@@ -53,6 +53,54 @@ BREAKER_STATE_OPEN: BreakerState.ValueType  # 3
 """No call passes."""
 Global___BreakerState: _TypeAlias = BreakerState  # noqa: Y015
 
+class _RouteReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RouteReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RouteReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ROUTE_REASON_UNSPECIFIED: _RouteReason.ValueType  # 0
+    """Never sent."""
+    ROUTE_REASON_NAMED: _RouteReason.ValueType  # 1
+    """The request named this model."""
+    ROUTE_REASON_PRIORITY: _RouteReason.ValueType  # 2
+    """It is the first of its group."""
+    ROUTE_REASON_HEALTH: _RouteReason.ValueType  # 3
+    """Those before it in its group are unhealthy."""
+    ROUTE_REASON_AUTO_SMALL: _RouteReason.ValueType  # 4
+    """`auto` took the small group."""
+    ROUTE_REASON_AUTO_LARGE: _RouteReason.ValueType  # 5
+    """`auto` took the large group."""
+    ROUTE_REASON_RETRY: _RouteReason.ValueType  # 6
+    """The same route again after a failure."""
+    ROUTE_REASON_HEDGE: _RouteReason.ValueType  # 7
+    """It is asked beside a route that is slow to begin."""
+    ROUTE_REASON_HEDGE_LOST: _RouteReason.ValueType  # 8
+    """It goes on, and its hedge was cancelled."""
+
+class RouteReason(_RouteReason, metaclass=_RouteReasonEnumTypeWrapper):
+    """Why a route was chosen."""
+
+ROUTE_REASON_UNSPECIFIED: RouteReason.ValueType  # 0
+"""Never sent."""
+ROUTE_REASON_NAMED: RouteReason.ValueType  # 1
+"""The request named this model."""
+ROUTE_REASON_PRIORITY: RouteReason.ValueType  # 2
+"""It is the first of its group."""
+ROUTE_REASON_HEALTH: RouteReason.ValueType  # 3
+"""Those before it in its group are unhealthy."""
+ROUTE_REASON_AUTO_SMALL: RouteReason.ValueType  # 4
+"""`auto` took the small group."""
+ROUTE_REASON_AUTO_LARGE: RouteReason.ValueType  # 5
+"""`auto` took the large group."""
+ROUTE_REASON_RETRY: RouteReason.ValueType  # 6
+"""The same route again after a failure."""
+ROUTE_REASON_HEDGE: RouteReason.ValueType  # 7
+"""It is asked beside a route that is slow to begin."""
+ROUTE_REASON_HEDGE_LOST: RouteReason.ValueType  # 8
+"""It goes on, and its hedge was cancelled."""
+Global___RouteReason: _TypeAlias = RouteReason  # noqa: Y015
+
 @_typing.final
 class AttemptList(_message.Message):
     """Several attempts, for trailing metadata."""
@@ -152,6 +200,7 @@ class GenerateRequest(_message.Message):
     KIND_FIELD_NUMBER: _builtins.int
     FIRST_ATTEMPT_NUMBER_FIELD_NUMBER: _builtins.int
     TOP_LOGPROB_COUNT_FIELD_NUMBER: _builtins.int
+    INPUT_TOKEN_COUNT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The turn's id."""
     model: _builtins.str
@@ -169,6 +218,10 @@ class GenerateRequest(_message.Message):
     top_logprob_count: _builtins.int
     """Asks for the log probability of each token of the answer and of that many others at its
     place, 0 to 20. Unset: none. Only models with the feature `logprobs` are asked then.
+    """
+    input_token_count: _builtins.int
+    """The caller's own count of the input tokens that this request sends, made once for the
+    turn's limits and hold. The router then counts no second time. 0: the router counts.
     """
     @_builtins.property
     def subject(self) -> _subject_pb2.Subject:
@@ -210,10 +263,11 @@ class GenerateRequest(_message.Message):
         kind: _attempt_pb2.AttemptKind.ValueType = ...,
         first_attempt_number: _builtins.int = ...,
         top_logprob_count: _builtins.int | None = ...,
+        input_token_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_top_logprob_count", b"_top_logprob_count", "parameters", b"parameters", "response_format", b"response_format", "subject", b"subject", "tool_choice", b"tool_choice", "top_logprob_count", b"top_logprob_count"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_top_logprob_count", b"_top_logprob_count", "first_attempt_number", b"first_attempt_number", "kind", b"kind", "messages", b"messages", "mid_stream_policy", b"mid_stream_policy", "model", b"model", "parameters", b"parameters", "request_id", b"request_id", "response_format", b"response_format", "subject", b"subject", "system_text", b"system_text", "tool_choice", b"tool_choice", "tools", b"tools", "top_logprob_count", b"top_logprob_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_top_logprob_count", b"_top_logprob_count", "first_attempt_number", b"first_attempt_number", "input_token_count", b"input_token_count", "kind", b"kind", "messages", b"messages", "mid_stream_policy", b"mid_stream_policy", "model", b"model", "parameters", b"parameters", "request_id", b"request_id", "response_format", b"response_format", "subject", b"subject", "system_text", b"system_text", "tool_choice", b"tool_choice", "tools", b"tools", "top_logprob_count", b"top_logprob_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__top_logprob_count: _TypeAlias = _typing.Literal["top_logprob_count"]  # noqa: Y015
     _WhichOneofArgType__top_logprob_count: _TypeAlias = _typing.Literal["_top_logprob_count", b"_top_logprob_count"]  # noqa: Y015
@@ -241,8 +295,8 @@ class GenerateResponse(_message.Message):
         """The provider."""
         model: _builtins.str
         """The model."""
-        reason: _builtins.str
-        """Why this one, as `priority`, `auto_small`, `retry`, `hedge`, `hedge_lost`."""
+        reason: Global___RouteReason.ValueType
+        """Why this one."""
         attempt_number: _builtins.int
         """The number of the attempt that it announces."""
         def __init__(
@@ -250,7 +304,7 @@ class GenerateResponse(_message.Message):
             *,
             provider: _builtins.str = ...,
             model: _builtins.str = ...,
-            reason: _builtins.str = ...,
+            reason: Global___RouteReason.ValueType = ...,
             attempt_number: _builtins.int = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
@@ -438,12 +492,16 @@ Global___ListModelsRequest: _TypeAlias = ListModelsRequest  # noqa: Y015
 
 @_typing.final
 class ListModelsResponse(_message.Message):
-    """Answers ListModels."""
+    """Answers ListModels: the catalogue, from which names are resolved and turns are priced."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     MODELS_FIELD_NUMBER: _builtins.int
     GROUPS_FIELD_NUMBER: _builtins.int
+    DEFAULT_GROUP_FIELD_NUMBER: _builtins.int
+    AUTO_FIELD_NUMBER: _builtins.int
+    default_group: _builtins.str
+    """The group that answers a request that names no model."""
     @_builtins.property
     def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___Model]:
         """The models, by name."""
@@ -452,15 +510,21 @@ class ListModelsResponse(_message.Message):
     def groups(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelGroup]:
         """The groups, by name."""
 
+    @_builtins.property
+    def auto(self) -> Global___AutoChoice:
+        """What `auto` chooses between; unset: the name `auto` is not offered."""
+
     def __init__(
         self,
         *,
         models: _abc.Iterable[Global___Model] | None = ...,
         groups: _abc.Iterable[Global___ModelGroup] | None = ...,
+        default_group: _builtins.str = ...,
+        auto: Global___AutoChoice | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["auto", b"auto"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["groups", b"groups", "models", b"models"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["auto", b"auto", "default_group", b"default_group", "groups", b"groups", "models", b"models"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -468,7 +532,7 @@ Global___ListModelsResponse: _TypeAlias = ListModelsResponse  # noqa: Y015
 
 @_typing.final
 class Model(_message.Message):
-    """A model that can be asked for."""
+    """A model that can be asked for. Provider and provider's model together are its route."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -476,14 +540,12 @@ class Model(_message.Message):
     PROVIDER_FIELD_NUMBER: _builtins.int
     CONTEXT_TOKEN_COUNT_FIELD_NUMBER: _builtins.int
     MAX_OUTPUT_TOKEN_COUNT_FIELD_NUMBER: _builtins.int
-    INPUT_PRICE_NANO_USD_PER_MILLION_FIELD_NUMBER: _builtins.int
-    CACHED_INPUT_PRICE_NANO_USD_PER_MILLION_FIELD_NUMBER: _builtins.int
-    OUTPUT_PRICE_NANO_USD_PER_MILLION_FIELD_NUMBER: _builtins.int
-    PRICED_FIELD_NUMBER: _builtins.int
     FEATURES_FIELD_NUMBER: _builtins.int
     HEALTH_FIELD_NUMBER: _builtins.int
     ALIASES_FIELD_NUMBER: _builtins.int
-    PRICE_NAME_FIELD_NUMBER: _builtins.int
+    PROVIDER_MODEL_FIELD_NUMBER: _builtins.int
+    PRICE_FIELD_NUMBER: _builtins.int
+    TOKENIZER_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name to ask for."""
     provider: _builtins.str
@@ -491,17 +553,13 @@ class Model(_message.Message):
     context_token_count: _builtins.int
     """Tokens of input and output together; 0: unknown."""
     max_output_token_count: _builtins.int
-    """The most output tokens; 0: unknown."""
-    input_price_nano_usd_per_million: _builtins.int
-    """Price of 1,000,000 input tokens, in billionths of a US dollar."""
-    cached_input_price_nano_usd_per_million: _builtins.int
-    """Price of 1,000,000 cached input tokens, in billionths of a US dollar."""
-    output_price_nano_usd_per_million: _builtins.int
-    """Price of 1,000,000 output tokens, in billionths of a US dollar."""
-    priced: _builtins.bool
-    """Whether a price is known."""
-    price_name: _builtins.str
-    """The name under which the price table knows it."""
+    """The most output tokens of one answer; 0: unknown. The router sends no larger limit."""
+    provider_model: _builtins.str
+    """The model, as the provider calls it and as attempts name it."""
+    tokenizer: _builtins.str
+    """The vocabulary that counts its tokens, as `o200k_base`; empty: its own is not published,
+    so that counts are estimates.
+    """
     @_builtins.property
     def features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What it can do, as `tools`, `vision`, `json_schema`."""
@@ -514,6 +572,10 @@ class Model(_message.Message):
     def aliases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Other names to ask for it by."""
 
+    @_builtins.property
+    def price(self) -> Global___ModelPrice:
+        """What it costs now; unset: no price is known, and the model is not asked."""
+
     def __init__(
         self,
         *,
@@ -521,22 +583,124 @@ class Model(_message.Message):
         provider: _builtins.str = ...,
         context_token_count: _builtins.int = ...,
         max_output_token_count: _builtins.int = ...,
-        input_price_nano_usd_per_million: _builtins.int = ...,
-        cached_input_price_nano_usd_per_million: _builtins.int = ...,
-        output_price_nano_usd_per_million: _builtins.int = ...,
-        priced: _builtins.bool = ...,
         features: _abc.Iterable[_builtins.str] | None = ...,
         health: Global___RouteHealth | None = ...,
         aliases: _abc.Iterable[_builtins.str] | None = ...,
-        price_name: _builtins.str = ...,
+        provider_model: _builtins.str = ...,
+        price: Global___ModelPrice | None = ...,
+        tokenizer: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["health", b"health"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["health", b"health", "price", b"price"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "cached_input_price_nano_usd_per_million", b"cached_input_price_nano_usd_per_million", "context_token_count", b"context_token_count", "features", b"features", "health", b"health", "input_price_nano_usd_per_million", b"input_price_nano_usd_per_million", "max_output_token_count", b"max_output_token_count", "name", b"name", "output_price_nano_usd_per_million", b"output_price_nano_usd_per_million", "price_name", b"price_name", "priced", b"priced", "provider", b"provider"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "context_token_count", b"context_token_count", "features", b"features", "health", b"health", "max_output_token_count", b"max_output_token_count", "name", b"name", "price", b"price", "provider", b"provider", "provider_model", b"provider_model", "tokenizer", b"tokenizer"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Model: _TypeAlias = Model  # noqa: Y015
+
+@_typing.final
+class ModelPrice(_message.Message):
+    """What a model costs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RATES_FIELD_NUMBER: _builtins.int
+    TIERS_FIELD_NUMBER: _builtins.int
+    CALL_NANO_USD_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    call_nano_usd: _builtins.int
+    """What each call costs besides its tokens, in billionths of a US dollar."""
+    version: _builtins.str
+    """The version of the price table, as attempts name it."""
+    @_builtins.property
+    def rates(self) -> Global___TokenRates:
+        """The rates of a call whose input is longer than no tier's threshold."""
+
+    @_builtins.property
+    def tiers(self) -> _containers.RepeatedCompositeFieldContainer[Global___PriceTier]:
+        """Rates of calls with longer inputs, by ascending threshold."""
+
+    def __init__(
+        self,
+        *,
+        rates: Global___TokenRates | None = ...,
+        tiers: _abc.Iterable[Global___PriceTier] | None = ...,
+        call_nano_usd: _builtins.int = ...,
+        version: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rates", b"rates"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call_nano_usd", b"call_nano_usd", "rates", b"rates", "tiers", b"tiers", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ModelPrice: _TypeAlias = ModelPrice  # noqa: Y015
+
+@_typing.final
+class TokenRates(_message.Message):
+    """The rates of one call, each in billionths of a US dollar for 1,000,000 tokens."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INPUT_NANO_USD_PER_MILLION_FIELD_NUMBER: _builtins.int
+    CACHED_INPUT_NANO_USD_PER_MILLION_FIELD_NUMBER: _builtins.int
+    CACHE_WRITE_NANO_USD_PER_MILLION_FIELD_NUMBER: _builtins.int
+    CACHE_WRITE_1H_NANO_USD_PER_MILLION_FIELD_NUMBER: _builtins.int
+    OUTPUT_NANO_USD_PER_MILLION_FIELD_NUMBER: _builtins.int
+    input_nano_usd_per_million: _builtins.int
+    """Input that the provider neither read from nor wrote to its cache."""
+    cached_input_nano_usd_per_million: _builtins.int
+    """Input read from the provider's cache."""
+    cache_write_nano_usd_per_million: _builtins.int
+    """Input written to the provider's cache for some minutes."""
+    cache_write_1h_nano_usd_per_million: _builtins.int
+    """Input written to the provider's cache for an hour."""
+    output_nano_usd_per_million: _builtins.int
+    """Output, reasoning included."""
+    def __init__(
+        self,
+        *,
+        input_nano_usd_per_million: _builtins.int = ...,
+        cached_input_nano_usd_per_million: _builtins.int = ...,
+        cache_write_nano_usd_per_million: _builtins.int = ...,
+        cache_write_1h_nano_usd_per_million: _builtins.int = ...,
+        output_nano_usd_per_million: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache_write_1h_nano_usd_per_million", b"cache_write_1h_nano_usd_per_million", "cache_write_nano_usd_per_million", b"cache_write_nano_usd_per_million", "cached_input_nano_usd_per_million", b"cached_input_nano_usd_per_million", "input_nano_usd_per_million", b"input_nano_usd_per_million", "output_nano_usd_per_million", b"output_nano_usd_per_million"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TokenRates: _TypeAlias = TokenRates  # noqa: Y015
+
+@_typing.final
+class PriceTier(_message.Message):
+    """Rates for all tokens of a call whose input is longer than a threshold."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ABOVE_INPUT_TOKEN_COUNT_FIELD_NUMBER: _builtins.int
+    RATES_FIELD_NUMBER: _builtins.int
+    above_input_token_count: _builtins.int
+    """The input must have more tokens than this."""
+    @_builtins.property
+    def rates(self) -> Global___TokenRates:
+        """The rates."""
+
+    def __init__(
+        self,
+        *,
+        above_input_token_count: _builtins.int = ...,
+        rates: Global___TokenRates | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rates", b"rates"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["above_input_token_count", b"above_input_token_count", "rates", b"rates"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PriceTier: _TypeAlias = PriceTier  # noqa: Y015
 
 @_typing.final
 class RouteHealth(_message.Message):
@@ -596,7 +760,7 @@ class ModelGroup(_message.Message):
     """The name to ask for."""
     @_builtins.property
     def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The models, first choice first."""
+        """The names of the models, first choice first."""
 
     def __init__(
         self,
@@ -611,6 +775,32 @@ class ModelGroup(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ModelGroup: _TypeAlias = ModelGroup  # noqa: Y015
+
+@_typing.final
+class AutoChoice(_message.Message):
+    """The groups that the name `auto` chooses between, by the text of the request."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SMALL_FIELD_NUMBER: _builtins.int
+    LARGE_FIELD_NUMBER: _builtins.int
+    small: _builtins.str
+    """The group or model for simple requests."""
+    large: _builtins.str
+    """The group or model for hard ones."""
+    def __init__(
+        self,
+        *,
+        small: _builtins.str = ...,
+        large: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["large", b"large", "small", b"small"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AutoChoice: _TypeAlias = AutoChoice  # noqa: Y015
 
 @_typing.final
 class CountTokensRequest(_message.Message):

@@ -20,19 +20,22 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from parley_services.kit.chat.answer import AnswerSource, FinishReason
 from parley_services.kit.chat.usage import Usage
 from parley_services.kit.clock import SystemClock
 from parley_services.kit.storage.database import open_database
 from parley_services.prompt_registry.app import MIGRATIONS
 from parley_services.prompt_registry.background import running
-from parley_services.prompt_registry.outcomes.outcome import AnswerSource, FinishReason, Outcome
-from parley_services.prompt_registry.outcomes.reporting import Reports
+from parley_services.prompt_registry.outcomes.outcome import Outcome
+from parley_services.prompt_registry.outcomes.recorder import OutcomeRecorder
 from parley_services.prompt_registry.outcomes.turn_texts import TextPolicy
 from parley_services.prompt_registry.registry import Registry
 from parley_services.prompt_registry.stores.sql import SqlStore
 from parley_services.prompt_registry.templates.catalogue import Catalogue
-from parley_services.prompt_registry.templates.seed_templates import fill_if_empty
-from parley_services.prompt_registry.templates.template_file import load_starters
+from parley_services.prompt_registry.templates.seed_templates import (
+    fill_if_empty,
+    load_seed_templates,
+)
 from rich.console import Console
 from rich.table import Table
 
@@ -80,19 +83,19 @@ async def measure(turns: int, at_once: int) -> tuple[float, float]:
         store = SqlStore(database)
         catalogue = Catalogue(store)
         registry = Registry(store=store, catalogue=catalogue, clock=SystemClock())
-        await fill_if_empty(registry, catalogue, load_starters())
-        reports = Reports(
+        await fill_if_empty(registry, catalogue, load_seed_templates())
+        recorder = OutcomeRecorder(
             store=store,
             catalogue=catalogue,
             text_policy=TextPolicy(tenants=(), redactor=None),
             gather_seconds=0.0,
         )
-        await stack.enter_async_context(running(reports.run()))
+        await stack.enter_async_context(running(recorder.run()))
         made = list(outcomes(turns, random.Random(at_once)))
 
         async def worker(share: list[Outcome]) -> None:
             for each in share:
-                await reports.report(each)
+                await recorder.report(each)
 
         process, thread = time.process_time(), time.thread_time()
         await asyncio.gather(*(worker(made[first::at_once]) for first in range(at_once)))

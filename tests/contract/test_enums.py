@@ -21,6 +21,12 @@ from parley_services.kit.chat.wire_enum import WireEnum
 from parley_services.model_router.route.breaker import BreakerState
 from parley_services.model_router.route.route_reason import RouteReason
 from parley_services.orchestrator.values import CacheMode, FormatOutcome
+from parley_services.prompt_registry.experiments.experiment import (
+    AssignmentUnit,
+    ExperimentMode,
+    ExperimentState,
+)
+from pydantic import TypeAdapter, ValidationError
 
 PAIRS = [
     (Role, message_pb2.Role, "ROLE_"),
@@ -37,6 +43,9 @@ PAIRS = [
     (BudgetDecision, budget_pb2.BudgetDecision, "BUDGET_DECISION_"),
     (CacheScope, prompts_pb2.CacheScope, "CACHE_SCOPE_"),
     (ExtraCacheable, prompts_pb2.ExtraCacheable, "EXTRA_CACHEABLE_"),
+    (AssignmentUnit, prompts_pb2.AssignmentUnit, "ASSIGNMENT_UNIT_"),
+    (ExperimentState, prompts_pb2.ExperimentState, "EXPERIMENT_STATE_"),
+    (ExperimentMode, prompts_pb2.ExperimentMode, "EXPERIMENT_MODE_"),
     (InputSource, guardrails_pb2.InputSource, "INPUT_SOURCE_"),
     (TextFormat, guardrails_pb2.TextFormat, "TEXT_FORMAT_"),
     (BreakerState, router_pb2.BreakerState, "BREAKER_STATE_"),
@@ -62,3 +71,16 @@ def test_every_shared_enum_is_compared():
 
 def test_a_number_of_a_newer_client_is_unspecified():
     assert Role(99) is Role.UNSPECIFIED
+
+
+@pytest.mark.parametrize("kind", [ours for ours, _, _ in PAIRS], ids=lambda kind: kind.__name__)
+def test_what_is_stored_by_its_key_comes_back(kind):
+    assert [kind.from_key(each.key) for each in kind] == list(kind)
+
+
+def test_an_unknown_key_is_refused_and_not_taken_for_unspecified():
+    with pytest.raises(ValueError, match="usr is not one of system, user"):
+        Role.from_key("usr")
+    with pytest.raises(ValidationError, match="system, user, assistant, tool"):
+        TypeAdapter(Role).validate_python("usr")
+    assert TypeAdapter(Role).validate_python("user") is Role.USER

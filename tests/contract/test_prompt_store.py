@@ -21,7 +21,11 @@ from parley_services.prompt_registry.outcomes.outcome import (
 )
 from parley_services.prompt_registry.stores.memory import MemoryStore
 from parley_services.prompt_registry.stores.sql import SqlStore
-from parley_services.prompt_registry.stores.store import CountedOutcome, EvaluationFilter, Happening
+from parley_services.prompt_registry.stores.store import (
+    CountedOutcome,
+    EvaluationFilter,
+    TemplateChange,
+)
 from parley_services.prompt_registry.templates.template import LabelMove, Template
 
 from tests.support import postgres
@@ -80,6 +84,10 @@ def greeting(*texts, name="greeting"):
     return template.with_label("production", 1, now=START, is_protected=True)
 
 
+async def save(store, before, after, **history):
+    return await store.save(before, TemplateChange(after=after, **history))
+
+
 async def stored(store, name="greeting"):
     (found,) = [each for each in (await store.changes(0)).templates if each.name == name]
     return found
@@ -116,14 +124,14 @@ async def test_a_template_comes_back_as_it_was_saved(store):
     made = greeting("one {{ text }}", "two {{ text }}").with_experiment(
         replace(experiment(), create_time=START, step_start_time=START, etag="e")
     )
-    revision = await store.save(None, made)
+    revision = await save(store, None, made)
     assert await stored(store) == replace(made, revision=revision)
     assert await store.revision() == revision
 
 
 async def test_only_changed_templates_are_read_again(store):
-    first = await store.save(None, greeting())
-    second = await store.save(None, greeting(name="other"))
+    first = await save(store, None, greeting())
+    second = await save(store, None, greeting(name="other"))
     changes = await store.changes(first)
     assert changes.revision == second
     assert [each.name for each in changes.templates] == ["other"]
@@ -131,9 +139,9 @@ async def test_only_changed_templates_are_read_again(store):
 
 
 async def test_a_change_of_what_was_changed_meanwhile_is_refused_whole(store):
-    await store.save(None, greeting())
+    await save(store, None, greeting())
     before = await stored(store)
-    await store.save(before, before.with_label("staging", 1, now=START))
+    await save(store, before, before.with_label("staging", 1, now=START))
     move = LabelMove(
         template="greeting",
         label="old",
@@ -144,9 +152,9 @@ async def test_a_change_of_what_was_changed_meanwhile_is_refused_whole(store):
         create_time=START,
     )
     with pytest.raises(Conflict):
-        await store.save(before, before.with_label("old", 1, now=START), Happening(moves=(move,)))
+        await save(store, before, before.with_label("old", 1, now=START), moves=(move,))
     with pytest.raises(Conflict):
-        await store.save(None, greeting())
+        await save(store, None, greeting())
     assert [each.name for each in (await stored(store)).labels] == ["production", "staging"]
     assert (await store.label_moves("greeting", position=0, limit=9)).items == ()
     assert await store.revision() == 2
@@ -154,11 +162,11 @@ async def test_a_change_of_what_was_changed_meanwhile_is_refused_whole(store):
 
 async def test_of_writers_at_once_one_wins(stores):
     one, two = await stores(), await stores()
-    await one.save(None, greeting())
+    await save(one, None, greeting())
     before = await stored(one)
     results = await asyncio.gather(
         *(
-            store.save(before, before.with_label(f"l{n}", 1, now=START))
+            save(store, before, before.with_label(f"l{n}", 1, now=START))
             for n, store in enumerate([one, two] * 3)
         ),
         return_exceptions=True,
@@ -169,13 +177,13 @@ async def test_of_writers_at_once_one_wins(stores):
 
 async def test_an_experiment_belongs_to_one_template(store):
     made = replace(experiment(), create_time=START, step_start_time=START)
-    await store.save(None, greeting("a{{ text }}", "b{{ text }}").with_experiment(made))
+    await save(store, None, greeting("a{{ text }}", "b{{ text }}").with_experiment(made))
     other = greeting("a{{ text }}", "b{{ text }}", name="other")
     with pytest.raises(Conflict):
-        await store.save(None, other.with_experiment(replace(made, template="other")))
+        await save(store, None, other.with_experiment(replace(made, template="other")))
     before = await stored(store)
     ended = replace(made, state=ExperimentState.ENDED)
-    await store.save(before, before.with_experiment(ended))
+    await save(store, before, before.with_experiment(ended))
     assert (await stored(store)).experiments == (ended,)
 
 
@@ -204,7 +212,7 @@ async def test_history_is_paged_newest_first(store):
         is_automatic=True,
         create_time=START,
     )
-    await store.save(None, greeting(), Happening(moves=moves, rollbacks=(rollback,)))
+    await save(store, None, greeting(), moves=moves, rollbacks=(rollback,))
     page = await store.label_moves("greeting", position=0, limit=3)
     rest = await store.label_moves("greeting", position=page.next_position, limit=3)
     assert (*page.items, *rest.items) == moves[::-1]
@@ -381,7 +389,7 @@ async def test_migrations_go_down_and_up_again(database_url):
         database_url, service="prompt_registry", migrations=MIGRATIONS
     ) as database:
         head = await current(database, service="prompt_registry")
-        await SqlStore(database).save(None, greeting())
+        await save(SqlStore(database), None, greeting())
         await downgrade(database, service="prompt_registry", migrations=MIGRATIONS, revision="base")
         assert await current(database, service="prompt_registry") is None
         await upgrade(database, service="prompt_registry", migrations=MIGRATIONS)

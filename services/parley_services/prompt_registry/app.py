@@ -15,9 +15,9 @@ from parley_services.kit.rpc.service import Register, ServiceDefinition
 from parley_services.kit.storage.database import open_database
 from parley_services.prompt_registry.alerts import Alerts, LogAlerts, WebhookAlerts
 from parley_services.prompt_registry.background import Say, every, running
-from parley_services.prompt_registry.experiments.rollback_controller import Guardian
+from parley_services.prompt_registry.experiments.rollback_controller import RollbackController
 from parley_services.prompt_registry.outcomes.evaluation_log import EvaluationLog
-from parley_services.prompt_registry.outcomes.reporting import Reports
+from parley_services.prompt_registry.outcomes.recorder import OutcomeRecorder
 from parley_services.prompt_registry.outcomes.turn_texts import Redactor, TextPolicy
 from parley_services.prompt_registry.peers.guardrails_redactor import GuardrailsRedactor
 from parley_services.prompt_registry.registry import Registry
@@ -26,8 +26,11 @@ from parley_services.prompt_registry.settings import PromptRegistrySettings
 from parley_services.prompt_registry.stores.sql import SqlStore
 from parley_services.prompt_registry.stores.store import RegistryStore
 from parley_services.prompt_registry.templates.catalogue import Catalogue
-from parley_services.prompt_registry.templates.seed_templates import fill_if_empty
-from parley_services.prompt_registry.templates.template_file import STARTER_PATH, load_starters
+from parley_services.prompt_registry.templates.seed_templates import (
+    SEED_PATH,
+    fill_if_empty,
+    load_seed_templates,
+)
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 NAME = "prompt_registry"
@@ -67,10 +70,10 @@ async def open_prompt_registry(
             clock=clock,
             protected_labels=_names(settings.protected_labels),
         )
-        starters = load_starters(settings.starter_path or STARTER_PATH)
+        starters = load_seed_templates(settings.seed_path or SEED_PATH)
         await fill_if_empty(registry, catalogue, starters)
         text_policy = TextPolicy(tenants=_names(settings.text_tenants), redactor=redactor)
-        reports = Reports(store=store, catalogue=catalogue, text_policy=text_policy)
+        recorder = OutcomeRecorder(store=store, catalogue=catalogue, text_policy=text_policy)
         evaluation_log = EvaluationLog(
             store=store,
             clock=clock,
@@ -78,18 +81,18 @@ async def open_prompt_registry(
             text_retention_days=settings.text_retention_days,
             text_policy=text_policy,
         )
-        guardian = Guardian(
+        rollback_controller = RollbackController(
             registry=registry,
             catalogue=catalogue,
-            reports=reports,
+            recorder=recorder,
             alerts=alerts or _alerts(settings),
             clock=clock,
-            rolls_back=settings.guards_enabled,
+            rolls_back=settings.automatic_rollback,
         )
         servicer = PromptRegistryServicer(
             registry=registry,
             catalogue=catalogue,
-            reports=reports,
+            recorder=recorder,
             evaluation_log=evaluation_log,
             text_policy=text_policy,
             admin_token=settings.admin_token.get_secret_value(),
@@ -98,8 +101,8 @@ async def open_prompt_registry(
         def register(server: grpc.aio.Server) -> None:
             pb_grpc.add_PromptRegistryServiceServicer_to_server(servicer, server)
 
-        await stack.enter_async_context(running(reports.run()))
-        await stack.enter_async_context(running(guardian.run()))
+        await stack.enter_async_context(running(recorder.run()))
+        await stack.enter_async_context(running(rollback_controller.run()))
         await stack.enter_async_context(every(settings.poll_seconds, catalogue.refresh, say=say))
         await stack.enter_async_context(every(FORGET_EVERY_SECONDS, evaluation_log.forget_old))
         yield register

@@ -16,11 +16,11 @@ from parley_services.kit.errors import (
     ScopeMissing,
     StateForbids,
 )
-from parley_services.prompt_registry.experiments import change as experiment_change
+from parley_services.prompt_registry.experiments import lifecycle
 from parley_services.prompt_registry.experiments.assignment import AssignmentKeys, unit_value
 from parley_services.prompt_registry.experiments.experiment import Experiment, ExperimentState
 from parley_services.prompt_registry.experiments.rollback_records import Rollback
-from parley_services.prompt_registry.stores.store import Happening, Page, RegistryStore
+from parley_services.prompt_registry.stores.store import Page, RegistryStore, TemplateChange
 from parley_services.prompt_registry.templates.catalogue import Catalogue
 from parley_services.prompt_registry.templates.rendering import check_content
 from parley_services.prompt_registry.templates.snapshot import (
@@ -57,7 +57,7 @@ STICKY_KEPT: Final = 50_000
 
 _ATTEMPTS = 5
 
-Change = Callable[[Template], tuple[Template, Happening]]
+Change = Callable[[Template], TemplateChange]
 
 
 class Registry:
@@ -129,7 +129,7 @@ class Registry:
         check_content(content)
         now = self._clock.now()
 
-        def change(before: Template) -> tuple[Template, Happening]:
+        def change(before: Template) -> TemplateChange:
             if before.revision == 0 and len(self._catalogue.templates()) >= MAX_TEMPLATES:
                 raise StateForbids(f"There are {MAX_TEMPLATES} templates, the most there can be.")
             after = before.with_version(
@@ -140,11 +140,13 @@ class Registry:
                     f"Template {template} has {MAX_VERSIONS} versions: begin another template."
                 )
             if before.latest_version:
-                return after, Happening()
+                return TemplateChange(after=after)
             after = after.with_label(
                 PRODUCTION, 1, now=now, is_protected=PRODUCTION in self._protected
             )
-            return after, Happening(moves=(self._move(before, after, PRODUCTION, author, note),))
+            return TemplateChange(
+                after=after, moves=(self._move(before, after, PRODUCTION, author, note),)
+            )
 
         after = await self._change(template, change)
         digest = content.sha256()
@@ -184,7 +186,7 @@ class Registry:
         self._check_may_move(label, is_admin)
         now = self._clock.now()
 
-        def change(before: Template) -> tuple[Template, Happening]:
+        def change(before: Template) -> TemplateChange:
             self._catalogue.template(template)
             held = before.find_label(label)
             if held is None and len(before.labels) >= MAX_LABELS:
@@ -212,7 +214,7 @@ class Registry:
                     ),
                 )
             moves = (self._move(before, after, label, author, note),)
-            return after, Happening(moves=moves, rollbacks=rollbacks)
+            return TemplateChange(after=after, moves=moves, rollbacks=rollbacks)
 
         return (await self._change(template, change)).label(label)
 
@@ -229,10 +231,12 @@ class Registry:
             raise StateForbids(f"Label {PRODUCTION} cannot be removed: move it to another version.")
         self._check_may_move(label, is_admin)
 
-        def change(before: Template) -> tuple[Template, Happening]:
+        def change(before: Template) -> TemplateChange:
             self._catalogue.template(template)
             after = before.without_label(label)
-            return after, Happening(moves=(self._move(before, after, label, author, ""),))
+            return TemplateChange(
+                after=after, moves=(self._move(before, after, label, author, ""),)
+            )
 
         await self._change(template, change)
 
@@ -248,7 +252,7 @@ class Registry:
         return await self._store.rollbacks(template, position=position, limit=limit)
 
     async def create_experiment(self, wanted: Experiment) -> Experiment:
-        """Make an experiment. Raises what `experiment_change.create` raises, and NotFound."""
+        """Make an experiment. Raises what `lifecycle.create` raises, and NotFound."""
         now = self._clock.now()
         if any(
             each.experiment_id == wanted.experiment_id and each.template != wanted.template
@@ -260,10 +264,10 @@ class Registry:
                 resource_name=wanted.experiment_id,
             )
 
-        def change(before: Template) -> tuple[Template, Happening]:
+        def change(before: Template) -> TemplateChange:
             self._catalogue.template(wanted.template)
-            made = experiment_change.create(before, wanted, now=now)
-            return before.with_experiment(made), Happening()
+            made = lifecycle.create(before, wanted, now=now)
+            return TemplateChange(after=before.with_experiment(made))
 
         after = await self._change(wanted.template, change)
         return after.experiment(wanted.experiment_id)
@@ -273,16 +277,16 @@ class Registry:
         Change an experiment.
 
         Stopping one that runs counts as a rollback by hand. Raises what
-        `experiment_change.update` raises.
+        `lifecycle.update` raises.
         """
         now = self._clock.now()
         held = self._catalogue.experiment(wanted.experiment_id)
         if wanted.template and wanted.template != held.template:
             raise StateForbids(f"An experiment stays on its template, {held.template}.")
 
-        def change(before: Template) -> tuple[Template, Happening]:
+        def change(before: Template) -> TemplateChange:
             stood = before.experiment(wanted.experiment_id)
-            updated = experiment_change.update(before, wanted, now=now)
+            updated = lifecycle.update(before, wanted, now=now)
             rollbacks: tuple[Rollback, ...] = ()
             if stood.splits_traffic and updated.state is ExperimentState.ABORTED:
                 rollbacks = (
@@ -297,7 +301,7 @@ class Registry:
                         create_time=now,
                     ),
                 )
-            return before.with_experiment(updated), Happening(rollbacks=rollbacks)
+            return TemplateChange(after=before.with_experiment(updated), rollbacks=rollbacks)
 
         after = await self._change(held.template, change)
         return after.experiment(wanted.experiment_id)
@@ -317,11 +321,11 @@ class Registry:
         while True:
             attempt += 1
             before = self._catalogue.find(name)
-            after, happening = change(before or Template(name=name))
-            if before is not None and after == before:
+            wanted = change(before or Template(name=name))
+            if before is not None and wanted.after == before:
                 return before
             try:
-                await self._store.save(before, after, happening)
+                await self._store.save(before, wanted)
             except Conflict:
                 await self._catalogue.refresh()
                 stale = self._catalogue.find(name) == before

@@ -2,24 +2,22 @@
 
 import hmac
 from collections.abc import Sequence
+from itertools import starmap
 from typing import Any, TypeVar
 
 import grpc
 from parley.prompt_registry.v1 import prompt_registry_service_pb2 as pb
 from parley.prompt_registry.v1 import prompt_registry_service_pb2_grpc as pb_grpc
 
+from parley_services.kit.chat import from_proto as chat
 from parley_services.kit.errors import InvalidArgument
-from parley_services.prompt_registry import messages, outcome_messages
-from parley_services.prompt_registry.enum_messages import moment
-from parley_services.prompt_registry.experiment_messages import experiment_from, experiment_to
+from parley_services.prompt_registry import from_proto, to_proto
 from parley_services.prompt_registry.outcomes.evaluation_log import EvaluationLog
 from parley_services.prompt_registry.outcomes.outcome import Rating, TurnTexts, summaries
-from parley_services.prompt_registry.outcomes.reporting import Reports
+from parley_services.prompt_registry.outcomes.recorder import OutcomeRecorder
 from parley_services.prompt_registry.outcomes.turn_texts import TextPolicy
 from parley_services.prompt_registry.registry import Registry
-from parley_services.prompt_registry.stores.store import EvaluationFilter
 from parley_services.prompt_registry.templates.catalogue import Catalogue
-from parley_services.prompt_registry.templates.snapshot import ByLabel, ByVersion
 
 T = TypeVar("T")
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -36,14 +34,14 @@ class PromptRegistryServicer(pb_grpc.PromptRegistryServiceServicer):
         *,
         registry: Registry,
         catalogue: Catalogue,
-        reports: Reports,
+        recorder: OutcomeRecorder,
         evaluation_log: EvaluationLog,
         text_policy: TextPolicy,
         admin_token: str,
     ) -> None:
         self._registry = registry
         self._catalogue = catalogue
-        self._reports = reports
+        self._recorder = recorder
         self._evaluation_log = evaluation_log
         self._text_policy = text_policy
         self._admin_token = admin_token.encode()
@@ -51,11 +49,11 @@ class PromptRegistryServicer(pb_grpc.PromptRegistryServiceServicer):
     async def Render(self, request: pb.RenderRequest, context: Context) -> pb.RenderResponse:
         prompt = await self._registry.render(
             template=request.template,
-            selector=messages.selector_from(request),
-            keys=messages.keys_from(request.keys),
+            selector=from_proto.selector(request),
+            keys=from_proto.assignment_keys(request.keys),
             variables=request.variables,
         )
-        return messages.prompt_to(
+        return to_proto.prompt(
             prompt, retains_texts=self._text_policy.keeps(request.keys.tenant_id)
         )
 
@@ -64,31 +62,25 @@ class PromptRegistryServicer(pb_grpc.PromptRegistryServiceServicer):
     ) -> pb.CreateTemplateVersionResponse:
         version = await self._registry.create_version(
             request.template,
-            messages.content_from(request.content),
+            from_proto.content(request.content),
             author=request.author,
             note=request.note,
             base_version=request.base_version,
         )
-        return pb.CreateTemplateVersionResponse(version=messages.version_to(version))
+        return pb.CreateTemplateVersionResponse(version=to_proto.version(version))
 
     async def GetTemplateVersion(
         self, request: pb.GetTemplateVersionRequest, context: Context
     ) -> pb.GetTemplateVersionResponse:
-        selector: ByLabel | ByVersion | None = None
-        match request.WhichOneof("selector"):
-            case "label":
-                selector = ByLabel(label=request.label)
-            case "version":
-                selector = ByVersion(version=request.version)
-        version = self._registry.version(request.template, selector)
-        return pb.GetTemplateVersionResponse(version=messages.version_to(version))
+        version = self._registry.version(request.template, from_proto.version_selector(request))
+        return pb.GetTemplateVersionResponse(version=to_proto.version(version))
 
     async def ListTemplates(
         self, request: pb.ListTemplatesRequest, context: Context
     ) -> pb.ListTemplatesResponse:
         items, token = _slice(self._catalogue.templates(), request)
         return pb.ListTemplatesResponse(
-            templates=map(messages.template_to, items), next_page_token=token
+            templates=map(to_proto.template, items), next_page_token=token
         )
 
     async def ListTemplateVersions(
@@ -97,7 +89,7 @@ class PromptRegistryServicer(pb_grpc.PromptRegistryServiceServicer):
         versions = self._catalogue.template(request.template).versions
         items, token = _slice(versions[::-1], request)
         return pb.ListTemplateVersionsResponse(
-            versions=map(messages.version_to, items), next_page_token=token
+            versions=map(to_proto.version, items), next_page_token=token
         )
 
     async def SetLabel(self, request: pb.SetLabelRequest, context: Context) -> pb.SetLabelResponse:
@@ -110,7 +102,7 @@ class PromptRegistryServicer(pb_grpc.PromptRegistryServiceServicer):
             note=request.note,
             is_admin=self._is_admin(context),
         )
-        return pb.SetLabelResponse(label=messages.label_to(label))
+        return pb.SetLabelResponse(label=to_proto.label(label))
 
     async def DeleteLabel(
         self, request: pb.DeleteLabelRequest, context: Context
@@ -130,32 +122,32 @@ class PromptRegistryServicer(pb_grpc.PromptRegistryServiceServicer):
             request.template, position=_position(request), limit=_limit(request)
         )
         return pb.ListLabelMovesResponse(
-            moves=map(messages.move_to, page.items), next_page_token=_token(page.next_position)
+            moves=map(to_proto.label_move, page.items), next_page_token=_token(page.next_position)
         )
 
     async def CreateExperiment(
         self, request: pb.CreateExperimentRequest, context: Context
     ) -> pb.CreateExperimentResponse:
-        wanted = experiment_from(request.experiment)
+        wanted = from_proto.experiment(request.experiment)
         made = await self._registry.create_experiment(wanted)
-        return pb.CreateExperimentResponse(experiment=experiment_to(made))
+        return pb.CreateExperimentResponse(experiment=to_proto.experiment(made))
 
     async def UpdateExperiment(
         self, request: pb.UpdateExperimentRequest, context: Context
     ) -> pb.UpdateExperimentResponse:
-        wanted = experiment_from(request.experiment)
+        wanted = from_proto.experiment(request.experiment)
         updated = await self._registry.update_experiment(wanted)
-        return pb.UpdateExperimentResponse(experiment=experiment_to(updated))
+        return pb.UpdateExperimentResponse(experiment=to_proto.experiment(updated))
 
     async def GetExperiment(
         self, request: pb.GetExperimentRequest, context: Context
     ) -> pb.GetExperimentResponse:
         experiment = self._catalogue.experiment(request.experiment_id)
-        tallies = await self._reports.tallies(experiment.template)
+        tallies = await self._recorder.tallies(experiment.template)
         return pb.GetExperimentResponse(
-            experiment=experiment_to(experiment),
+            experiment=to_proto.experiment(experiment),
             summaries=[
-                outcome_messages.summary_to(key, tally)
+                to_proto.outcome_summary(key, tally)
                 for key, tally in summaries(tallies)
                 if key.experiment_id == experiment.experiment_id
             ],
@@ -171,13 +163,15 @@ class PromptRegistryServicer(pb_grpc.PromptRegistryServiceServicer):
         ]
         items, token = _slice(found, request)
         return pb.ListExperimentsResponse(
-            experiments=map(experiment_to, items), next_page_token=token
+            experiments=map(to_proto.experiment, items), next_page_token=token
         )
 
     async def AssignArm(
         self, request: pb.AssignArmRequest, context: Context
     ) -> pb.AssignArmResponse:
-        assignment = await self._registry.assign(request.template, messages.keys_from(request.keys))
+        assignment = await self._registry.assign(
+            request.template, from_proto.assignment_keys(request.keys)
+        )
         return pb.AssignArmResponse(
             version=assignment.version,
             experiment_id=assignment.experiment_id,
@@ -187,35 +181,35 @@ class PromptRegistryServicer(pb_grpc.PromptRegistryServiceServicer):
     async def ReportOutcome(
         self, request: pb.ReportOutcomeRequest, context: Context
     ) -> pb.ReportOutcomeResponse:
-        await self._reports.report(
-            outcome_messages.outcome_from(request.outcome),
-            outcome_messages.texts_from(request.texts) if request.HasField("texts") else None,
+        await self._recorder.report(
+            from_proto.outcome(request.outcome),
+            from_proto.turn_texts(request.texts) if request.HasField("texts") else None,
         )
         return pb.ReportOutcomeResponse()
 
     async def ReportShadow(
         self, request: pb.ReportShadowRequest, context: Context
     ) -> pb.ReportShadowResponse:
-        comparison = await self._reports.report_shadow(
-            outcome_messages.outcome_from(request.outcome),
+        comparison = await self._recorder.report_shadow(
+            from_proto.outcome(request.outcome),
             texts=TurnTexts(input_text=request.input_text, output_text=request.output_text),
             answer=(
-                outcome_messages.answer_from(request.answer) if request.HasField("answer") else None
+                from_proto.given_answer(request.answer) if request.HasField("answer") else None
             ),
             response_format=(
-                messages.response_format_from(request.response_format)
+                chat.response_format(request.response_format)
                 if request.HasField("response_format")
                 else None
             ),
         )
         if comparison is None:
             return pb.ReportShadowResponse()
-        return pb.ReportShadowResponse(comparison=outcome_messages.comparison_to(comparison))
+        return pb.ReportShadowResponse(comparison=to_proto.comparison(comparison))
 
     async def RecordRating(
         self, request: pb.RecordRatingRequest, context: Context
     ) -> pb.RecordRatingResponse:
-        await self._reports.rate(
+        await self._recorder.rate(
             Rating(
                 request_id=request.request_id,
                 tenant_id=request.tenant_id,
@@ -228,13 +222,14 @@ class PromptRegistryServicer(pb_grpc.PromptRegistryServiceServicer):
     async def GetOutcomes(
         self, request: pb.GetOutcomesRequest, context: Context
     ) -> pb.GetOutcomesResponse:
-        found = summaries(await self._reports.tallies(request.template))
+        found = [
+            (key, tally)
+            for key, tally in summaries(await self._recorder.tallies(request.template))
+            if request.experiment_id in ("", key.experiment_id)
+        ]
+        items, token = _slice(found, request)
         return pb.GetOutcomesResponse(
-            summaries=[
-                outcome_messages.summary_to(key, tally)
-                for key, tally in found
-                if request.experiment_id in ("", key.experiment_id)
-            ]
+            summaries=starmap(to_proto.outcome_summary, items), next_page_token=token
         )
 
     async def ListRollbacks(
@@ -244,7 +239,7 @@ class PromptRegistryServicer(pb_grpc.PromptRegistryServiceServicer):
             request.template, position=_position(request), limit=_limit(request)
         )
         return pb.ListRollbacksResponse(
-            rollbacks=map(messages.rollback_to, page.items),
+            rollbacks=map(to_proto.rollback, page.items),
             next_page_token=_token(page.next_position),
         )
 
@@ -254,25 +249,18 @@ class PromptRegistryServicer(pb_grpc.PromptRegistryServiceServicer):
         # Written rather than yielded, so that a client's cancel arrives at the write.
         async with self._catalogue.watching(request.after_revision) as updates:
             async for update in updates:
-                await context.write(messages.update_to(update))
+                await context.write(to_proto.update(update))
 
     async def ListEvaluations(
         self, request: pb.ListEvaluationsRequest, context: Context
     ) -> pb.ListEvaluationsResponse:
-        chosen = EvaluationFilter(
-            template=request.template,
-            tenant_id=request.tenant_id,
-            start_time=moment(request.start_time) if request.HasField("start_time") else None,
-            end_time=moment(request.end_time) if request.HasField("end_time") else None,
-            include_texts=request.include_texts,
-        )
         page = await self._evaluation_log.page(
-            chosen,
+            from_proto.evaluation_filter(request),
             position=_position(request),
             limit=_limit(request, default=100, most=1_000),
         )
         return pb.ListEvaluationsResponse(
-            evaluations=map(outcome_messages.evaluation_to, page.items),
+            evaluations=map(to_proto.evaluation, page.items),
             next_page_token=_token(page.next_position),
         )
 

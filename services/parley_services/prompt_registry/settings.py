@@ -18,7 +18,7 @@ class PromptRegistrySettings(ParleySettings):
     `postgresql://user:password@host:5432/name`. Empty, the default, is the file
     `prompt_registry.db` in PARLEY_DATA_DIR. Several replicas need PostgreSQL."""
 
-    starter_path: Path | None = None
+    seed_path: Path | None = None
     """YAML file of the templates that an empty store begins with. Unset, the default, is
     the file in the package: general_chat, rag_answer and code_review."""
 
@@ -50,7 +50,7 @@ class PromptRegistrySettings(ParleySettings):
     """Days that the evaluation log keeps texts, if it keeps any. The default is enough to
     look into what a report shows, and short since texts are what harms most when lost."""
 
-    guards_enabled: bool = True
+    automatic_rollback: bool = True
     """Whether experiments and moves of the label `production` are undone by themselves
     when a version is proved to be worse. On by default."""
 

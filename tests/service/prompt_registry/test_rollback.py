@@ -142,7 +142,7 @@ async def stop_experiment(stub):
 
 
 async def test_it_can_be_switched_off(serve):
-    stub = await serve("in_process", guards_enabled=False)
+    stub = await serve("in_process", automatic_rollback=False)
     await in_arms(stub, control_failed=27, treatment_failed=90)
     await in_arms_counted(stub)
 

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 from parley.prompt_registry.v1 import prompt_registry_service_pb2 as pb
+from parley_services.prompt_registry import from_proto
 from parley_services.prompt_registry.experiments.assignment import AssignmentKeys
-from parley_services.prompt_registry.messages import updated
 from parley_services.prompt_registry.templates.snapshot import TemplateSnapshot
 
 from tests.support import postgres
@@ -28,7 +28,7 @@ class Watcher:
         while not condition(self.snapshot):
             message = await self._call.read()
             self.messages.append(message)
-            self.snapshot = updated(self.snapshot, message)
+            self.snapshot = from_proto.snapshot(self.snapshot, message)
 
     def leave(self):
         self._call.cancel()

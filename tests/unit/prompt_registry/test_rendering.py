@@ -1,12 +1,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from parley_services.kit.chat.message import ResponseFormat, ResponseFormatType, SamplingParameters
 from parley_services.kit.errors import InputTooLarge, InvalidArgument
 from parley_services.prompt_registry.templates.rendering import CompiledContent, check_content
 from parley_services.prompt_registry.templates.template import (
-    ResponseFormat,
-    ResponseFormatType,
-    SamplingParameters,
     Variable,
 )
 

@@ -1,6 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from parley_services.kit.chat.message import ResponseFormat, ResponseFormatType
 from parley_services.prompt_registry.experiments.shadow import (
     MAX_LENGTH_RATIO,
     GivenAnswer,
@@ -10,7 +11,6 @@ from parley_services.prompt_registry.experiments.shadow import (
     shadow_tally,
     similarity,
 )
-from parley_services.prompt_registry.templates.template import ResponseFormat, ResponseFormatType
 
 TEXT = ResponseFormat()
 JSON = ResponseFormat(type=ResponseFormatType.JSON_OBJECT)

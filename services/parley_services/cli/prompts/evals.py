@@ -92,12 +92,12 @@ def export(
 async def _evaluations(
     stub: Stub, request: pb.ListEvaluationsRequest
 ) -> "AsyncIterator[Evaluation]":
-    from parley_services.prompt_registry.outcome_messages import evaluation_from
+    from parley_services.prompt_registry import from_proto
 
     while True:
         page = await stub.ListEvaluations(request, timeout=TIMEOUT_SECONDS)
         for each in page.evaluations:
-            yield evaluation_from(each)
+            yield from_proto.evaluation(each)
         if not page.next_page_token:
             return
         request.page_token = page.next_page_token

@@ -12,8 +12,8 @@ from rich.text import Text
 from parley_services.cli.console import console, error_console
 from parley_services.cli.prompts.registry import TIMEOUT_SECONDS, Stub, admin_metadata
 from parley_services.kit.errors import InvalidArgument
-from parley_services.prompt_registry.messages import content_to, version_from
-from parley_services.prompt_registry.templates import importers as foreign
+from parley_services.prompt_registry import from_proto, to_proto
+from parley_services.prompt_registry.templates import importers
 from parley_services.prompt_registry.templates.golden import (
     Failed,
     Passed,
@@ -109,9 +109,9 @@ def passes(files: Mapping[str, PromptFile]) -> bool:
     return not failed
 
 
-def import_foreign(source: Path, folder: Path, form: str) -> None:
+def import_prompts(source: Path, folder: Path, form: str) -> None:
     """Write the prompts of *source* into *folder*. Raises InvalidArgument."""
-    for each in _read_foreign(source, form):
+    for each in _read_prompts(source, form):
         changed = write_prompt(folder, each.name, each.content)
         console.print(f"{escape(each.name)}: {'written' if changed else 'unchanged'}")
         for note in each.notes:
@@ -124,14 +124,14 @@ async def version_as_yaml(stub: Stub, name: str, *, label: str, version: int) ->
         page = await stub.ListTemplateVersions(
             pb.ListTemplateVersionsRequest(template=name, page_size=1), timeout=TIMEOUT_SECONDS
         )
-        return as_yaml(PromptFile(content=version_from(page.versions[0]).content))
+        return as_yaml(PromptFile(content=from_proto.version(page.versions[0]).content))
     request = pb.GetTemplateVersionRequest(template=name)
     if version:
         request.version = version
     else:
         request.label = label
     response = await stub.GetTemplateVersion(request, timeout=TIMEOUT_SECONDS)
-    return as_yaml(PromptFile(content=version_from(response.version).content))
+    return as_yaml(PromptFile(content=from_proto.version(response.version).content))
 
 
 async def template_names(stub: Stub) -> list[str]:
@@ -158,7 +158,7 @@ async def newest_version(stub: Stub, name: str) -> TemplateVersion | None:
         if error.code() is grpc.StatusCode.NOT_FOUND:
             return None
         raise
-    return version_from(page.versions[0])
+    return from_proto.version(page.versions[0])
 
 
 async def labelled_or_newest(stub: Stub, name: str, label: str) -> TemplateVersion | None:
@@ -173,7 +173,7 @@ async def labelled_or_newest(stub: Stub, name: str, label: str) -> TemplateVersi
         if error.code() is grpc.StatusCode.NOT_FOUND:
             return None
         raise
-    return version_from(response.version)
+    return from_proto.version(response.version)
 
 
 def print_diff(lines: Iterable[str]) -> None:
@@ -191,7 +191,7 @@ async def _create(
     response = await stub.CreateTemplateVersion(
         pb.CreateTemplateVersionRequest(
             template=name,
-            content=content_to(file.content),
+            content=to_proto.content(file.content),
             author=author,
             note=note,
             base_version=base_version,
@@ -213,25 +213,25 @@ async def _move(stub: Stub, name: str, label: str, version: int, author: str, no
     console.print(f"  {escape(label)} points to version {version}")
 
 
-def _read_foreign(source: Path, form: str) -> list[foreign.ForeignPrompt]:
+def _read_prompts(source: Path, form: str) -> list[importers.ImportedPrompt]:
     try:
         match form:
             case "langfuse":
-                return foreign.from_langfuse(orjson.loads(source.read_bytes()))
+                return importers.from_langfuse(orjson.loads(source.read_bytes()))
             case "mlflow":
-                return foreign.from_mlflow(orjson.loads(source.read_bytes()))
+                return importers.from_mlflow(orjson.loads(source.read_bytes()))
             case _:
                 return list(_read_texts(source))
     except (OSError, UnicodeDecodeError, orjson.JSONDecodeError) as error:
         raise InvalidArgument.field(str(source), f"It cannot be read: {error}.") from None
 
 
-def _read_texts(source: Path) -> Iterable[foreign.ForeignPrompt]:
+def _read_texts(source: Path) -> Iterable[importers.ImportedPrompt]:
     paths = sorted(source.iterdir()) if source.is_dir() else [source]
     for path in paths:
         if path.suffix not in (".txt", ".j2") or path.stem.endswith(".system"):
             continue
         beside = path.with_name(f"{path.stem}.system{path.suffix}")
         system = beside.read_text(encoding="utf-8") if beside.exists() else ""
-        convert = foreign.from_jinja if path.suffix == ".j2" else foreign.from_format_string
+        convert = importers.from_jinja if path.suffix == ".j2" else importers.from_format_string
         yield convert(path.stem, path.read_text(encoding="utf-8"), system)

@@ -170,10 +170,18 @@ def outcomes(name: Name) -> None:
     """Show how the versions of a template do, by arm."""
 
     async def work(stub: Stub) -> None:
-        response = await stub.GetOutcomes(
-            pb.GetOutcomesRequest(template=name), timeout=TIMEOUT_SECONDS
-        )
-        print_outcomes(response.summaries)
+        found: list[pb.OutcomeSummary] = []
+        token = ""
+        while True:
+            page = await stub.GetOutcomes(
+                pb.GetOutcomesRequest(template=name, page_size=100, page_token=token),
+                timeout=TIMEOUT_SECONDS,
+            )
+            found += page.summaries
+            token = page.next_page_token
+            if not token:
+                break
+        print_outcomes(found)
 
     ask(work)
 
@@ -265,7 +273,7 @@ def import_(
     from parley_services.cli.prompts import prompt_folder
 
     with refusing():
-        prompt_folder.import_foreign(source, folder, format.value)
+        prompt_folder.import_prompts(source, folder, format.value)
 
 
 async def _set_label(

@@ -12,7 +12,7 @@ from parley_services.kit.errors import DependencyUnavailable
 from parley_services.orchestrator.peers.prompt_registry import PEER, prompt_of, render_message
 from parley_services.orchestrator.peers.watching import watching
 from parley_services.orchestrator.prompt.prompting import Prompt, PromptRequest
-from parley_services.prompt_registry.messages import keys_from, prompt_to, selector_from, updated
+from parley_services.prompt_registry import from_proto, to_proto
 from parley_services.prompt_registry.templates.snapshot import TemplateSnapshot
 
 
@@ -34,11 +34,11 @@ class WatchedTemplates:
         message = render_message(request)
         prompt = self._snapshot.render(
             template=request.template,
-            selector=selector_from(message),
-            keys=keys_from(message.keys),
+            selector=from_proto.selector(message),
+            keys=from_proto.assignment_keys(message.keys),
             variables=request.variables,
         )
-        return prompt_of(prompt_to(prompt))
+        return prompt_of(to_proto.prompt(prompt))
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
@@ -53,4 +53,4 @@ class WatchedTemplates:
         )
 
     def _take(self, message: pb.WatchTemplatesResponse) -> None:
-        self._snapshot = updated(self._snapshot or TemplateSnapshot(), message)
+        self._snapshot = from_proto.snapshot(self._snapshot or TemplateSnapshot(), message)

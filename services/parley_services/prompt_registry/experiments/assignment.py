@@ -78,7 +78,7 @@ def unit_value(unit: AssignmentUnit, keys: AssignmentKeys) -> str:
     A user who is not known is told apart by the conversation.
     """
     match unit:
-        case AssignmentUnit.USER:
+        case AssignmentUnit.USER | AssignmentUnit.UNSPECIFIED:
             return keys.user_id or keys.conversation_id
         case AssignmentUnit.CONVERSATION:
             return keys.conversation_id

@@ -5,9 +5,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import Enum
 from typing import Final
 
+from parley_services.kit.chat.wire_enum import WireEnum
 from parley_services.kit.errors import FieldViolation
 
 EXPERIMENT_ID: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}")
@@ -17,36 +17,40 @@ MAX_ARMS: Final = 10
 MAX_RAMP_STEPS: Final = 20
 
 _WEIGHT_TOLERANCE = 1e-6
-_NOT_YET = datetime.fromtimestamp(0, UTC)
+NEVER: Final = datetime.fromtimestamp(0, UTC)
+"""The time of what has not happened."""
 
 
-class AssignmentUnit(Enum):
-    """What an experiment hashes."""
+class AssignmentUnit(WireEnum):
+    """What an experiment hashes. UNSPECIFIED is the same as USER."""
 
-    USER = "user"
-    CONVERSATION = "conversation"
-    TENANT = "tenant"
-
-
-class ExperimentState(Enum):
-    """Where an experiment stands."""
-
-    DRAFT = "draft"
-    RUNNING = "running"
-    PAUSED = "paused"
-    ENDED = "ended"
-    ABORTED = "aborted"
+    UNSPECIFIED = 0
+    USER = 1
+    CONVERSATION = 2
+    TENANT = 3
 
 
-class ExperimentMode(Enum):
-    """How an experiment is run."""
+class ExperimentState(WireEnum):
+    """Where an experiment stands. UNSPECIFIED is read as DRAFT and never kept."""
 
-    SPLIT = "split"
-    """Users are split over the arms; who is not covered gets the label."""
-    SHADOW = "shadow"
-    """Everybody gets the label; other arms than the control run beside it, unseen."""
-    RAMP = "ramp"
-    """The coverage of the candidate grows by steps, and all others are the control."""
+    UNSPECIFIED = 0
+    DRAFT = 1
+    RUNNING = 2
+    PAUSED = 3
+    ENDED = 4
+    ABORTED = 5
+
+
+class ExperimentMode(WireEnum):
+    """How an experiment is run. UNSPECIFIED is the same as SPLIT."""
+
+    UNSPECIFIED = 0
+    SPLIT = 1
+    """Users are split over the arms; users outside the coverage get the label's version."""
+    SHADOW = 2
+    """Everybody gets the label's version; the other arms run beside it, unseen."""
+    RAMP = 3
+    """The candidate's coverage grows step by step; everybody else is the control."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,10 +134,10 @@ class Experiment:
     guard: Guard = field(default_factory=Guard)
     earlier_splits: tuple[Split, ...] = ()
     """Those before the one that holds now, oldest first."""
-    step_start_time: datetime = _NOT_YET
+    step_start_time: datetime = NEVER
     """When the ramp step that holds now began."""
     etag: str = ""
-    create_time: datetime = _NOT_YET
+    create_time: datetime = NEVER
 
     @property
     def splits_traffic(self) -> bool:

@@ -15,7 +15,7 @@ import structlog
 from parley_services.kit.clock import Clock
 from parley_services.kit.errors import ServiceError
 from parley_services.prompt_registry.alerts import Alerts
-from parley_services.prompt_registry.experiments import change as experiment_change
+from parley_services.prompt_registry.experiments import lifecycle
 from parley_services.prompt_registry.experiments.experiment import (
     Experiment,
     ExperimentMode,
@@ -28,9 +28,9 @@ from parley_services.prompt_registry.experiments.regression_test import (
 )
 from parley_services.prompt_registry.experiments.rollback_records import Breach, Rollback
 from parley_services.prompt_registry.outcomes.outcome import Tally, TallyKey, sum_of
-from parley_services.prompt_registry.outcomes.reporting import Reports
+from parley_services.prompt_registry.outcomes.recorder import OutcomeRecorder
 from parley_services.prompt_registry.registry import Registry
-from parley_services.prompt_registry.stores.store import Happening
+from parley_services.prompt_registry.stores.store import TemplateChange
 from parley_services.prompt_registry.templates.catalogue import Catalogue
 from parley_services.prompt_registry.templates.template import (
     PRODUCTION,
@@ -53,7 +53,7 @@ RAMP_LOOK_SECONDS: Final = 1.0
 """The longest time between two looks at ramps, which also go on by time."""
 
 
-class Guardian:
+class RollbackController:
     """Judges templates whose counts changed. `run` does so until it is cancelled."""
 
     def __init__(
@@ -61,14 +61,14 @@ class Guardian:
         *,
         registry: Registry,
         catalogue: Catalogue,
-        reports: Reports,
+        recorder: OutcomeRecorder,
         alerts: Alerts,
         clock: Clock,
         rolls_back: bool = True,
     ) -> None:
         self._registry = registry
         self._catalogue = catalogue
-        self._reports = reports
+        self._recorder = recorder
         self._alerts = alerts
         self._clock = clock
         self._rolls_back = rolls_back
@@ -78,19 +78,19 @@ class Guardian:
         while True:
             try:
                 async with asyncio.timeout(RAMP_LOOK_SECONDS):
-                    await self._reports.news.wait()
+                    await self._recorder.changed.wait()
             except TimeoutError:
                 pass
-            self._reports.news.clear()
-            names = self._reports.templates_with_news | self._ramping()
-            self._reports.templates_with_news = set()
+            self._recorder.changed.clear()
+            names = self._recorder.changed_templates | self._ramping()
+            self._recorder.changed_templates = set()
             for name in names:
                 try:
                     await self.look_at(name)
                 except ServiceError as error:
-                    log.warning("guardian_failed", template=name, reason=error.reason)
+                    log.warning("rollback_controller_failed", template=name, reason=error.reason)
                 except Exception:
-                    log.exception("guardian_failed", template=name)
+                    log.exception("rollback_controller_failed", template=name)
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def look_at(self, name: str) -> None:
@@ -100,7 +100,7 @@ class Guardian:
         running = [each for each in template.experiments if each.splits_traffic]
         if not running and (label is None or not label.previous_version):
             return
-        tallies = await self._reports.tallies(name)
+        tallies = await self._recorder.tallies(name)
         for experiment in running:
             judged = judge_experiment(experiment, tallies) if self._rolls_back else None
             if judged is not None:
@@ -124,12 +124,12 @@ class Guardian:
         now = self._clock.now()
         done: list[Rollback] = []
 
-        def change(before: Template) -> tuple[Template, Happening]:
+        def change(before: Template) -> TemplateChange:
             done.clear()
             held = before.experiment(experiment.experiment_id)
             if not held.splits_traffic:
-                return before, Happening()
-            stopped = experiment_change.in_state(held, ExperimentState.ABORTED, now=now)
+                return TemplateChange(after=before)
+            stopped = lifecycle.in_state(held, ExperimentState.ABORTED, now=now)
             done.append(
                 Rollback(
                     template=before.name,
@@ -144,7 +144,7 @@ class Guardian:
                     create_time=now,
                 )
             )
-            return before.with_experiment(stopped), Happening(rollbacks=tuple(done))
+            return TemplateChange(after=before.with_experiment(stopped), rollbacks=tuple(done))
 
         await self._registry.change(experiment.template, change)
         for rollback in done:
@@ -154,11 +154,11 @@ class Guardian:
         now = self._clock.now()
         done: list[Rollback] = []
 
-        def change(before: Template) -> tuple[Template, Happening]:
+        def change(before: Template) -> TemplateChange:
             done.clear()
             held = before.label(PRODUCTION)
             if held.generation != label.generation:
-                return before, Happening()
+                return TemplateChange(after=before)
             after = before.with_label(
                 PRODUCTION,
                 held.previous_version,
@@ -180,7 +180,7 @@ class Guardian:
                     create_time=now,
                 )
             )
-            return after, Happening(moves=(move,), rollbacks=tuple(done))
+            return TemplateChange(after=after, moves=(move,), rollbacks=tuple(done))
 
         await self._registry.change(template.name, change)
         for rollback in done:
@@ -190,35 +190,35 @@ class Guardian:
         """Move a ramp on if its step has had its time and its turns."""
         now = self._clock.now()
 
-        def change(before: Template) -> tuple[Template, Happening]:
+        def change(before: Template) -> TemplateChange:
             held = before.experiment(experiment.experiment_id)
             if held != experiment or held.state is not ExperimentState.RUNNING:
-                return before, Happening()
+                return TemplateChange(after=before)
             step = held.ramp_steps[held.ramp_step_index]
             waited = (now - held.step_start_time).total_seconds()
             turns = _turns_of_candidate(held, tallies)
             if waited < step.min_duration_seconds or turns < step.min_request_count:
-                return before, Happening()
+                return TemplateChange(after=before)
             following = held.ramp_step_index + 1
             if following < len(held.ramp_steps):
-                moved = experiment_change.at_step(held, following, now=now)
-                return before.with_experiment(moved), Happening()
+                moved = lifecycle.at_step(held, following, now=now)
+                return TemplateChange(after=before.with_experiment(moved))
             return _finished(before, held, now=now)
 
         await self._registry.change(experiment.template, change)
 
 
-def _finished(before: Template, ramp: Experiment, *, now: datetime) -> tuple[Template, Happening]:
+def _finished(before: Template, ramp: Experiment, *, now: datetime) -> TemplateChange:
     """Return the template after a ramp that went through: the label moves to the candidate."""
     label = before.label(PRODUCTION)
-    ended = experiment_change.in_state(ramp, ExperimentState.ENDED, now=now)
+    ended = lifecycle.in_state(ramp, ExperimentState.ENDED, now=now)
     after = before.with_experiment(ended)
     version = ramp.candidate.version
     if label.version == version:
-        return after, Happening()
+        return TemplateChange(after=after)
     after = after.with_label(PRODUCTION, version, now=now, is_protected=label.is_protected)
     note = f"The ramp {ramp.experiment_id} went through."
-    return after, Happening(moves=(_move(before, label, version, note, now=now),))
+    return TemplateChange(after=after, moves=(_move(before, label, version, note, now=now),))
 
 
 def _judge(label: Label, tallies: Mapping[TallyKey, Tally]) -> Breach | None:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import orjson
 
-from parley_services.prompt_registry.templates.template import ResponseFormat, ResponseFormatType
+from parley_services.kit.chat.message import ResponseFormat, ResponseFormatType
 from parley_services.prompt_registry.templates.variables import schema_validator
 
 MAX_LENGTH_RATIO: Final = 1_000.0
@@ -138,7 +138,7 @@ def similarity(text: str, other: str) -> float:
 
 def has_format(text: str, wanted: ResponseFormat) -> bool:
     """Whether *text* has the form that is *wanted*. A schema that is none fits nothing."""
-    if wanted.type is ResponseFormatType.TEXT:
+    if not wanted.is_json:
         return True
     try:
         value = orjson.loads(text)

@@ -79,8 +79,8 @@ def row_of(evaluation: Evaluation, *, texts: bool) -> dict[str, Any]:
             if hasattr(outcome, name) and name not in ("finish_reason", "source")
         },
         **{name: getattr(usage, name) for name in COLUMNS if hasattr(usage, name)},
-        "finish_reason": outcome.finish_reason.value,
-        "source": outcome.source.value,
+        "finish_reason": outcome.finish_reason.key,
+        "source": outcome.source.key,
         "stars": evaluation.stars or None,
         **{
             name: None if compared is None else getattr(compared, name)

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from enum import Enum
 
+from parley_services.kit.chat.answer import AnswerSource, FinishReason
 from parley_services.kit.chat.usage import Usage
 from parley_services.prompt_registry.experiments.shadow import (
     ShadowComparison,
@@ -12,34 +12,6 @@ from parley_services.prompt_registry.experiments.shadow import (
     shadow_tally,
 )
 from parley_services.prompt_registry.outcomes.sketch import LatencySketch
-
-
-class FinishReason(Enum):
-    """Why an answer ended; UNSPECIFIED if the turn failed."""
-
-    UNSPECIFIED = "unspecified"
-    STOP = "stop"
-    LENGTH = "length"
-    TOOL_CALL = "tool_call"
-    CONTENT_FILTER = "content_filter"
-    REFUSAL = "refusal"
-    BUDGET = "budget"
-
-
-class AnswerSource(Enum):
-    """Where an answer comes from."""
-
-    UNSPECIFIED = "unspecified"
-    MODEL = "model"
-    CACHE_EXACT = "cache_exact"
-    CACHE_SEMANTIC = "cache_semantic"
-    CACHE_FALLBACK = "cache_fallback"
-    COALESCED = "coalesced"
-
-    @property
-    def is_cache(self) -> bool:
-        """Whether the cache had the answer."""
-        return self.value.startswith("cache")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

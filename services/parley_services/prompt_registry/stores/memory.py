@@ -16,12 +16,11 @@ from parley_services.prompt_registry.outcomes.outcome import (
     tally_of,
 )
 from parley_services.prompt_registry.stores.store import (
-    NOTHING_ELSE,
     Changes,
     CountedOutcome,
     EvaluationFilter,
-    Happening,
     Page,
+    TemplateChange,
 )
 from parley_services.prompt_registry.templates.template import LabelMove, Template
 
@@ -48,9 +47,8 @@ class MemoryStore:
         changed = [each for each in self._templates.values() if each.revision > after_revision]
         return Changes(revision=self._revision, templates=tuple(changed))
 
-    async def save(
-        self, before: Template | None, after: Template, happening: Happening = NOTHING_ELSE
-    ) -> int:
+    async def save(self, before: Template | None, change: TemplateChange) -> int:
+        after = change.after
         stored = self._templates.get(after.name)
         if (stored.revision if stored else 0) != (before.revision if before else 0):
             raise Conflict(f"Template {after.name} was changed by somebody else: try again.")
@@ -64,8 +62,8 @@ class MemoryStore:
             raise Conflict("An experiment of that id exists on another template.")
         self._revision += 1
         self._templates[after.name] = replace(after, revision=self._revision)
-        self._moves.extend(happening.moves)
-        self._rollbacks.extend(happening.rollbacks)
+        self._moves.extend(change.moves)
+        self._rollbacks.extend(change.rollbacks)
         return self._revision
 
     async def label_moves(self, template: str, *, position: int, limit: int) -> Page[LabelMove]:

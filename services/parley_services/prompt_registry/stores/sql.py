@@ -8,12 +8,11 @@ from parley_services.prompt_registry.experiments.rollback_records import Rollbac
 from parley_services.prompt_registry.outcomes.outcome import Evaluation, Rating, Tally, TallyKey
 from parley_services.prompt_registry.stores import sql_evaluations, sql_outcomes, sql_templates
 from parley_services.prompt_registry.stores.store import (
-    NOTHING_ELSE,
     Changes,
     CountedOutcome,
     EvaluationFilter,
-    Happening,
     Page,
+    TemplateChange,
 )
 from parley_services.prompt_registry.templates.template import LabelMove, Template
 
@@ -32,11 +31,9 @@ class SqlStore:
             lambda connection: sql_templates.read_changes(connection, after_revision)
         )
 
-    async def save(
-        self, before: Template | None, after: Template, happening: Happening = NOTHING_ELSE
-    ) -> int:
+    async def save(self, before: Template | None, change: TemplateChange) -> int:
         return await self._database.write(
-            lambda connection: sql_templates.write_template(connection, before, after, happening)
+            lambda connection: sql_templates.write_template(connection, before, change)
         )
 
     async def label_moves(self, template: str, *, position: int, limit: int) -> Page[LabelMove]:

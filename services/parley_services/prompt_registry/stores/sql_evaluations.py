@@ -7,12 +7,11 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, delete, or_, select, tuple_
 
+from parley_services.kit.chat.answer import AnswerSource, FinishReason
 from parley_services.kit.chat.usage import Usage
 from parley_services.prompt_registry.experiments.shadow import ShadowComparison
 from parley_services.prompt_registry.outcomes.outcome import (
-    AnswerSource,
     Evaluation,
-    FinishReason,
     Outcome,
     TurnTexts,
 )
@@ -200,11 +199,11 @@ def _row(counted: CountedOutcome) -> Row:
         "epoch": counted.key.epoch,
         "is_shadow": outcome.is_shadow,
         "model": outcome.model,
-        "finish_reason": outcome.finish_reason.value,
+        "finish_reason": outcome.finish_reason.key,
         "error_reason": outcome.error_reason,
         "guardrail_blocked": outcome.guardrail_blocked,
         "format_failed": outcome.format_failed,
-        "source": outcome.source.value,
+        "source": outcome.source.key,
         "input_token_count": usage.input_token_count,
         "cached_input_token_count": usage.cached_input_token_count,
         "cache_write_token_count": usage.cache_write_token_count,
@@ -233,11 +232,11 @@ def _evaluation(row: Any, compared: Any, texts: Any) -> Evaluation:
             arm=row.arm,
             is_shadow=row.is_shadow,
             model=row.model,
-            finish_reason=FinishReason(row.finish_reason),
+            finish_reason=FinishReason.from_key(row.finish_reason),
             error_reason=row.error_reason,
             guardrail_blocked=row.guardrail_blocked,
             format_failed=row.format_failed,
-            source=AnswerSource(row.source),
+            source=AnswerSource.from_key(row.source),
             usage=Usage(**{name: getattr(row, name) for name in _TOKENS}, estimated=row.estimated),
             cost_nano_usd=row.cost_nano_usd,
             latency_seconds=row.latency_us / 1e6,

@@ -11,7 +11,7 @@ from parley_services.kit.errors import Conflict
 from parley_services.kit.storage.database import insert
 from parley_services.prompt_registry.experiments.experiment import Experiment
 from parley_services.prompt_registry.experiments.rollback_records import Rollback
-from parley_services.prompt_registry.stores.store import Changes, Happening, Page
+from parley_services.prompt_registry.stores.store import Changes, Page, TemplateChange
 from parley_services.prompt_registry.stores.tables import (
     experiments,
     label_moves,
@@ -24,6 +24,7 @@ from parley_services.prompt_registry.stores.tables import (
     template_versions,
     templates,
 )
+from parley_services.prompt_registry.templates.serialization import parse, plain
 from parley_services.prompt_registry.templates.template import (
     Label,
     LabelMove,
@@ -31,7 +32,6 @@ from parley_services.prompt_registry.templates.template import (
     TemplateContent,
     TemplateVersion,
 )
-from parley_services.prompt_registry.templates.template_file import parse, plain
 
 
 def read_revision(connection: Connection) -> int:
@@ -84,10 +84,9 @@ def read_changes(connection: Connection, after_revision: int) -> Changes:
     return Changes(revision=revision, templates=tuple(found))
 
 
-def write_template(
-    connection: Connection, before: Template | None, after: Template, happening: Happening
-) -> int:
-    """Replace *before* by *after*; return the new revision. Raises Conflict."""
+def write_template(connection: Connection, before: Template | None, change: TemplateChange) -> int:
+    """Make *change* of *before*; return the new revision. Raises Conflict."""
+    after = change.after
     # Its row is the lock of all changes: who comes second sees what the first one wrote.
     revision = int(
         connection.execute(
@@ -110,8 +109,8 @@ def write_template(
     connection.execute(delete(labels).where(labels.c.template == after.name))
     _insert(connection, labels, [{"template": after.name, **asdict(e)} for e in after.labels])
     _write_experiments(connection, before, after)
-    _insert(connection, label_moves, [_with_time(each) for each in happening.moves])
-    _insert(connection, rollbacks, [_with_time(each) for each in happening.rollbacks])
+    _insert(connection, label_moves, [_with_time(each) for each in change.moves])
+    _insert(connection, rollbacks, [_with_time(each) for each in change.rollbacks])
     return revision
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from parley_services.prompt_registry.experiments.rollback_records import Rollback
 from parley_services.prompt_registry.outcomes.outcome import (
@@ -37,14 +37,12 @@ class Changes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Happening:
-    """What goes into the history together with a change of a template."""
+class TemplateChange:
+    """A template as it shall be, and what goes into the history with it."""
 
+    after: Template
     moves: tuple[LabelMove, ...] = ()
     rollbacks: tuple[Rollback, ...] = ()
-
-
-NOTHING_ELSE: Final = Happening()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,14 +84,12 @@ class TemplateStore(Protocol):
         """Return every template that was changed after *after_revision*."""
         ...
 
-    async def save(
-        self, before: Template | None, after: Template, happening: Happening = NOTHING_ELSE
-    ) -> int:
+    async def save(self, before: Template | None, change: TemplateChange) -> int:
         """
-        Replace *before*, None for a new template, by *after*; return the new revision.
+        Make *change* of *before*, None for a new template; return the new revision.
 
-        Raises Conflict if the stored template is not *before* any more, or if an experiment
-        of *after* has the id of another template's. Then nothing is written.
+        Raises Conflict if the stored template is no longer *before*, or if an experiment has
+        the id of another template's. Then nothing is written.
         """
         ...
 

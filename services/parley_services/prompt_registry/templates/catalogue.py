@@ -21,7 +21,7 @@ MAX_WATCHERS: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Whole:
+class SnapshotUpdate:
     """Everything there is. The receiver drops what it had."""
 
     revision: int
@@ -29,7 +29,7 @@ class Whole:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Changed:
+class TemplateUpdate:
     """One template that was changed, whole."""
 
     revision: int
@@ -100,7 +100,7 @@ class Catalogue:
     @asynccontextmanager
     async def watching(
         self, after_revision: int
-    ) -> AsyncIterator[AsyncGenerator[Whole | Changed, None]]:
+    ) -> AsyncIterator[AsyncGenerator[SnapshotUpdate | TemplateUpdate, None]]:
         """
         Yield a stream of everything, or what changed after *after_revision*, then every change.
 
@@ -117,11 +117,13 @@ class Catalogue:
         finally:
             self._watchers -= 1
 
-    async def _updates(self, after_revision: int) -> AsyncGenerator[Whole | Changed, None]:
+    async def _updates(
+        self, after_revision: int
+    ) -> AsyncGenerator[SnapshotUpdate | TemplateUpdate, None]:
         seen = after_revision
         if not 0 < seen <= self.revision:
             seen = self.revision
-            yield Whole(revision=seen, templates=self._states(after=-1))
+            yield SnapshotUpdate(revision=seen, templates=self._states(after=-1))
         while True:
             changed = self._changed
             if self.revision == seen:
@@ -131,7 +133,7 @@ class Catalogue:
             states = self._states(after=seen)
             seen = self.revision
             for revision, state in zip(revisions, states, strict=True):
-                yield Changed(revision=revision, template=state)
+                yield TemplateUpdate(revision=revision, template=state)
 
     def _newer(self, after: int) -> list[Template]:
         """Return templates changed after a revision, in the order of their revisions."""

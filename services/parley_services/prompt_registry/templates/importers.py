@@ -19,12 +19,14 @@ from typing import Any, Final
 
 import orjson
 
-from parley_services.kit.errors import InvalidArgument
-from parley_services.prompt_registry.templates.rendering import free_names_in_system, names_in
-from parley_services.prompt_registry.templates.template import (
+from parley_services.kit.chat.message import (
     ResponseFormat,
     ResponseFormatType,
     SamplingParameters,
+)
+from parley_services.kit.errors import InvalidArgument
+from parley_services.prompt_registry.templates.rendering import free_names_in_system, names_in
+from parley_services.prompt_registry.templates.template import (
     TemplateContent,
     Variable,
 )
@@ -39,7 +41,7 @@ _MODEL_TAG: Final = "_mlflow_prompt_model_config"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ForeignPrompt:
+class ImportedPrompt:
     """A prompt of another tool, as a template."""
 
     name: str
@@ -58,7 +60,7 @@ class _Config:
     dropped: tuple[str, ...] = ()
 
 
-def from_format_string(name: str, user_text: str, system_text: str = "") -> ForeignPrompt:
+def from_format_string(name: str, user_text: str, system_text: str = "") -> ImportedPrompt:
     """
     Return a prompt of texts as `str.format` takes them: `{name}`, and `{{` for a brace.
 
@@ -71,12 +73,12 @@ def from_format_string(name: str, user_text: str, system_text: str = "") -> Fore
     )
 
 
-def from_jinja(name: str, user_text: str, system_text: str = "") -> ForeignPrompt:
+def from_jinja(name: str, user_text: str, system_text: str = "") -> ImportedPrompt:
     """Return a prompt of texts that are Jinja2 already; names that they read are variables."""
     return _prompt(name, system_text, user_text)
 
 
-def from_langfuse(document: object) -> list[ForeignPrompt]:
+def from_langfuse(document: object) -> list[ImportedPrompt]:
     """
     Return the prompts of an export of Langfuse, each at its newest version in it.
 
@@ -94,7 +96,7 @@ def from_langfuse(document: object) -> list[ForeignPrompt]:
     ]
 
 
-def from_mlflow(document: object) -> list[ForeignPrompt]:
+def from_mlflow(document: object) -> list[ImportedPrompt]:
     """
     Return the prompts of MLflow in *document*, each at its newest version in it.
 
@@ -129,7 +131,7 @@ def _prompt(
     user_text: str,
     config: _Config | None = None,
     notes: Iterable[str] = (),
-) -> ForeignPrompt:
+) -> ImportedPrompt:
     config = config or _Config()
     names = dict.fromkeys(_names(f"{name}: user", user_text))
     names |= dict.fromkeys(_names(f"{name}: system", system_text))
@@ -148,7 +150,7 @@ def _prompt(
         "schema with an enum, a number or a boolean, or the user text uses it instead."
         for each in open_names
     ]
-    return ForeignPrompt(name=template_name(name), content=content, notes=(*notes, *more))
+    return ImportedPrompt(name=template_name(name), content=content, notes=(*notes, *more))
 
 
 def _names(what: str, text: str) -> list[str]:
@@ -195,7 +197,7 @@ def _literal(text: str) -> str:
     return _OPENS_JINJA.sub("{{ '{' }}", text)
 
 
-def _from_messages(name: str, prompt: object, config: _Config, *, is_jinja: bool) -> ForeignPrompt:
+def _from_messages(name: str, prompt: object, config: _Config, *, is_jinja: bool) -> ImportedPrompt:
     """Return a prompt that is one text, the user's, or messages of roles."""
     convert = (lambda text: text) if is_jinja else _mustache_to_jinja
     if isinstance(prompt, str):

@@ -14,8 +14,8 @@ from typing import Any, Final
 import yaml
 
 from parley_services.kit.errors import FieldViolation, InvalidArgument
+from parley_services.prompt_registry.templates.serialization import parse, plain, read_yaml
 from parley_services.prompt_registry.templates.template import TEMPLATE_NAME, TemplateContent
-from parley_services.prompt_registry.templates.template_file import parse, plain, read_yaml
 
 SUFFIX: Final = ".yaml"
 

@@ -15,6 +15,7 @@ from jinja2 import TemplateError, TemplateSyntaxError
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from parley_services.kit.chat.message import ResponseFormatType
 from parley_services.kit.errors import FieldViolation, InputTooLarge, InvalidArgument
 from parley_services.prompt_registry.templates.syntax import (
     Renderer,
@@ -23,7 +24,7 @@ from parley_services.prompt_registry.templates.syntax import (
     new_environment,
     syntax_violations,
 )
-from parley_services.prompt_registry.templates.template import ResponseFormatType, TemplateContent
+from parley_services.prompt_registry.templates.template import TemplateContent
 from parley_services.prompt_registry.templates.variables import (
     VariableCheck,
     is_closed,

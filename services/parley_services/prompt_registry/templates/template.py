@@ -9,11 +9,16 @@ import hashlib
 import re
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from enum import Enum
 from typing import Final
 
 import orjson
 
+from parley_services.kit.chat.cacheable import CacheScope, ExtraCacheable
+from parley_services.kit.chat.message import (
+    ResponseFormat,
+    ResponseFormatType,
+    SamplingParameters,
+)
 from parley_services.kit.errors import Conflict, InvalidArgument, NotFound
 from parley_services.prompt_registry.experiments.experiment import Experiment
 
@@ -24,53 +29,7 @@ TEMPLATE_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 LABEL_NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
 
-class CacheScope(Enum):
-    """Who may share a cached answer."""
-
-    TENANT = "tenant"
-    USER = "user"
-    NONE = "none"
-
-
-class ExtraCacheable(Enum):
-    """Answers that are not cached unless the template says so."""
-
-    DOWNGRADED = "downgraded"
-    """Written by another model than the one asked for: a budget policy's cheaper one, or one
-    that the router fell back on, hedged with, or went on with."""
-
-    DEGRADED = "degraded"
-    """Written while a service was away, but not the guardrails."""
-
-    TOOLS = "tools"
-    """Written by a model that was offered tools and called none."""
-
-
-class ResponseFormatType(Enum):
-    """The form of an answer."""
-
-    TEXT = "text"
-    JSON_OBJECT = "json_object"
-    JSON_SCHEMA = "json_schema"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SamplingParameters:
-    """How an answer is drawn. None is the model's own default."""
-
-    temperature: float | None = None
-    top_p: float | None = None
-    max_output_token_count: int | None = None
-    stop_sequences: tuple[str, ...] = ()
-    seed: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResponseFormat:
-    """The form an answer must have."""
-
-    type: ResponseFormatType = ResponseFormatType.TEXT
-    json_schema: str = ""
+_FREE_TEXT: Final = ResponseFormat(type=ResponseFormatType.TEXT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +58,7 @@ class TemplateContent:
     model: str = ""
     """A model or model group. Empty: the router's default."""
     parameters: SamplingParameters = field(default_factory=SamplingParameters)
-    response_format: ResponseFormat = field(default_factory=ResponseFormat)
+    response_format: ResponseFormat = _FREE_TEXT
     cache_scope: CacheScope = CacheScope.TENANT
     guardrail_policy: str = ""
     tools: tuple[str, ...] = ()
@@ -115,6 +74,9 @@ class TemplateContent:
         stored already keeps its hash, and pushing it again makes no new version.
         """
         form = asdict(self)
+        form["response_format"]["type"] = self.response_format.type.key
+        form["cache_scope"] = self.cache_scope.key
+        form["extra_cacheable"] = [each.key for each in self.extra_cacheable]
         if not self.extra_cacheable:
             del form["extra_cacheable"]
         return hashlib.sha256(orjson.dumps(form, option=orjson.OPT_SORT_KEYS)).hexdigest()

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from parley_services.kit.chat.message import ResponseFormat
 from parley_services.kit.errors import InvalidArgument, NotFound, Overloaded
 from parley_services.prompt_registry.experiments.experiment import ExperimentMode
 from parley_services.prompt_registry.experiments.shadow import (
@@ -27,7 +28,7 @@ from parley_services.prompt_registry.outcomes.outcome import (
 from parley_services.prompt_registry.outcomes.turn_texts import TextPolicy
 from parley_services.prompt_registry.stores.store import CountedOutcome, OutcomeStore
 from parley_services.prompt_registry.templates.catalogue import Catalogue
-from parley_services.prompt_registry.templates.template import PRODUCTION, ResponseFormat
+from parley_services.prompt_registry.templates.template import PRODUCTION
 
 MAX_WAITING: Final = 10_000
 """Outcomes that may wait for a commit; above it a report is refused and sent again later."""
@@ -50,7 +51,7 @@ class _Waiting:
     done: asyncio.Future[None]
 
 
-class Reports:
+class OutcomeRecorder:
     """Outcomes on their way into the store. `run` commits them until it is cancelled."""
 
     def __init__(
@@ -67,9 +68,9 @@ class Reports:
         self._gather_seconds = gather_seconds
         self._waiting: list[_Waiting] = []
         self._arrived = asyncio.Event()
-        self.templates_with_news: set[str] = set()
+        self.changed_templates: set[str] = set()
         """Templates whose counts changed; whoever looks at the counts empties it."""
-        self.news = asyncio.Event()
+        self.changed = asyncio.Event()
         """Set when a template was added there."""
 
     async def report(self, outcome: Outcome, texts: TurnTexts | None = None) -> None:
@@ -199,8 +200,8 @@ class Reports:
         self._tell({each.counted.key.template for each in batch})
 
     def _tell(self, templates: set[str]) -> None:
-        self.templates_with_news |= templates
-        self.news.set()
+        self.changed_templates |= templates
+        self.changed.set()
 
     def _key(self, outcome: Outcome) -> TallyKey:
         template = self._catalogue.template(outcome.template)

@@ -85,8 +85,8 @@ def update(template: Template, wanted: Experiment, *, now: datetime) -> Experime
     check_etag(wanted.etag, before.etag, f"Experiment {before.experiment_id}")
     if wanted.state not in _MAY_BECOME[before.state] or before.is_over:
         raise StateForbids(
-            f"Experiment {before.experiment_id} is {before.state.value} and cannot become "
-            f"{wanted.state.value}."
+            f"Experiment {before.experiment_id} is {before.state.key} and cannot become "
+            f"{wanted.state.key}."
         )
     after = replace(
         wanted,

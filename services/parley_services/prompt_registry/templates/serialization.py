@@ -4,50 +4,17 @@ operators keep under version control. Imports neither grpc nor protobuf.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
-from enum import Enum
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from parley_services.kit.chat.wire_enum import WireEnum
 from parley_services.kit.errors import FieldViolation, InvalidArgument
-from parley_services.prompt_registry.experiments.experiment import Experiment
-from parley_services.prompt_registry.templates.template import TemplateContent
 
 T = TypeVar("T")
-
-STARTER_PATH = Path(__file__).parent / "seed_templates.yaml"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StarterVersion:
-    """One version of a template to begin with."""
-
-    content: TemplateContent
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StarterTemplate:
-    """A template to begin with."""
-
-    versions: tuple[StarterVersion, ...]
-    labels: Mapping[str, int] = field(default_factory=dict)
-    experiments: tuple[Experiment, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StarterFile:
-    """What an empty store begins with."""
-
-    templates: Mapping[str, StarterTemplate]
-
-
-def load_starters(path: Path = STARTER_PATH) -> StarterFile:
-    """Return what *path* holds. Raises InvalidArgument for a file of another form."""
-    return parse(StarterFile, read_yaml(path))
 
 
 def read_yaml(path: Path) -> object:
@@ -71,7 +38,7 @@ def parse(kind: type[T], value: object) -> T:
     except ValidationError as error:
         raise InvalidArgument.of(
             *(
-                FieldViolation(field=_path(each["loc"]), description=f"{each['msg']}.")
+                FieldViolation(field=_path(each["loc"]), description=_sentence(each["msg"]))
                 for each in error.errors(include_url=False, include_input=False)[:20]
             )
         ) from None
@@ -85,6 +52,12 @@ def parse(kind: type[T], value: object) -> T:
     return result
 
 
+def _sentence(message: str) -> str:
+    """Return a message of pydantic as a sentence of ours."""
+    said = message.removeprefix("Value error, ")
+    return f"{said[:1].upper()}{said[1:]}."
+
+
 def plain(value: Any) -> Any:
     """Return a dataclass as mappings, lists and scalars, without what is at its default."""
     if is_dataclass(value) and not isinstance(value, type):
@@ -93,8 +66,8 @@ def plain(value: Any) -> Any:
             for each in fields(value)
             if getattr(value, each.name) != _default(each)
         }
-    if isinstance(value, Enum):
-        return value.value
+    if isinstance(value, WireEnum):
+        return value.key
     if isinstance(value, tuple | list):
         return [plain(each) for each in value]
     if isinstance(value, Mapping):

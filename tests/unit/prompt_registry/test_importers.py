@@ -1,5 +1,6 @@
 import orjson
 import pytest
+from parley_services.kit.chat.message import ResponseFormat, ResponseFormatType
 from parley_services.kit.errors import InvalidArgument
 from parley_services.prompt_registry.templates.importers import (
     from_format_string,
@@ -9,7 +10,6 @@ from parley_services.prompt_registry.templates.importers import (
     template_name,
 )
 from parley_services.prompt_registry.templates.rendering import CompiledContent, check_content
-from parley_services.prompt_registry.templates.template import ResponseFormat, ResponseFormatType
 
 LANGFUSE_TEXT = {
     "name": "movie-critic",

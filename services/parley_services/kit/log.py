@@ -35,6 +35,9 @@ ALLOWED_FIELDS: Final = frozenset(
         "version",
         "placement",
         "path",
+        # Background work.
+        "work",
+        "failure_count",
         # An RPC, a turn, a job.
         "method",
         "code",

@@ -20,7 +20,8 @@ from parley_services.kit.chat.message import ResponseFormatType, Role, ToolChoic
 from parley_services.kit.chat.wire_enum import WireEnum
 from parley_services.model_router.route.breaker import BreakerState
 from parley_services.model_router.route.route_reason import RouteReason
-from parley_services.orchestrator.values import CacheMode, FormatOutcome
+from parley_services.orchestrator.admission.request import CacheMode
+from parley_services.orchestrator.events import FormatOutcome, TurnStage
 from parley_services.prompt_registry.experiments.experiment import (
     AssignmentUnit,
     ExperimentMode,
@@ -51,6 +52,7 @@ PAIRS = [
     (BreakerState, router_pb2.BreakerState, "BREAKER_STATE_"),
     (RouteReason, router_pb2.RouteReason, "ROUTE_REASON_"),
     (CacheMode, orchestrator_pb2.CacheMode, "CACHE_MODE_"),
+    (TurnStage, orchestrator_pb2.TurnStage, "TURN_STAGE_"),
     (FormatOutcome, orchestrator_pb2.FormatOutcome, "FORMAT_OUTCOME_"),
 ]
 

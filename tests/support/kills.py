@@ -54,7 +54,7 @@ def environment(folder, provider):
         "PARLEY_ACCOUNTING_SWEEP_INTERVAL_SECONDS": "0.5",
         "PARLEY_MODEL_ROUTER_TELL_AFTER_SECONDS": "1",
         "PARLEY_MODEL_ROUTER_TELL_INTERVAL_SECONDS": "0.5",
-        "PARLEY_ORCHESTRATOR_ABANDONED_AFTER_SECONDS": "2.5",
+        "PARLEY_ORCHESTRATOR_ORPHANED_TURN_RELEASE_DELAY_SECONDS": "2.5",
         # As under a hard budget: no turn runs of which accounting does not know.
         "PARLEY_ORCHESTRATOR_OFFLINE_TURN_LIMIT": "0",
     }

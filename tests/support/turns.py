@@ -16,25 +16,26 @@ from parley_services.kit.chat.usage import Usage
 from parley_services.kit.clock import SystemClock
 from parley_services.kit.errors import DependencyUnavailable, KeyInvalid, NotFound
 from parley_services.kit.rpc.pacing import Pacer
-from parley_services.orchestrator.accounting_port import Principal, Reservation
 from parley_services.orchestrator.admission.admission import Admission
-from parley_services.orchestrator.admission.key_cache import Keyring
+from parley_services.orchestrator.admission.key_cache import KeyCache
 from parley_services.orchestrator.admission.offline import OfflineAllowance
 from parley_services.orchestrator.admission.request import TurnRequest
 from parley_services.orchestrator.deadline import Deadline
+from parley_services.orchestrator.fallback_guardrails import FallbackGuardrails
 from parley_services.orchestrator.finish.shadow import Shadows
 from parley_services.orchestrator.generate.generation import Generation
-from parley_services.orchestrator.generate.guarded_scan import Guard
-from parley_services.orchestrator.generate.shared_generation import Flights
-from parley_services.orchestrator.guardrails_port import InputVerdict, Released, ScanEnded
-from parley_services.orchestrator.prompt.prompting import Prompt, Prompting
-from parley_services.orchestrator.reuse.coalescing import Coalescing, Held, Vacant
+from parley_services.orchestrator.generate.shared_generation import SharedGenerations
+from parley_services.orchestrator.prompt.prompting import Prompting
+from parley_services.orchestrator.reuse.coalescing import Coalescing
 from parley_services.orchestrator.reuse.hits import GivenHits
 from parley_services.orchestrator.reuse.lookup import Reuse
 from parley_services.orchestrator.reuse.replay import Replay
-from parley_services.orchestrator.router_port import AnswerEnded, AttemptEnded, RouteChosen, Text
 from parley_services.orchestrator.turn import Stages, Turn
-from parley_services.orchestrator.values import CachedAnswer, Hit
+from parley_services.orchestrator.values.accounting import Principal, Reservation
+from parley_services.orchestrator.values.cache import CachedAnswer, Held, Hit, Vacant
+from parley_services.orchestrator.values.guardrails import InputVerdict, Released, ScanEnded
+from parley_services.orchestrator.values.prompts import Prompt
+from parley_services.orchestrator.values.router import AnswerEnded, AttemptEnded, RouteChosen, Text
 
 KEY = "key"
 REQUEST_ID = "00000000-0000-4000-8000-000000000001"
@@ -71,7 +72,7 @@ def attempt(number=1, cost=1000, kind=AttemptKind.PRIMARY, outcome=AttemptOutcom
 
 
 @dataclass
-class FakeAccounts:
+class FakeAccounting:
     decision: BudgetDecision = BudgetDecision.ALLOW
     downgrade_model: str = ""
     covered: int = 0
@@ -115,14 +116,23 @@ class FakeAccounts:
             covered_output_token_count=self.covered,
         )
 
-    async def extend(self, **arguments):
-        self.extended.append(arguments)
+    async def extend(
+        self,
+        *,
+        request_id,
+        reservation_id,
+        step,
+        output_token_count,
+        model,
+        timeout_seconds,
+    ):
+        self.extended.append({"step": step, "output_token_count": output_token_count})
         if isinstance(self.extension, Exception):
             raise self.extension
         return self.extension
 
 
-class FakeModels:
+class FakeModelCatalogue:
     """Knows every model but `no-such`; the group `cheap` is priced as `small`."""
 
     def price_name(self, name):
@@ -179,7 +189,7 @@ class FakeGuardrails:
     waits: asyncio.Event | None = None
     checked: list = field(default_factory=list)
 
-    async def check_input(self, texts, **arguments):
+    async def check_input(self, texts, *, request_id, tenant_id, template, timeout_seconds):
         if self.away:
             raise AWAY
         if self.waits is not None:
@@ -214,7 +224,7 @@ class FakePrompts:
     rendered: list = field(default_factory=list)
     rated: list = field(default_factory=list)
 
-    async def render(self, request, *, timeout_seconds=0):
+    async def render(self, request, *, timeout_seconds):
         if self.away:
             raise AWAY
         self.rendered.append(request)
@@ -234,8 +244,8 @@ class FakePrompts:
             extra_cacheable=self.extra_cacheable,
         )
 
-    async def rate(self, **arguments):
-        self.rated.append(arguments)
+    async def rate(self, *, request_id, tenant_id, stars, comment, timeout_seconds):
+        self.rated.append({"tenant_id": tenant_id, "stars": stars, "comment": comment})
 
 
 @dataclass
@@ -294,7 +304,7 @@ class FakeCache:
             raise AWAY
         self.reported.append((hit.entry_id, hit.probability, correct))
 
-    async def release(self, tenant_id, lease_id, timeout_seconds):
+    async def release(self, tenant_id, lease_id, *, timeout_seconds):
         if self.away:
             raise AWAY
         self.leases.pop(lease_id, None)
@@ -343,7 +353,7 @@ class ScriptedRouter:
 
 
 @dataclass
-class MemoryBooks:
+class MemoryWriter:
     records: list = field(default_factory=list)
     full: Exception | None = None
     begun: dict = field(default_factory=dict)
@@ -356,13 +366,13 @@ class MemoryBooks:
         self.begun[number] = turn
         return number
 
-    def forget(self, turn_number):
-        del self.begun[turn_number]
+    def forget(self, outbox_id):
+        del self.begun[outbox_id]
 
-    def put(self, record, *, turn_number=0):
+    def put(self, record, *, outbox_id=0):
         self.records.append(record)
-        if turn_number:
-            del self.begun[turn_number]
+        if outbox_id:
+            del self.begun[outbox_id]
 
     def of(self, kind):
         return [record for record in self.records if isinstance(record, kind)]
@@ -373,23 +383,23 @@ class Bench:
 
     def __init__(self, *script, clock=None, **parts):
         self.clock = clock or SystemClock()
-        self.accounts = parts.pop("accounts", None) or FakeAccounts()
+        self.accounting = parts.pop("accounting", None) or FakeAccounting()
         self.guardrails = parts.pop("guardrails", None) or FakeGuardrails()
-        self.floor = parts.pop("floor", None) or FakeGuardrails()
+        self.baseline = parts.pop("baseline", None) or FakeGuardrails()
         self.prompts = parts.pop("prompts", None) or FakePrompts()
         self.cache = parts.pop("cache", None) or FakeCache()
         self.router = parts.pop("router", None) or ScriptedRouter(*script)
-        self.books = parts.pop("books", None) or MemoryBooks()
+        self.writer = parts.pop("writer", None) or MemoryWriter()
         self.snapshot = parts.pop("snapshot", None) or Snapshot()
         self.offline = OfflineAllowance(turn_limit=parts.pop("turn_limit", 2))
-        guard = Guard(
+        guard = FallbackGuardrails(
             service=self.guardrails,
-            floor=self.floor,
+            baseline=self.baseline,
             fail_closed=parts.pop("fail_closed", False),
             check_timeout_seconds=1.0,
         )
-        self.keyring = Keyring(
-            self.accounts,
+        self.key_cache = KeyCache(
+            self.accounting,
             self.clock,
             timeout_seconds=1.0,
             stale_seconds=60.0,
@@ -399,18 +409,18 @@ class Bench:
         generation = Generation(self.router, guard, pacer)
         self.shadows = Shadows(
             generation,
-            self.books,
+            self.writer,
             self.clock,
             concurrency=parts.pop("shadow_concurrency", 4),
             timeout_seconds=60.0,
         )
         self.stages = Stages(
             admission=Admission(
-                keyring=self.keyring,
-                accounts=self.accounts,
-                models=FakeModels(),
+                key_cache=self.key_cache,
+                accounting=self.accounting,
+                models=FakeModelCatalogue(),
                 guard=guard,
-                books=self.books,
+                writer=self.writer,
                 offline=self.offline,
                 clock=self.clock,
                 max_input_tokens=parts.pop("max_input_tokens", 100),
@@ -422,7 +432,7 @@ class Bench:
             reuse=Reuse(
                 cache=self.cache,
                 coalescing=Coalescing(
-                    release=self.cache.release,
+                    cache=self.cache,
                     clock=self.clock,
                     wait_seconds=parts.pop("coalesce_wait_seconds", 30.0),
                 ),
@@ -431,8 +441,8 @@ class Bench:
             hits=GivenHits(),
             replay=Replay(guard=guard),
             generation=generation,
-            flights=Flights(join_slack_seconds=1.0),
-            books=self.books,
+            shared_generations=SharedGenerations(coalesce_deadline_tolerance_seconds=1.0),
+            writer=self.writer,
             shadows=self.shadows,
             pacer=pacer,
             clock=self.clock,

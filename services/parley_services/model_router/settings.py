@@ -44,7 +44,7 @@ class ModelRouterSettings(ParleySettings):
     tell_after_seconds: float = Field(default=5.0, ge=0)
     """How long after a call's time limit accounting is told of its attempts, from the
     router's journal. By then whoever asked has booked them, unless it died; what is booked
-    is left as it is. Less than `PARLEY_ORCHESTRATOR_ABANDONED_AFTER_SECONDS`."""
+    is left as it is. Less than `PARLEY_ORCHESTRATOR_ORPHANED_TURN_RELEASE_DELAY_SECONDS`."""
 
     tell_interval_seconds: float = Field(default=2.0, gt=0)
     """How often the journal is looked through for what is to be told."""

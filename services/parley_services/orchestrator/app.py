@@ -13,21 +13,21 @@ from parley_services.kit.rpc.peers import Peers
 from parley_services.kit.rpc.service import Register, ServiceDefinition
 from parley_services.kit.storage.journal import Journal
 from parley_services.orchestrator.admission.admission import Admission
-from parley_services.orchestrator.admission.key_cache import Keyring
+from parley_services.orchestrator.admission.key_cache import KeyCache
 from parley_services.orchestrator.admission.offline import OfflineAllowance
+from parley_services.orchestrator.fallback_guardrails import FallbackGuardrails
 from parley_services.orchestrator.finish.outbox import Outbox
 from parley_services.orchestrator.finish.shadow import Shadows
 from parley_services.orchestrator.generate.generation import Generation
-from parley_services.orchestrator.generate.guarded_scan import Guard
-from parley_services.orchestrator.generate.shared_generation import Flights
-from parley_services.orchestrator.peers.accounting import GrpcAccounts
-from parley_services.orchestrator.peers.baseline import FloorGuardrails
+from parley_services.orchestrator.generate.shared_generation import SharedGenerations
+from parley_services.orchestrator.peers.accounting import GrpcAccounting
+from parley_services.orchestrator.peers.baseline import BaselineGuardrails
 from parley_services.orchestrator.peers.guardrails import GrpcGuardrails
 from parley_services.orchestrator.peers.key_changes import watching_keys
-from parley_services.orchestrator.peers.model_catalogue import ListedModels
+from parley_services.orchestrator.peers.model_catalogue import ListedModelCatalogue
 from parley_services.orchestrator.peers.model_router import GrpcRouter
 from parley_services.orchestrator.peers.prompt_registry import GrpcPrompts
-from parley_services.orchestrator.peers.records import OutboxBooks, deliveries
+from parley_services.orchestrator.peers.records import OutboxWriter, deliveries
 from parley_services.orchestrator.peers.semantic_cache import GrpcCache
 from parley_services.orchestrator.peers.template_snapshot import WatchedTemplates
 from parley_services.orchestrator.prompt.prompting import Prompting
@@ -38,7 +38,7 @@ from parley_services.orchestrator.reuse.replay import Replay
 from parley_services.orchestrator.servicer import OrchestratorServicer
 from parley_services.orchestrator.settings import OrchestratorSettings
 from parley_services.orchestrator.turn import Stages
-from parley_services.orchestrator.turn_service import Turns
+from parley_services.orchestrator.turn_service import TurnService
 
 
 @asynccontextmanager
@@ -46,9 +46,9 @@ async def open_orchestrator(
     settings: OrchestratorSettings, *, peers: Peers, clock: Clock
 ) -> AsyncIterator[Register]:
     """Open what the orchestrator needs and yield the function that registers it."""
-    accounts = GrpcAccounts(peers.channel("accounting"))
+    accounting = GrpcAccounting(peers.channel("accounting"))
     prompts = GrpcPrompts(peers.channel("prompt_registry"))
-    models = ListedModels(peers.channel("model_router"))
+    models = ListedModelCatalogue(peers.channel("model_router"))
     cache = GrpcCache(peers.channel("semantic_cache"))
     snapshot = WatchedTemplates(peers.channel("prompt_registry"))
     outbox = Outbox(
@@ -62,37 +62,39 @@ async def open_orchestrator(
         clock=clock,
         record_limit=settings.outbox_record_limit,
     )
-    keyring = Keyring(
-        accounts,
+    key_cache = KeyCache(
+        accounting,
         clock,
         timeout_seconds=settings.accounting_timeout_seconds,
         stale_seconds=settings.stale_key_seconds,
         capacity=settings.key_capacity,
     )
-    guard = Guard(
+    guard = FallbackGuardrails(
         service=GrpcGuardrails(peers.channel("guardrails")),
         # In one process the service's own rules are compiled already when it fails.
-        floor=FloorGuardrails(prepare=not peers.is_here("guardrails")),
+        baseline=BaselineGuardrails(prepare=not peers.is_here("guardrails")),
         fail_closed=settings.fail_closed,
         check_timeout_seconds=settings.guardrails_timeout_seconds,
     )
-    books = OutboxBooks(outbox, abandoned_after_seconds=settings.abandoned_after_seconds)
+    writer = OutboxWriter(
+        outbox, orphaned_turn_release_delay_seconds=settings.orphaned_turn_release_delay_seconds
+    )
     pacer = Pacer()
     generation = Generation(GrpcRouter(peers.channel("model_router")), guard, pacer)
     shadows = Shadows(
         generation,
-        books,
+        writer,
         clock,
         concurrency=settings.shadow_concurrency,
         timeout_seconds=settings.shadow_timeout_seconds,
     )
     stages = Stages(
         admission=Admission(
-            keyring=keyring,
-            accounts=accounts,
+            key_cache=key_cache,
+            accounting=accounting,
             models=models,
             guard=guard,
-            books=books,
+            writer=writer,
             offline=OfflineAllowance(turn_limit=settings.offline_turn_limit),
             clock=clock,
             max_input_tokens=settings.max_input_tokens,
@@ -106,7 +108,7 @@ async def open_orchestrator(
         reuse=Reuse(
             cache=cache,
             coalescing=Coalescing(
-                release=cache.release,
+                cache=cache,
                 clock=clock,
                 wait_seconds=settings.coalesce_wait_seconds,
             ),
@@ -115,16 +117,18 @@ async def open_orchestrator(
         hits=GivenHits(),
         replay=Replay(guard=guard),
         generation=generation,
-        flights=Flights(join_slack_seconds=settings.join_slack_seconds),
-        books=books,
+        shared_generations=SharedGenerations(
+            coalesce_deadline_tolerance_seconds=settings.coalesce_deadline_tolerance_seconds
+        ),
+        writer=writer,
         shadows=shadows,
         pacer=pacer,
         clock=clock,
     )
     servicer = OrchestratorServicer(  # type: ignore[abstract]
-        Turns(
+        TurnService(
             stages=stages,
-            keyring=keyring,
+            key_cache=key_cache,
             prompts=prompts,
             cache=cache,
             clock=clock,
@@ -142,7 +146,7 @@ async def open_orchestrator(
         shadows.running(),
         snapshot.watching(),
         models.refreshing(),
-        watching_keys(peers.channel("accounting"), keyring),
+        watching_keys(peers.channel("accounting"), key_cache),
     ):
         yield register
 

@@ -7,7 +7,27 @@ from parley_services.kit.chat.budget import BudgetDecision
 from parley_services.kit.chat.finding import Finding
 from parley_services.kit.chat.message import ToolCall
 from parley_services.kit.chat.usage import Usage
-from parley_services.orchestrator.values import FormatOutcome
+from parley_services.kit.chat.wire_enum import WireEnum
+
+
+class FormatOutcome(WireEnum):
+    """How a JSON answer came to be valid."""
+
+    UNSPECIFIED = 0
+    VALID = 1
+    REPAIRED = 2
+
+
+class TurnStage(WireEnum):
+    """A part of a turn, in the order in which a turn goes through them."""
+
+    UNSPECIFIED = 0
+    ADMISSION = 1
+    PROMPT = 2
+    CACHE = 3
+    REPLAY = 4
+    HOLD = 5
+    GENERATION = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +73,7 @@ class Switched:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Degraded:
-    """A part of the suite is away and the turn goes on without it."""
+    """A part of the suite is unavailable, and the turn goes on without it."""
 
     component: str
     effect: str
@@ -61,9 +81,9 @@ class Degraded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageTiming:
-    """What a stage of the turn cost in time."""
+    """How long a stage of the turn took."""
 
-    stage: str
+    stage: TurnStage
     seconds: float
 
 

@@ -17,6 +17,7 @@ from parley_services.orchestrator.admission.request import (
     ByArm,
     ByLabel,
     ByVersion,
+    CacheMode,
     TemplateSelector,
     TurnRequest,
 )
@@ -31,14 +32,13 @@ from parley_services.orchestrator.events import (
     ToolCalled,
 )
 from parley_services.orchestrator.finish.rating import Rating
-from parley_services.orchestrator.turn_service import Turns
-from parley_services.orchestrator.values import CacheMode
+from parley_services.orchestrator.turn_service import TurnService
 
 
 class OrchestratorServicer(pb_grpc.OrchestratorServiceServicer):
     """`parley.orchestrator.v1.OrchestratorService`. Jobs are not implemented."""
 
-    def __init__(self, turns: Turns) -> None:
+    def __init__(self, turns: TurnService) -> None:
         self._turns = turns
 
     async def Chat(  # type: ignore[override]
@@ -165,7 +165,10 @@ def _completed(event: Completed) -> pb.ChatResponse.Completed:
         findings=[to_proto.finding(finding) for finding in event.findings],
         degradations=[_degraded(degraded) for degraded in event.degradations],
         timings=[
-            pb.StageTiming(stage=timing.stage, duration=to_proto.duration(timing.seconds))
+            pb.StageTiming(
+                stage=pb.TurnStage.ValueType(timing.stage),
+                duration=to_proto.duration(timing.seconds),
+            )
             for timing in event.timings
         ],
         first_delta_latency=None if first is None else to_proto.duration(first),

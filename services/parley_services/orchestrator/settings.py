@@ -22,7 +22,7 @@ class OrchestratorSettings(ParleySettings):
     """Most tokens that a caller may send in a turn: text, history, variables and documents."""
 
     fail_closed: bool = False
-    """Whether a turn fails while the guardrails are away. Otherwise the floor rules are
+    """Whether a turn fails while the guardrails are unavailable. Otherwise the baseline rules are
     applied in this process and the turn is marked degraded."""
 
     guardrails_timeout_seconds: float = Field(default=2.0, gt=0)
@@ -38,17 +38,17 @@ class OrchestratorSettings(ParleySettings):
     """Longest wait for a cache look-up. A cache that is slower than that saves no time."""
 
     stale_key_seconds: float = Field(default=300.0, ge=0)
-    """How long a known key goes on to work while accounting is away."""
+    """How long a known key goes on to work while accounting is unavailable."""
 
     key_capacity: int = Field(default=10_000, ge=1)
     """How many keys are remembered."""
 
     offline_turn_limit: int = Field(default=100, ge=0)
-    """Turns that each tenant may make on trust while accounting is away. Keys under a hard
+    """Turns that each tenant may make on trust while accounting is unavailable. Keys under a hard
     budget get none."""
 
-    join_slack_seconds: float = Field(default=1.0, ge=0)
-    """How much earlier than its own deadline an identical turn in flight may end for it to
+    coalesce_deadline_tolerance_seconds: float = Field(default=1.0, ge=0)
+    """How much earlier than its own deadline an identical turn under way may end for it to
     be joined."""
 
     coalesce_wait_seconds: float = Field(default=3.0, ge=0)
@@ -57,7 +57,7 @@ class OrchestratorSettings(ParleySettings):
     0 coalesces within one replica only."""
 
     shadow_concurrency: int = Field(default=16, ge=0)
-    """Shadow arms of experiments that may run at once. What is beyond is dropped."""
+    """Shadow arms of experiments that may run at once. Excess arms are dropped."""
 
     shadow_timeout_seconds: float = Field(default=60.0, gt=0)
     """Longest run of a shadow arm."""
@@ -66,9 +66,9 @@ class OrchestratorSettings(ParleySettings):
     """Records that may wait to be booked, answers and outcomes included. Beyond it new turns
     are refused, so that nothing is lost."""
 
-    abandoned_after_seconds: float = Field(default=10.0, ge=0)
-    """How long after its last moment a turn that died with its process is released by the
-    next one. Longer than `PARLEY_MODEL_ROUTER_TELL_AFTER_SECONDS`, so that what it used is
+    orphaned_turn_release_delay_seconds: float = Field(default=10.0, ge=0)
+    """Delay after a crashed process's turn deadline before the restarted process releases
+    its reservation. Longer than `PARLEY_MODEL_ROUTER_TELL_AFTER_SECONDS`, so that what it used is
     booked first, and shorter than `PARLEY_ACCOUNTING_LEASE_GRACE_SECONDS`, so that no
     estimate has to be."""
 

@@ -1,7 +1,7 @@
 """
 One chat turn, from admission to the last event.
 
-admit -> prompt -> cache -> generate, guarded while it streams -> completed, then the books.
+admit -> prompt -> cache -> generate, guarded while it streams -> completed, then the writer.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from parley_services.kit.errors import (
     ServiceError,
 )
 from parley_services.kit.rpc.pacing import Pacer
-from parley_services.orchestrator.admission.admission import Admission, Admitted
+from parley_services.orchestrator.admission.admission import Admission, AdmittedTurn
 from parley_services.orchestrator.admission.request import TurnRequest
 from parley_services.orchestrator.deadline import Deadline
 from parley_services.orchestrator.events import (
@@ -31,19 +31,26 @@ from parley_services.orchestrator.events import (
     Intervened,
     Started,
     Switched,
+    TurnStage,
 )
 from parley_services.orchestrator.finish import completion as ends
-from parley_services.orchestrator.finish.records import Books, NewAnswer, Outcome, Texts
-from parley_services.orchestrator.finish.reservation_handle import Lease
+from parley_services.orchestrator.finish.reservation_handle import ReservationHandle
 from parley_services.orchestrator.finish.shadow import AnsweredTurn, Shadows
 from parley_services.orchestrator.generate.generation import Generation, Plan
-from parley_services.orchestrator.generate.shared_generation import Flight, Flights, Generated
-from parley_services.orchestrator.prompt.prompting import Prompt, Prompting
+from parley_services.orchestrator.generate.shared_generation import (
+    Generated,
+    SharedGeneration,
+    SharedGenerations,
+)
+from parley_services.orchestrator.ports import PostTurnWriter
+from parley_services.orchestrator.prompt.prompting import Prompting
 from parley_services.orchestrator.reuse.hits import GivenHits
-from parley_services.orchestrator.reuse.lookup import Reuse, Slot, may_be_given_again
+from parley_services.orchestrator.reuse.lookup import CachePlan, Reuse, may_be_given_again
 from parley_services.orchestrator.reuse.replay import Replay
 from parley_services.orchestrator.trace import Trace
-from parley_services.orchestrator.values import CachedAnswer, Hit
+from parley_services.orchestrator.values.cache import CachedAnswer, Hit
+from parley_services.orchestrator.values.prompts import Prompt
+from parley_services.orchestrator.values.records import NewAnswer, Outcome, Texts
 
 _RETRY_AFTER_SECONDS = 5.0
 """What a client is told to wait when neither a model nor the cache could answer."""
@@ -59,8 +66,8 @@ class Stages:
     hits: GivenHits
     replay: Replay
     generation: Generation
-    flights: Flights
-    books: Books
+    shared_generations: SharedGenerations
+    writer: PostTurnWriter
     shadows: Shadows
     pacer: Pacer
     clock: Clock
@@ -89,7 +96,7 @@ class Turn:
         Raises a ServiceError if the turn fails. However it ends, also when the generator is
         closed early, what was spent is booked and the outcome is reported.
         """
-        with self._trace.stage("admit"):
+        with self._trace.stage(TurnStage.ADMISSION):
             admitted = await self._stages.admission.admit(
                 self._request, self._secret, self._deadline, self._trace
             )
@@ -112,15 +119,15 @@ class Turn:
         finally:
             self._report(admitted, failure)
 
-    async def _answer(self, admitted: Admitted) -> AsyncGenerator[Event, None]:
-        """Answer from the cache or from a model. The lease is settled here or by the flight."""
-        stages, trace, lease = self._stages, self._trace, admitted.lease
-        slot: Slot | None = None
+    async def _answer(self, admitted: AdmittedTurn) -> AsyncGenerator[Event, None]:
+        """Answer from the cache or from a model; settle unless a shared generation does."""
+        stages, trace, handle = self._stages, self._trace, admitted.handle
+        cache_plan: CachePlan | None = None
         try:
-            with trace.stage("prompt"):
+            with trace.stage(TurnStage.PROMPT):
                 prompt = await stages.prompting.render(admitted, self._deadline, trace)
             self._prompt = prompt
-            lease.template, lease.template_version = prompt.template, prompt.version
+            handle.template, handle.template_version = prompt.template, prompt.version
             yield Started(
                 request_id=trace.request_id,
                 template=prompt.template,
@@ -130,9 +137,12 @@ class Turn:
             for finding in trace.findings:
                 if finding.action is GuardrailAction.REDACT:
                     yield Intervened(finding)
-            slot = stages.reuse.slot(admitted, prompt)
+            cache_plan = stages.reuse.plan(admitted, prompt)
             hit = await stages.reuse.lookup(
-                slot, self._deadline, trace, is_in_flight=lambda: self._is_in_flight(slot)
+                cache_plan,
+                self._deadline,
+                trace,
+                is_in_flight=lambda: self._is_in_flight(cache_plan),
             )
             for degraded in trace.news():
                 yield degraded
@@ -146,24 +156,27 @@ class Turn:
             self._plan = ends.plan(
                 admitted, prompt, model=model, deadline=self._deadline, trace=trace
             )
-            async for event in self._from_model(self._plan, admitted, prompt, slot):
+            async for event in self._from_model(self._plan, admitted, prompt, cache_plan):
                 yield event
         finally:
-            if not lease.is_in_flight:
-                lease.settle(end_time=stages.clock.now())
-            if slot is not None and not self._is_in_flight(slot):
-                stages.reuse.coalescing.give_back(slot.flight_key)
+            if not handle.is_shared:
+                handle.settle(end_time=stages.clock.now())
+            if cache_plan is not None and not self._is_in_flight(cache_plan):
+                stages.reuse.coalescing.give_back(cache_plan.coalescing_key)
 
-    def _is_in_flight(self, slot: Slot) -> bool:
+    def _is_in_flight(self, cache_plan: CachePlan) -> bool:
         """Say whether an identical turn is under way that this one would join."""
-        return self._stages.flights.under_way(slot.flight_key, self._deadline) is not None
+        return (
+            self._stages.shared_generations.under_way(cache_plan.coalescing_key, self._deadline)
+            is not None
+        )
 
     async def _from_cache(
-        self, hit: Hit, admitted: Admitted, prompt: Prompt
+        self, hit: Hit, admitted: AdmittedTurn, prompt: Prompt
     ) -> AsyncGenerator[Event, None]:
         """Stream an earlier answer."""
         output = ends.output_context(admitted, prompt)
-        with self._trace.stage("replay"):
+        with self._trace.stage(TurnStage.REPLAY):
             async for delta in self._stages.replay.stream(
                 hit.answer.text, output, self._deadline, self._trace
             ):
@@ -171,7 +184,7 @@ class Turn:
         self._text = hit.answer.text
         self._stages.hits.note(admitted.subject.tenant_id, self._trace.request_id, hit)
         saved = hit.answer.cost_nano_usd
-        admitted.lease.settle(
+        admitted.handle.settle(
             end_time=self._stages.clock.now(),
             source=hit.source,
             saved_cost_nano_usd=saved,
@@ -180,31 +193,31 @@ class Turn:
         yield ends.completed_by_cache(hit, admitted, prompt, self._trace)
 
     async def _from_model(
-        self, plan: Plan, admitted: Admitted, prompt: Prompt, slot: Slot
+        self, plan: Plan, admitted: AdmittedTurn, prompt: Prompt, cache_plan: CachePlan
     ) -> AsyncGenerator[Event, None]:
-        """Stream a new answer, one's own or that of an identical turn in flight."""
+        """Stream a new answer, one's own or that of an identical turn under way."""
         try:
-            with self._trace.stage("generate"):
-                async with self._stages.flights.board(
-                    slot.flight_key,
+            with self._trace.stage(TurnStage.GENERATION):
+                async with self._stages.shared_generations.join_or_start(
+                    cache_plan.coalescing_key,
                     self._deadline,
-                    lambda flight: self._fly(plan, admitted.lease, slot, flight),
-                ) as (flight, joined):
-                    admitted.lease.is_in_flight = not joined
-                    async for event in self._read(flight):
+                    lambda shared: self._generate(plan, admitted.handle, cache_plan, shared),
+                ) as (shared, joined):
+                    admitted.handle.is_shared = not joined
+                    async for event in self._read(shared):
                         if not isinstance(event, Generated):
                             yield event
                             continue
                         generated = event
         except (ProviderUnavailable, DependencyUnavailable) as error:
-            async for event in self._without_model(error, admitted, prompt, slot):
+            async for event in self._without_model(error, admitted, prompt, cache_plan):
                 yield event
             return
         self._text = generated.cacheable_text
         for degraded in self._trace.news():
             yield degraded
         if joined:
-            admitted.lease.settle(
+            admitted.handle.settle(
                 end_time=self._stages.clock.now(),
                 source=AnswerSource.COALESCED,
                 saved_cost_nano_usd=generated.cost_nano_usd,
@@ -212,29 +225,31 @@ class Turn:
             )
         yield ends.completed_by_model(generated, admitted, prompt, self._trace, joined=joined)
 
-    async def _read(self, flight: Flight) -> AsyncGenerator[Event | Generated, None]:
-        """Read a flight; the pacer counts the streams."""
+    async def _read(self, shared: SharedGeneration) -> AsyncGenerator[Event | Generated, None]:
+        """Read a generation; the pacer counts the streams."""
         with self._stages.pacer.stream():
-            async with aclosing(flight.read()) as events:
+            async with aclosing(shared.read()) as events:
                 async for event in events:
                     yield event
 
-    async def _fly(self, plan: Plan, lease: Lease, slot: Slot, flight: Flight) -> Generated:
-        """Generate, then book what it cost, whoever is still on board."""
+    async def _generate(
+        self, plan: Plan, handle: ReservationHandle, cache_plan: CachePlan, shared: SharedGeneration
+    ) -> Generated:
+        """Generate, then book what it cost, whoever still reads it."""
         stages = self._stages
         source, model = AnswerSource.UNSPECIFIED, ""
         try:
-            generated = await stages.generation.run(plan, flight.publish)
+            generated = await stages.generation.run(plan, shared.publish)
             source, model = AnswerSource.MODEL, generated.model
         finally:
-            lease.settle(end_time=stages.clock.now(), source=source, model=model)
-        if may_be_given_again(generated, flight, slot, plan.trace):
-            stages.books.put(
+            handle.settle(end_time=stages.clock.now(), source=source, model=model)
+        if may_be_given_again(generated, shared, cache_plan, plan.trace):
+            stages.writer.put(
                 NewAnswer(
                     request_id=plan.call.request_id,
-                    partition=slot.partition,
-                    text=slot.text,
-                    lease_id=stages.reuse.coalescing.take(slot.flight_key),
+                    partition=cache_plan.partition,
+                    text=cache_plan.text,
+                    lease_id=stages.reuse.coalescing.take(cache_plan.coalescing_key),
                     answer=CachedAnswer(
                         text=generated.cacheable_text,
                         provider=generated.provider,
@@ -247,12 +262,12 @@ class Turn:
         return generated
 
     async def _without_model(
-        self, error: ServiceError, admitted: Admitted, prompt: Prompt, slot: Slot
+        self, error: ServiceError, admitted: AdmittedTurn, prompt: Prompt, cache_plan: CachePlan
     ) -> AsyncGenerator[Event, None]:
         """Fall back on a cached answer at a lower bar, or raise that there is none."""
         hit = None
         if self._trace.first_delta_seconds is None:
-            hit = await self._stages.reuse.fallback(slot, self._deadline, self._trace)
+            hit = await self._stages.reuse.fallback(cache_plan, self._deadline, self._trace)
         if hit is None:
             raise ProviderUnavailable(
                 "No model can be reached: try again later.",
@@ -265,7 +280,7 @@ class Turn:
         async for event in self._from_cache(hit, admitted, prompt):
             yield event
 
-    def _report(self, admitted: Admitted, failure: str) -> None:
+    def _report(self, admitted: AdmittedTurn, failure: str) -> None:
         """Tell the prompt's version how the turn ended. A turn without a prompt has none."""
         prompt, completed = self._prompt, self._completed
         if prompt is None:
@@ -287,7 +302,7 @@ class Turn:
             outcome = replace(outcome, texts=said)
         if completed is not None:
             outcome = outcome.of(completed)
-        self._stages.books.put(outcome)
+        self._stages.writer.put(outcome)
         if self._plan is not None and outcome.source is AnswerSource.MODEL:
             self._stages.shadows.start(
                 AnsweredTurn(
@@ -300,13 +315,13 @@ class Turn:
             )
 
 
-def _affordable_model(admitted: Admitted, prompt: Prompt) -> tuple[str, Switched | None]:
+def _affordable_model(admitted: AdmittedTurn, prompt: Prompt) -> tuple[str, Switched | None]:
     """
     Return the model that the budget policy allows, and the event that says so if it is another.
 
     Raises BudgetExhausted where it allows none.
     """
-    reservation = admitted.lease.reservation
+    reservation = admitted.handle.reservation
     wanted = prompt.model
     match reservation.decision:
         case BudgetDecision.CACHE_ONLY:

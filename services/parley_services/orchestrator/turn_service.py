@@ -5,23 +5,23 @@ from dataclasses import dataclass
 
 from parley_services.kit.clock import Clock
 from parley_services.kit.errors import DependencyUnavailable, NotFound
-from parley_services.orchestrator.admission.key_cache import Keyring
+from parley_services.orchestrator.admission.key_cache import KeyCache
 from parley_services.orchestrator.admission.request import TurnRequest
 from parley_services.orchestrator.deadline import Deadline
 from parley_services.orchestrator.finish.rating import Rating
-from parley_services.orchestrator.prompt.prompting import Prompts
-from parley_services.orchestrator.reuse.hits import HitReports, verdict
+from parley_services.orchestrator.ports import Cache, Prompts
+from parley_services.orchestrator.reuse.hits import verdict
 from parley_services.orchestrator.turn import Stages, Turn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Turns:
+class TurnService:
     """Makes turns and takes ratings of them."""
 
     stages: Stages
-    keyring: Keyring
+    key_cache: KeyCache
     prompts: Prompts
-    cache: HitReports
+    cache: Cache
     clock: Clock
     default_deadline_seconds: float
     max_deadline_seconds: float
@@ -37,10 +37,10 @@ class Turns:
         If the turn got a cached answer from this replica lately, the cache is told whether it
         was right, as far as the rating says.
 
-        Raises InvalidArgument, NotFound, and what Keyring.principal raises.
+        Raises InvalidArgument, NotFound, and what KeyCache.principal raises.
         """
         deadline = self._deadline(deadline_seconds)
-        principal = await self.keyring.principal(secret, deadline)
+        principal = await self.key_cache.principal(secret, deadline)
         tenant_id, stars = principal.subject.tenant_id, rating.on_scale()
         await self.prompts.rate(
             request_id=rating.request_id,

@@ -11,10 +11,10 @@ from parley.chat.v1 import answer_pb2, finding_pb2, message_pb2
 from parley.orchestrator.v1 import orchestrator_service_pb2 as pb
 from parley.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 from parley_services.kit.chat.message import ToolCall
-from parley_services.orchestrator.finish.records import Settlement
-from parley_services.orchestrator.router_port import ToolCallMade
 from parley_services.orchestrator.servicer import OrchestratorServicer
-from parley_services.orchestrator.turn_service import Turns
+from parley_services.orchestrator.turn_service import TurnService
+from parley_services.orchestrator.values.records import Settlement
+from parley_services.orchestrator.values.router import ToolCallMade
 
 from tests.support.serving import TRANSPORTS, served
 from tests.support.turns import KEY, Bench, FakeCache, FakeGuardrails
@@ -43,9 +43,9 @@ def connect(transport):
 def registering(bench):
     """Return what registers an orchestrator over the fakes of *bench*."""
     servicer = OrchestratorServicer(
-        Turns(
+        TurnService(
             stages=bench.stages,
-            keyring=bench.keyring,
+            key_cache=bench.key_cache,
             prompts=bench.prompts,
             cache=bench.cache,
             clock=bench.clock,
@@ -190,8 +190,8 @@ async def test_a_wrong_field_is_named(connect, fields, wrong):
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
     bad_request = details_of(error, error_details_pb2.BadRequest)
     assert wrong in [violation.field for violation in bad_request.field_violations]
-    assert bench.books.records == []
-    assert bench.accounts.reserved == []
+    assert bench.writer.records == []
+    assert bench.accounting.reserved == []
 
 
 async def test_an_oversized_text_names_the_limit(connect):
@@ -221,8 +221,8 @@ async def test_a_cancel_reaches_the_model_and_is_booked(connect):
             pass
         call.cancel()
         await until(lambda: bench.router.closed)
-        await until(lambda: bench.books.of(Settlement))
-    (settlement,) = bench.books.of(Settlement)
+        await until(lambda: bench.writer.of(Settlement))
+    (settlement,) = bench.writer.of(Settlement)
     assert settlement.attempts[0].usage.estimated
 
 
@@ -230,7 +230,7 @@ async def test_a_deadline_that_ends_is_booked(connect):
     bench = Bench("one ", asyncio.Event())
     async with connect(bench) as stub:
         error = await refused(stub, seconds=0.2)
-        await until(lambda: bench.books.of(Settlement))
+        await until(lambda: bench.writer.of(Settlement))
     assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
 

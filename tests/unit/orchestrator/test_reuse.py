@@ -13,13 +13,13 @@ from parley_services.kit.chat.message import (
     ToolChoice,
     ToolChoiceMode,
 )
-from parley_services.orchestrator.finish.records import NewAnswer
-from parley_services.orchestrator.router_port import AttemptEnded, ToolCallMade
-from parley_services.orchestrator.values import CacheMode
+from parley_services.orchestrator.admission.request import CacheMode
+from parley_services.orchestrator.values.records import NewAnswer
+from parley_services.orchestrator.values.router import AttemptEnded, ToolCallMade
 
 from tests.support.turns import (
     Bench,
-    FakeAccounts,
+    FakeAccounting,
     FakeCache,
     FakeGuardrails,
     FakePrompts,
@@ -58,12 +58,12 @@ async def test_an_answer_is_kept_if_all_that_is_unusual_about_it_is_allowed(
     bench = Bench(
         "x",
         AttemptEnded(attempt(kind=AttemptKind.FALLBACK if fell_back else AttemptKind.PRIMARY)),
-        accounts=FakeAccounts(decision=decision, downgrade_model="small"),
+        accounting=FakeAccounting(decision=decision, downgrade_model="small"),
         cache=FakeCache(away=degraded),
         prompts=FakePrompts(extra_cacheable=allowed),
     )
     await bench.run(request(tools=(CLOCK,) if has_tools else ()))
-    assert bool(bench.books.of(NewAnswer)) == (unusual <= allowed)
+    assert bool(bench.writer.of(NewAnswer)) == (unusual <= allowed)
 
 
 @pytest.mark.parametrize(
@@ -80,17 +80,17 @@ async def test_what_another_than_the_first_model_wrote_is_downgraded(kind, allow
         prompts=FakePrompts(extra_cacheable=also),
     )
     await bench.run()
-    assert bool(bench.books.of(NewAnswer)) is allowed
+    assert bool(bench.writer.of(NewAnswer)) is allowed
 
 
 async def test_a_downgraded_answer_is_kept_where_turns_of_its_version_look():
-    accounts = FakeAccounts()
+    accounting = FakeAccounting()
     prompts = FakePrompts(extra_cacheable=frozenset({ExtraCacheable.DOWNGRADED}))
-    bench = Bench("x", accounts=accounts, prompts=prompts)
+    bench = Bench("x", accounting=accounting, prompts=prompts)
     await bench.run()
-    accounts.decision, accounts.downgrade_model = BudgetDecision.CACHE_FIRST, "small"
+    accounting.decision, accounting.downgrade_model = BudgetDecision.CACHE_FIRST, "small"
     await bench.run()
-    as_asked, downgraded = bench.books.of(NewAnswer)
+    as_asked, downgraded = bench.writer.of(NewAnswer)
     assert as_asked.partition == downgraded.partition
     # Who reads it sees who wrote it.
     assert downgraded.answer.model == "small"
@@ -99,7 +99,7 @@ async def test_a_downgraded_answer_is_kept_where_turns_of_its_version_look():
 @pytest.mark.parametrize(
     "parts",
     [
-        {"accounts": "away"},
+        {"accounting": "away"},
         {"cache": FakeCache(away=True)},
         {"prompts": "away"},
     ],
@@ -109,22 +109,22 @@ async def test_an_answer_given_while_a_service_was_away_may_be_kept(parts):
     prompts = FakePrompts(extra_cacheable=frozenset({ExtraCacheable.DEGRADED}))
     rendered = Bench("x", prompts=prompts)
     await rendered.run()
-    prompt = await prompts.render(prompts.rendered[0])
-    accounts = FakeAccounts()
+    prompt = await prompts.render(prompts.rendered[0], timeout_seconds=1)
+    accounting = FakeAccounting()
     bench = Bench(
         "x",
-        accounts=accounts,
+        accounting=accounting,
         cache=parts.get("cache"),
         prompts=FakePrompts(away="prompts" in parts, extra_cacheable=prompts.extra_cacheable),
         snapshot=Snapshot(prompt),
     )
-    if "accounts" in parts:
+    if "accounting" in parts:
         # Its key is known from an earlier turn.
         await bench.run(request(cache_mode=CacheMode.BYPASS))
-        accounts.away = True
+        accounting.away = True
     events = await bench.run()
     assert events[-1].degradations
-    assert len(bench.books.of(NewAnswer)) == 1
+    assert len(bench.writer.of(NewAnswer)) == 1
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ async def test_nothing_is_kept_that_the_guardrails_service_did_not_pass(guardrai
         bench = Bench("y", guardrails=guardrails, prompts=FakePrompts(extra_cacheable=EVERYTHING))
     events = await bench.run()
     assert [each.component for each in events[-1].degradations] == ["guardrails"]
-    assert bench.books.of(NewAnswer) == []
+    assert bench.writer.of(NewAnswer) == []
 
 
 async def test_an_answer_that_calls_a_tool_is_not_kept_however_it_ends():
@@ -148,7 +148,7 @@ async def test_an_answer_that_calls_a_tool_is_not_kept_however_it_ends():
     )
     events = await bench.run(request(tools=(CLOCK,)))
     assert "ToolCalled" in kinds_of(events)
-    assert bench.books.of(NewAnswer) == []
+    assert bench.writer.of(NewAnswer) == []
 
 
 async def test_tools_and_their_choice_are_part_of_the_partition():
@@ -172,4 +172,4 @@ async def test_it_never_widens_the_scope(scope, mode):
     prompts = FakePrompts(scope=scope, extra_cacheable=EVERYTHING)
     bench = Bench("x", prompts=prompts)
     await bench.run(request(cache_mode=mode, parameters=SamplingParameters(temperature=0.1)))
-    assert (bench.cache.looked_up, bench.books.of(NewAnswer)) == ([], [])
+    assert (bench.cache.looked_up, bench.writer.of(NewAnswer)) == ([], [])

@@ -8,8 +8,8 @@ from parley_services.kit.chat.attempt import AttemptKind, AttemptOutcome
 from parley_services.kit.chat.message import ResponseFormat, ResponseFormatType, SamplingParameters
 from parley_services.kit.errors import Overloaded
 from parley_services.orchestrator.events import Completed, Delta
-from parley_services.orchestrator.finish.records import Outcome, Settlement, ShadowOutcome, Texts
-from parley_services.orchestrator.prompt.prompting import ShadowArm
+from parley_services.orchestrator.values.prompts import ShadowArm
+from parley_services.orchestrator.values.records import Outcome, Settlement, ShadowOutcome, Texts
 
 from tests.support.turns import (
     Bench,
@@ -41,8 +41,8 @@ def bench(*script, again, arms=(ARM,), **parts):
 
 async def shadow_of(a_bench):
     """Wait for the report of the shadow arm and return it."""
-    await until(lambda: a_bench.books.of(ShadowOutcome))
-    (report,) = a_bench.books.of(ShadowOutcome)
+    await until(lambda: a_bench.writer.of(ShadowOutcome))
+    (report,) = a_bench.writer.of(ShadowOutcome)
     return report
 
 
@@ -67,7 +67,7 @@ async def test_an_arm_is_booked_apart_from_its_turn():
     turn = bench("one", again=("two",))
     await turn.run()
     await shadow_of(turn)
-    own, shadow = turn.books.of(Settlement)
+    own, shadow = turn.writer.of(Settlement)
     assert [each.kind for each in own.attempts] == [AttemptKind.PRIMARY]
     assert [(a.kind, a.number) for a in shadow.attempts] == [(AttemptKind.SHADOW, 1001)]
     assert (shadow.request_id, shadow.source) == (own.request_id, AnswerSource.UNSPECIFIED)
@@ -89,8 +89,8 @@ async def test_an_arm_that_the_router_refuses_is_not_held_against_it():
     turn = bench("one", again=(Overloaded("Busy.", retry_after_seconds=1.0),))
     await turn.run()
     await until(lambda: turn.router.closed == 2)
-    assert turn.books.of(ShadowOutcome) == []
-    assert len(turn.books.of(Settlement)) == 1
+    assert turn.writer.of(ShadowOutcome) == []
+    assert len(turn.writer.of(Settlement)) == 1
 
 
 async def test_an_arm_that_the_guardrails_stop():
@@ -118,7 +118,7 @@ async def test_an_arm_ends_with_the_service_and_is_booked():
         await asyncio.sleep(0.01)
     report = await shadow_of(turn)
     assert report.outcome.error_reason == "CANCELLED"
-    (cut,) = turn.books.of(Settlement)[1].attempts
+    (cut,) = turn.writer.of(Settlement)[1].attempts
     assert (cut.kind, cut.outcome) == (AttemptKind.SHADOW, AttemptOutcome.CANCELLED)
     assert cut.usage.estimated
 
@@ -126,7 +126,7 @@ async def test_an_arm_ends_with_the_service_and_is_booked():
 async def test_texts_are_reported_for_tenants_that_want_them():
     turn = bench("one", again=("two",), retains_texts=True)
     await turn.run(request("A question?"))
-    (outcome,) = turn.books.of(Outcome)
+    (outcome,) = turn.writer.of(Outcome)
     assert outcome.texts == Texts(input_text="A question?", output_text="one")
     assert (await shadow_of(turn)).input_text == "A question?"
 
@@ -134,5 +134,5 @@ async def test_texts_are_reported_for_tenants_that_want_them():
 async def test_texts_of_other_tenants_are_not():
     turn = bench("one", again=("two",))
     await turn.run()
-    (outcome,) = turn.books.of(Outcome)
+    (outcome,) = turn.writer.of(Outcome)
     assert outcome.texts is None

@@ -19,25 +19,33 @@ from parley_services.kit.errors import (
     RateLimited,
     ScopeMissing,
 )
-from parley_services.orchestrator.events import Completed, Degraded, Delta, Intervened, Switched
-from parley_services.orchestrator.finish.records import NewAnswer, Outcome, Settlement
-from parley_services.orchestrator.router_port import (
+from parley_services.orchestrator.admission.request import CacheMode
+from parley_services.orchestrator.events import (
+    Completed,
+    Degraded,
+    Delta,
+    FormatOutcome,
+    Intervened,
+    Switched,
+    TurnStage,
+)
+from parley_services.orchestrator.values.records import NewAnswer, Outcome, Settlement
+from parley_services.orchestrator.values.router import (
     AttemptEnded,
     AttemptsLost,
     Reasoning,
     RouteChosen,
     RouteSwitched,
 )
-from parley_services.orchestrator.values import CacheMode, FormatOutcome
 
 from tests.support.turns import (
     AWAY,
     Bench,
-    FakeAccounts,
+    FakeAccounting,
     FakeCache,
     FakeGuardrails,
     FakePrompts,
-    MemoryBooks,
+    MemoryWriter,
     ScriptedRouter,
     Snapshot,
     attempt,
@@ -61,16 +69,16 @@ async def test_a_turn_streams_then_books():
     assert completed.source is AnswerSource.MODEL
     assert (completed.cost_nano_usd, completed.attempt_count) == (1000, 1)
     assert [timing.stage for timing in completed.timings] == [
-        "admit",
-        "prompt",
-        "cache",
-        "generate",
+        TurnStage.ADMISSION,
+        TurnStage.PROMPT,
+        TurnStage.CACHE,
+        TurnStage.GENERATION,
     ]
-    (settlement,) = bench.books.of(Settlement)
+    (settlement,) = bench.writer.of(Settlement)
     assert (settlement.reservation_id, len(settlement.attempts)) == ("r1", 1)
-    (stored,) = bench.books.of(NewAnswer)
+    (stored,) = bench.writer.of(NewAnswer)
     assert (stored.text, stored.answer.text) == ("Why is the sky blue?", "Because of Rayleigh.")
-    (outcome,) = bench.books.of(Outcome)
+    (outcome,) = bench.writer.of(Outcome)
     assert (outcome.error_reason, outcome.cost_nano_usd) == ("", 1000)
 
 
@@ -97,28 +105,28 @@ class TestAdmission:
         bench = Bench("x")
         await bench.run()
         await bench.run()
-        assert bench.accounts.authenticated == 1
+        assert bench.accounting.authenticated == 1
 
     async def test_a_key_that_may_not_act_for_others(self):
-        bench = Bench("x", accounts=FakeAccounts(may_act_for_users=False))
+        bench = Bench("x", accounting=FakeAccounting(may_act_for_users=False))
         _, error = await bench.run_until_error(request(user_id="somebody"))
         assert isinstance(error, ScopeMissing)
 
     async def test_the_named_user_is_charged(self):
         bench = Bench("x")
         await bench.run(request(user_id="somebody"))
-        assert bench.accounts.reserved[0].subject.user_id == "somebody"
+        assert bench.accounting.reserved[0].subject.user_id == "somebody"
 
     async def test_an_unknown_model_is_refused_before_anything_is_reserved(self):
         bench = Bench("x")
         _, error = await bench.run_until_error(request(model="no-such"))
         assert isinstance(error, NotFound)
-        assert bench.accounts.reserved == []
+        assert bench.accounting.reserved == []
 
     async def test_a_group_is_priced_as_the_model_that_stands_for_it(self):
         bench = Bench("x")
         await bench.run(request(model="cheap"))
-        assert bench.accounts.reserved[0].model == "small"
+        assert bench.accounting.reserved[0].model == "small"
         assert bench.router.calls[0].model == "cheap"
 
     async def test_a_blocked_input_gives_the_reservation_back(self):
@@ -127,42 +135,42 @@ class TestAdmission:
         assert isinstance(error, GuardrailBlocked)
         assert error.metadata["rule_id"] == "injection.test"
         assert (events, bench.router.calls) == ([], [])
-        (settlement,) = bench.books.of(Settlement)
+        (settlement,) = bench.writer.of(Settlement)
         assert (settlement.attempts, settlement.source) == ((), AnswerSource.UNSPECIFIED)
 
     async def test_a_refused_reservation_leaves_nothing_to_give_back(self):
         refusal = RateLimited("Too many requests: wait.", retry_after_seconds=2.0)
-        bench = Bench("x", accounts=FakeAccounts(refusal=refusal))
+        bench = Bench("x", accounting=FakeAccounting(refusal=refusal))
         _, error = await bench.run_until_error()
         assert error is refusal
-        assert bench.books.records == []
-        assert bench.books.begun == {}
+        assert bench.writer.records == []
+        assert bench.writer.begun == {}
 
     async def test_a_cancel_during_the_check_gives_the_reservation_back(self):
         bench = Bench("x", guardrails=FakeGuardrails(waits=asyncio.Event()))
         task, _ = await start(bench)
-        await until(lambda: bench.accounts.reserved)
+        await until(lambda: bench.accounting.reserved)
         await cancel(task)
-        assert len(bench.books.of(Settlement)) == 1
+        assert len(bench.writer.of(Settlement)) == 1
 
     async def test_a_turn_is_noted_before_money_is_set_aside_and_until_it_is_settled(self):
-        books = MemoryBooks()
+        writer = MemoryWriter()
         noted = []
 
-        class Accounts(FakeAccounts):
+        class Accounting(FakeAccounting):
             async def reserve(self, request, *, timeout_seconds):
-                noted.extend(books.begun.values())
+                noted.extend(writer.begun.values())
                 return await super().reserve(request, timeout_seconds=timeout_seconds)
 
-        bench = Bench("x", books=books, accounts=Accounts())
+        bench = Bench("x", writer=writer, accounting=Accounting())
         await bench.run()
         (turn,) = noted
-        assert turn.request_id == bench.books.of(Settlement)[0].request_id
-        assert turn.reservation_id == bench.accounts.reserved[0].reservation_id != ""
-        assert books.begun == {}
+        assert turn.request_id == bench.writer.of(Settlement)[0].request_id
+        assert turn.reservation_id == bench.accounting.reserved[0].reservation_id != ""
+        assert writer.begun == {}
 
     async def test_full_books_refuse_new_turns(self):
-        bench = Bench("x", books=MemoryBooks(full=Overloaded("Full: wait.")))
+        bench = Bench("x", writer=MemoryWriter(full=Overloaded("Full: wait.")))
         _, error = await bench.run_until_error()
         assert isinstance(error, Overloaded)
 
@@ -194,10 +202,10 @@ class TestReuse:
         assert bench.router.calls == []
         assert completed.source is AnswerSource.CACHE_EXACT
         assert (completed.cost_nano_usd, completed.saved_cost_nano_usd) == (0, 700)
-        (settlement,) = bench.books.of(Settlement)
+        (settlement,) = bench.writer.of(Settlement)
         assert settlement.source is AnswerSource.CACHE_EXACT
         assert settlement.saved_cost_nano_usd == 700
-        assert bench.books.of(NewAnswer) == []
+        assert bench.writer.of(NewAnswer) == []
 
     @pytest.mark.parametrize(
         ("fields", "reads", "writes"),
@@ -212,12 +220,12 @@ class TestReuse:
         bench = Bench("x")
         await bench.run(request(**fields))
         assert bool(bench.cache.looked_up) == reads
-        assert bool(bench.books.of(NewAnswer)) == writes
+        assert bool(bench.writer.of(NewAnswer)) == writes
 
     async def test_a_template_may_forbid_it(self):
         bench = Bench("x", prompts=FakePrompts(scope=CacheScope.NONE))
         await bench.run()
-        assert (bench.cache.looked_up, bench.books.of(NewAnswer)) == ([], [])
+        assert (bench.cache.looked_up, bench.writer.of(NewAnswer)) == ([], [])
 
     async def test_users_share_only_where_the_template_says_so(self):
         for scope, shared in ((CacheScope.TENANT, True), (CacheScope.USER, False)):
@@ -247,13 +255,13 @@ class TestReuse:
     async def test_a_stopped_answer_is_not_kept(self):
         bench = Bench("fine ", "BAD", guardrails=FakeGuardrails(stop_at="BAD"))
         await bench.run()
-        assert bench.books.of(NewAnswer) == []
+        assert bench.writer.of(NewAnswer) == []
 
     async def test_an_answer_of_a_fallback_route_is_not_kept(self):
         fallback = attempt(number=1, kind=AttemptKind.FALLBACK)
         bench = Bench("x", AttemptEnded(fallback))
         await bench.run()
-        assert bench.books.of(NewAnswer) == []
+        assert bench.writer.of(NewAnswer) == []
 
 
 class TestGeneration:
@@ -266,7 +274,7 @@ class TestGeneration:
         assert completed.finish_reason is FinishReason.CONTENT_FILTER
         assert completed.findings[-1].rule_id == "banned.test"
         assert bench.router.closed == 1
-        (settlement,) = bench.books.of(Settlement)
+        (settlement,) = bench.writer.of(Settlement)
         (cut,) = settlement.attempts
         assert (cut.outcome, cut.usage.estimated) == (AttemptOutcome.CANCELLED, True)
         assert cut.usage.output_token_count > 0
@@ -277,13 +285,13 @@ class TestGeneration:
         task, events = await start(bench)
         await until(lambda: text_of(events))
         await cancel(task)
-        (settlement,) = bench.books.of(Settlement)
+        (settlement,) = bench.writer.of(Settlement)
         (cut,) = settlement.attempts
         assert cut.usage.output_token_count == 3
         assert cut.usage.input_token_count > 0
         assert cut.usage.estimated
         assert bench.router.closed == 1
-        (outcome,) = bench.books.of(Outcome)
+        (outcome,) = bench.writer.of(Outcome)
         assert outcome.error_reason == "CANCELLED"
 
     async def test_reasoning_is_counted_too(self):
@@ -291,7 +299,7 @@ class TestGeneration:
         task, events = await start(bench)
         await until(lambda: text_of(events))
         await cancel(task)
-        (settlement,) = bench.books.of(Settlement)
+        (settlement,) = bench.writer.of(Settlement)
         usage = settlement.attempts[0].usage
         assert (usage.output_token_count, usage.reasoning_token_count) == (3, 2)
 
@@ -301,7 +309,7 @@ class TestGeneration:
         task, events = await start(bench)
         await until(lambda: text_of(events))
         await cancel(task)
-        (settlement,) = bench.books.of(Settlement)
+        (settlement,) = bench.writer.of(Settlement)
         first, second = settlement.attempts
         assert (first.number, first.kind) == (1, AttemptKind.PRIMARY)
         assert (second.number, second.kind) == (2, AttemptKind.HEDGE)
@@ -318,7 +326,7 @@ class TestGeneration:
         task, events = await start(bench)
         await until(lambda: text_of(events))
         await cancel(task)
-        (settlement,) = bench.books.of(Settlement)
+        (settlement,) = bench.writer.of(Settlement)
         assert [each.number for each in settlement.attempts] == [2, 1]
         assert settlement.attempts[1].usage.output_token_count == 3
 
@@ -329,9 +337,9 @@ class TestGeneration:
         _, raised = await bench.run_until_error()
         assert isinstance(raised, ProviderUnavailable)
         assert raised.retry_after_seconds
-        (settlement,) = bench.books.of(Settlement)
+        (settlement,) = bench.writer.of(Settlement)
         assert [each.outcome for each in settlement.attempts] == [AttemptOutcome.FAILED]
-        (outcome,) = bench.books.of(Outcome)
+        (outcome,) = bench.writer.of(Outcome)
         assert outcome.error_reason == "ERROR_REASON_PROVIDER_UNAVAILABLE"
 
     async def test_another_route_goes_on(self):
@@ -347,19 +355,19 @@ class TestGeneration:
         restart = next(i for i, e in enumerate(events) if isinstance(e, Switched))
         assert events[restart].restarts
         assert text_of(events[restart:]) == "new"
-        (stored,) = bench.books.of(NewAnswer)
+        (stored,) = bench.writer.of(NewAnswer)
         assert stored.answer.text == "new"
 
     async def test_the_budget_ends_in_the_middle(self):
-        accounts = FakeAccounts(covered=2, extension=BudgetExhausted("Spent: wait."))
-        bench = Bench("word " * 4, "word " * 4, asyncio.Event(), accounts=accounts)
+        accounting = FakeAccounting(covered=2, extension=BudgetExhausted("Spent: wait."))
+        bench = Bench("word " * 4, "word " * 4, asyncio.Event(), accounting=accounting)
         events = await bench.run()
         assert events[-1].finish_reason is FinishReason.BUDGET
-        assert len(bench.accounts.extended) == 1
+        assert len(bench.accounting.extended) == 1
 
     async def test_an_extension_lets_it_go_on(self):
-        accounts = FakeAccounts(covered=2, extension=1000)
-        events = await Bench("word " * 4, "word " * 4, accounts=accounts).run()
+        accounting = FakeAccounting(covered=2, extension=1000)
+        events = await Bench("word " * 4, "word " * 4, accounting=accounting).run()
         assert events[-1].finish_reason is FinishReason.STOP
 
 
@@ -391,7 +399,7 @@ class TestFormat:
         repair = router.calls[1]
         assert (repair.kind, repair.first_attempt_number) == (AttemptKind.REPAIR, 2)
         assert "It ends too early." in repair.messages[-1].text
-        (outcome,) = bench.books.of(Outcome)
+        (outcome,) = bench.writer.of(Outcome)
         assert outcome.format_failed
 
     async def test_twice_broken_is_an_error_and_shows_nothing(self):
@@ -400,7 +408,7 @@ class TestFormat:
         events, error = await bench.run_until_error(request(response_format=JSON))
         assert error.reason == "ERROR_REASON_ANSWER_MALFORMED"
         assert text_of(events) == ""
-        (settlement,) = bench.books.of(Settlement)
+        (settlement,) = bench.writer.of(Settlement)
         assert len(settlement.attempts) == 2
 
     async def test_the_template_may_ask_for_json(self):
@@ -412,27 +420,27 @@ class TestFormat:
 
 class TestBudgetPolicy:
     async def test_downgrade(self):
-        accounts = FakeAccounts(decision=BudgetDecision.DOWNGRADE, downgrade_model="small")
-        bench = Bench("x", accounts=accounts)
+        accounting = FakeAccounting(decision=BudgetDecision.DOWNGRADE, downgrade_model="small")
+        bench = Bench("x", accounting=accounting)
         events = await bench.run()
         (switched,) = [event for event in events if isinstance(event, Switched)]
         assert (switched.to_model, switched.reason) == ("small", "budget_downgrade")
         assert bench.router.calls[0].model == "small"
         assert events[-1].budget_decision is BudgetDecision.DOWNGRADE
-        assert bench.books.of(NewAnswer) == []
+        assert bench.writer.of(NewAnswer) == []
 
     async def test_cache_only_with_a_hit(self):
-        accounts = FakeAccounts(decision=BudgetDecision.CACHE_ONLY)
-        events = await Bench("x", accounts=accounts, cache=FakeCache(answer="Cached.")).run()
+        accounting = FakeAccounting(decision=BudgetDecision.CACHE_ONLY)
+        events = await Bench("x", accounting=accounting, cache=FakeCache(answer="Cached.")).run()
         assert text_of(events) == "Cached."
 
     async def test_cache_only_without_a_hit(self):
-        accounts = FakeAccounts(decision=BudgetDecision.CACHE_ONLY)
-        bench = Bench("x", accounts=accounts)
+        accounting = FakeAccounting(decision=BudgetDecision.CACHE_ONLY)
+        bench = Bench("x", accounting=accounting)
         _, error = await bench.run_until_error()
         assert isinstance(error, BudgetExhausted)
         assert bench.router.calls == []
-        assert len(bench.books.of(Settlement)) == 1
+        assert len(bench.writer.of(Settlement)) == 1
 
 
 class TestAPeerIsAway:
@@ -444,10 +452,12 @@ class TestAPeerIsAway:
         bench = Bench("x", guardrails=FakeGuardrails(away=True), fail_closed=True)
         _, error = await bench.run_until_error()
         assert isinstance(error, DependencyUnavailable)
-        assert len(bench.books.of(Settlement)) == 1
+        assert len(bench.writer.of(Settlement)) == 1
 
-    async def test_the_floor_still_blocks(self):
-        bench = Bench("x", guardrails=FakeGuardrails(away=True), floor=FakeGuardrails(blocks=True))
+    async def test_the_baseline_still_blocks(self):
+        bench = Bench(
+            "x", guardrails=FakeGuardrails(away=True), baseline=FakeGuardrails(blocks=True)
+        )
         _, error = await bench.run_until_error()
         assert isinstance(error, GuardrailBlocked)
 
@@ -456,15 +466,15 @@ class TestAPeerIsAway:
         events = await bench.run()
         assert text_of(events) == "one two three"
         assert [d.component for d in events[-1].degradations] == ["guardrails"]
-        assert bench.books.of(NewAnswer) == []
+        assert bench.writer.of(NewAnswer) == []
 
-    async def test_the_floor_stops_what_the_guardrails_left(self):
+    async def test_the_baseline_stops_what_the_guardrails_left(self):
         bench = Bench(
             "one ",
             "two ",
             "BAD",
             guardrails=FakeGuardrails(leaves_at="two"),
-            floor=FakeGuardrails(stop_at="BAD"),
+            baseline=FakeGuardrails(stop_at="BAD"),
         )
         events = await bench.run()
         assert text_of(events) == "one two "
@@ -482,7 +492,7 @@ class TestAPeerIsAway:
         assert text_of(events) == "x"
 
     async def test_prompt_registry_with_a_snapshot(self):
-        prompt = await FakePrompts().render(await _prompt_request())
+        prompt = await FakePrompts().render(await _prompt_request(), timeout_seconds=1)
         bench = Bench("x", prompts=FakePrompts(away=True), snapshot=Snapshot(prompt))
         events = await bench.run()
         assert [e.component for e in events if isinstance(e, Degraded)] == ["prompt_registry"]
@@ -491,13 +501,13 @@ class TestAPeerIsAway:
         bench = Bench("x", prompts=FakePrompts(away=True))
         _, error = await bench.run_until_error()
         assert error is AWAY
-        assert len(bench.books.of(Settlement)) == 1
+        assert len(bench.writer.of(Settlement)) == 1
 
     async def test_accounting_lets_a_known_key_go_on_for_a_while(self):
         bench = Bench("x", turn_limit=2)
         await bench.run()
-        bench.accounts.away = True
-        bench.accounts.max_age_seconds = 0
+        bench.accounting.away = True
+        bench.accounting.max_age_seconds = 0
         for _ in range(2):
             events = await bench.run()
             assert [e.component for e in events if isinstance(e, Degraded)] == ["accounting"]
@@ -505,17 +515,17 @@ class TestAPeerIsAway:
         assert error is AWAY
 
     async def test_accounting_away_under_a_hard_budget(self):
-        bench = Bench("x", accounts=FakeAccounts(has_hard_budget=True))
+        bench = Bench("x", accounting=FakeAccounting(has_hard_budget=True))
         await bench.run()
-        bench.accounts.away = True
+        bench.accounting.away = True
         _, error = await bench.run_until_error()
         assert error is AWAY
         # It may hold a reservation all the same.
-        ended = bench.books.of(Settlement)[1]
+        ended = bench.writer.of(Settlement)[1]
         assert (ended.attempts, ended.source) == ((), AnswerSource.UNSPECIFIED)
 
     async def test_accounting_away_and_the_key_unknown(self):
-        _, error = await Bench("x", accounts=FakeAccounts(away=True)).run_until_error()
+        _, error = await Bench("x", accounting=FakeAccounting(away=True)).run_until_error()
         assert error is AWAY
 
     async def test_model_router_with_a_cached_answer_at_a_lower_bar(self):
@@ -550,7 +560,7 @@ class TestCoalescing:
         sources = [events[-1].source for events in results]
         assert sources.count(AnswerSource.MODEL) == 1
         assert sources.count(AnswerSource.COALESCED) == 99
-        settlements = bench.books.of(Settlement)
+        settlements = bench.writer.of(Settlement)
         assert len(settlements) == 100
         assert sum(len(each.attempts) for each in settlements) == 1
 
@@ -576,7 +586,7 @@ class TestCoalescing:
         go.set()
         await second
         assert text_of(late) == "one two"
-        paid = [each for each in bench.books.of(Settlement) if each.attempts]
+        paid = [each for each in bench.writer.of(Settlement) if each.attempts]
         assert [each.request_id for each in paid] == [_uuid(1)]
 
     async def test_the_last_one_leaving_ends_it(self):
@@ -632,7 +642,7 @@ class TestCoalescingOverReplicas:
         await until(lambda: len(cache.looked_up) > 100)
         go.set()
         await first
-        (stored,) = leader.books.of(NewAnswer)
+        (stored,) = leader.writer.of(NewAnswer)
         assert stored.lease_id == request().text
         cache.answer = stored.answer.text
         results = await asyncio.gather(*(task for task, _ in runs))
@@ -695,8 +705,8 @@ async def test_an_unexpected_error_still_books():
     events, error = await bench.run_until_error()
     assert isinstance(error, RuntimeError)
     assert text_of(events) == "half "
-    assert len(bench.books.of(Settlement)) == 1
-    (outcome,) = bench.books.of(Outcome)
+    assert len(bench.writer.of(Settlement)) == 1
+    (outcome,) = bench.writer.of(Outcome)
     assert outcome.error_reason == "INTERNAL"
 
 

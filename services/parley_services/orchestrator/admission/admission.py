@@ -12,22 +12,21 @@ from parley_services.kit.chat.message import Message, Role
 from parley_services.kit.chat.subject import Subject
 from parley_services.kit.clock import Clock
 from parley_services.kit.errors import DeadlineExceeded, DependencyUnavailable, GuardrailBlocked
-from parley_services.orchestrator.accounting_port import (
-    Accounts,
+from parley_services.orchestrator.admission.key_cache import KeyCache, acting_for
+from parley_services.orchestrator.admission.offline import OfflineAllowance
+from parley_services.orchestrator.admission.request import TurnRequest, validate
+from parley_services.orchestrator.deadline import Deadline
+from parley_services.orchestrator.fallback_guardrails import FallbackGuardrails
+from parley_services.orchestrator.finish.reservation_handle import ReservationHandle
+from parley_services.orchestrator.ports import Accounting, ModelCatalogue, PostTurnWriter
+from parley_services.orchestrator.trace import Trace
+from parley_services.orchestrator.values.accounting import (
     Principal,
     Reservation,
     ReservationRequest,
 )
-from parley_services.orchestrator.admission.key_cache import Keyring, acting_for
-from parley_services.orchestrator.admission.offline import OfflineAllowance
-from parley_services.orchestrator.admission.request import TurnRequest, validate
-from parley_services.orchestrator.deadline import Deadline
-from parley_services.orchestrator.finish.records import BegunTurn, Books
-from parley_services.orchestrator.finish.reservation_handle import Lease
-from parley_services.orchestrator.generate.guarded_scan import Guard
-from parley_services.orchestrator.guardrails_port import InputText, InputVerdict
-from parley_services.orchestrator.router_port import Models
-from parley_services.orchestrator.trace import Trace
+from parley_services.orchestrator.values.guardrails import InputText, InputVerdict
+from parley_services.orchestrator.values.records import PendingTurn
 
 _HISTORY_SOURCES = {
     Role.USER: InputSource.HISTORY_USER,
@@ -37,12 +36,12 @@ _HISTORY_SOURCES = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Admitted:
+class AdmittedTurn:
     """A turn that may go on, with its texts as a model may see them."""
 
     request: TurnRequest
     subject: Subject
-    lease: Lease
+    handle: ReservationHandle
     placeholders: tuple[Placeholder, ...]
     input_token_count: int
 
@@ -53,21 +52,21 @@ class Admission:
     def __init__(
         self,
         *,
-        keyring: Keyring,
-        accounts: Accounts,
-        models: Models,
-        guard: Guard,
-        books: Books,
+        key_cache: KeyCache,
+        accounting: Accounting,
+        models: ModelCatalogue,
+        guard: FallbackGuardrails,
+        writer: PostTurnWriter,
         offline: OfflineAllowance,
         clock: Clock,
         max_input_tokens: int,
         reserve_timeout_seconds: float,
     ) -> None:
-        self._keyring = keyring
-        self._accounts = accounts
+        self._key_cache = key_cache
+        self._accounting = accounting
         self._models = models
         self._guard = guard
-        self._books = books
+        self._writer = writer
         self._offline = offline
         self._clock = clock
         self._max_input_tokens = max_input_tokens
@@ -75,23 +74,23 @@ class Admission:
 
     async def admit(
         self, request: TurnRequest, secret: str, deadline: Deadline, trace: Trace
-    ) -> Admitted:
+    ) -> AdmittedTurn:
         """
         Admit *request* or raise why not.
 
         The reservation and the check of the input run side by side, and both must pass. If the
         check refuses, or the turn is cancelled meanwhile, the reservation is given back.
-        Raises what Keyring.principal, validate and Accounts.reserve raise, NotFound for an unknown
-        model, GuardrailBlocked, and Overloaded if too much is still to be booked.
+        Raises what KeyCache.principal, validate and Accounting.reserve raise, NotFound for an
+        unknown model, GuardrailBlocked, and Overloaded if too much is still to be booked.
         """
-        principal = await self._keyring.principal(secret, deadline)
+        principal = await self._key_cache.principal(secret, deadline)
         subject = acting_for(principal, request.user_id)
         token_count = validate(request, max_input_tokens=self._max_input_tokens)
         model = self._models.price_name(request.model)
         texts = list(_texts(request))
         reservation_id = uuid.uuid4().hex
-        turn_number = self._books.begin(
-            BegunTurn(
+        outbox_id = self._writer.begin(
+            PendingTurn(
                 request_id=request.request_id,
                 reservation_id=reservation_id,
                 subject=subject,
@@ -109,17 +108,17 @@ class Admission:
                 texts, request=request, subject=subject, deadline=deadline, trace=trace
             )
             _refuse_blocked(verdict)
-            lease = self._lease(request, subject, await reserving, deadline, turn_number)
+            handle = self._handle(request, subject, await reserving, deadline, outbox_id)
             admitted = True
         finally:
             if not admitted:
                 unknown = Reservation.unknown(reservation_id)
-                await self._give_back(request, subject, reserving, unknown, deadline, turn_number)
+                await self._give_back(request, subject, reserving, unknown, deadline, outbox_id)
         trace.findings.extend(verdict.findings)
-        return Admitted(
+        return AdmittedTurn(
             request=_with_texts(request, verdict.texts),
             subject=subject,
-            lease=lease,
+            handle=handle,
             placeholders=verdict.placeholders,
             input_token_count=token_count,
         )
@@ -136,7 +135,7 @@ class Admission:
         trace: Trace,
     ) -> Reservation:
         try:
-            reservation = await self._accounts.reserve(
+            reservation = await self._accounting.reserve(
                 ReservationRequest(
                     request_id=request.request_id,
                     subject=subject,
@@ -154,7 +153,7 @@ class Admission:
             reservation = self._offline.take(principal, error)
             trace.degrade("accounting", "The turn runs on trust and is booked later.")
         else:
-            self._offline.accounting_answered()
+            self._offline.refill()
         return reservation
 
     async def _give_back(
@@ -164,7 +163,7 @@ class Admission:
         reserving: asyncio.Task[Reservation],
         unknown: Reservation,
         deadline: Deadline,
-        turn_number: int,
+        outbox_id: int,
     ) -> None:
         """
         End the reservation of a turn that is not admitted, even if its call is still out.
@@ -173,33 +172,33 @@ class Admission:
         """
         error = reserving.exception() if reserving.done() and not reserving.cancelled() else None
         if error is not None and not isinstance(error, DependencyUnavailable | DeadlineExceeded):
-            self._books.forget(turn_number)
+            self._writer.forget(outbox_id)
             return
         reserving.cancel()
         await asyncio.wait([reserving])
         reservation = unknown
         if not reserving.cancelled() and reserving.exception() is None:
             reservation = reserving.result()
-        lease = self._lease(request, subject, reservation, deadline, turn_number)
-        lease.settle(end_time=self._clock.now())
+        handle = self._handle(request, subject, reservation, deadline, outbox_id)
+        handle.settle(end_time=self._clock.now())
 
-    def _lease(
+    def _handle(
         self,
         request: TurnRequest,
         subject: Subject,
         reservation: Reservation,
         deadline: Deadline,
-        turn_number: int,
-    ) -> Lease:
-        return Lease(
+        outbox_id: int,
+    ) -> ReservationHandle:
+        return ReservationHandle(
             request_id=request.request_id,
             subject=subject,
             reservation=reservation,
-            accounts=self._accounts,
-            books=self._books,
+            accounting=self._accounting,
+            writer=self._writer,
             deadline=deadline,
             tags=dict(request.tags),
-            turn_number=turn_number,
+            outbox_id=outbox_id,
         )
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from parley_services.kit.chat.subject import Subject
 from parley_services.kit.clock import Clock
 from parley_services.kit.errors import DependencyUnavailable, KeyMissing, ScopeMissing
-from parley_services.orchestrator.accounting_port import Accounts, Principal
 from parley_services.orchestrator.deadline import Deadline
+from parley_services.orchestrator.ports import Accounting
+from parley_services.orchestrator.values.accounting import Principal
 
 WATCHED_SECONDS = 30.0
 """Longest use of an answer while changes are watched. Budgets set meanwhile count after it."""
@@ -20,25 +21,25 @@ class _Known:
     since: float
 
 
-class Keyring:
+class KeyCache:
     """
     Authenticates API keys with accounting and remembers the answers.
 
     An answer is used for as long as accounting allows, and longer, up to WATCHED_SECONDS,
-    while changes of keys are watched. While accounting is away it is used for up to
+    while changes of keys are watched. While accounting is unavailable it is used for up to
     *stale_seconds*. At most *capacity* keys are remembered, the latest used ones.
     """
 
     def __init__(
         self,
-        accounts: Accounts,
+        accounting: Accounting,
         clock: Clock,
         *,
         timeout_seconds: float,
         stale_seconds: float,
         capacity: int,
     ) -> None:
-        self._accounts = accounts
+        self._accounting = accounting
         self._clock = clock
         self._timeout_seconds = timeout_seconds
         self._stale_seconds = stale_seconds
@@ -69,7 +70,7 @@ class Keyring:
         Say whose key *secret* is.
 
         Raises KeyMissing, KeyInvalid, ScopeMissing without the scope `chat`, and
-        DependencyUnavailable while accounting is away and the key is not remembered.
+        DependencyUnavailable while accounting is unavailable and the key is not remembered.
         """
         if not secret:
             raise KeyMissing(
@@ -81,7 +82,7 @@ class Keyring:
         if known is None or now - known.since >= self._max_age(known.principal):
             changes = self._change_count
             try:
-                principal = await self._accounts.authenticate(
+                principal = await self._accounting.authenticate(
                     digest, timeout_seconds=deadline.timeout(self._timeout_seconds)
                 )
             except DependencyUnavailable:

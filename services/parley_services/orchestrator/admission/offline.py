@@ -1,15 +1,15 @@
-"""How much goes on while accounting is away."""
+"""How much goes on while accounting is unavailable."""
 
 from collections import defaultdict
 
 from parley_services.kit.chat.budget import BudgetDecision
 from parley_services.kit.errors import DependencyUnavailable
-from parley_services.orchestrator.accounting_port import Principal, Reservation
+from parley_services.orchestrator.values.accounting import Principal, Reservation
 
 
 class OfflineAllowance:
     """
-    Lets each tenant make *turn_limit* turns while accounting is away.
+    Lets each tenant make *turn_limit* turns while accounting is unavailable.
 
     A key under a hard budget gets none: what cannot be checked is refused. The turns are
     booked from the outbox once accounting is back, and the allowance is whole again then.
@@ -27,6 +27,6 @@ class OfflineAllowance:
         self._used[tenant_id] += 1
         return Reservation(reservation_id="", decision=BudgetDecision.ALLOW)
 
-    def accounting_answered(self) -> None:
+    def refill(self) -> None:
         """Make the allowance whole again."""
         self._used.clear()

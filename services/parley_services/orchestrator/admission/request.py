@@ -17,9 +17,9 @@ from parley_services.kit.chat.message import (
     ToolChoice,
     ToolChoiceMode,
 )
+from parley_services.kit.chat.wire_enum import WireEnum
 from parley_services.kit.errors import FieldViolation, InputTooLarge, InvalidArgument
 from parley_services.kit.models.tokens import count_tokens
-from parley_services.orchestrator.values import CacheMode
 
 DEFAULT_TEMPLATE = "general_chat"
 TEXT_VARIABLE = "text"
@@ -51,6 +51,15 @@ class ByArm:
     """This arm of the running experiment."""
 
     arm: str
+
+
+class CacheMode(WireEnum):
+    """Whether an earlier answer may be reused."""
+
+    UNSPECIFIED = 0
+    DEFAULT = 1
+    BYPASS = 2
+    REFRESH = 3
 
 
 TemplateSelector = ByLabel | ByVersion | ByArm | None

@@ -5,20 +5,20 @@ from dataclasses import replace
 from parley_services.kit.chat.answer import AnswerSource, FinishReason
 from parley_services.kit.chat.attempt import total_usage
 from parley_services.kit.chat.message import Message, Role
-from parley_services.orchestrator.admission.admission import Admitted
+from parley_services.orchestrator.admission.admission import AdmittedTurn
 from parley_services.orchestrator.deadline import Deadline
 from parley_services.orchestrator.events import Completed
 from parley_services.orchestrator.generate.generation import Plan
 from parley_services.orchestrator.generate.shared_generation import Generated
-from parley_services.orchestrator.guardrails_port import OutputContext
-from parley_services.orchestrator.prompt.prompting import Prompt
-from parley_services.orchestrator.router_port import ModelCall
 from parley_services.orchestrator.trace import Trace
-from parley_services.orchestrator.values import Hit
+from parley_services.orchestrator.values.cache import Hit
+from parley_services.orchestrator.values.guardrails import OutputContext
+from parley_services.orchestrator.values.prompts import Prompt
+from parley_services.orchestrator.values.router import ModelCall
 
 
 def plan(
-    admitted: Admitted, prompt: Prompt, *, model: str, deadline: Deadline, trace: Trace
+    admitted: AdmittedTurn, prompt: Prompt, *, model: str, deadline: Deadline, trace: Trace
 ) -> Plan:
     """Return how *model* is to answer the turn."""
     turn = admitted.request
@@ -38,12 +38,12 @@ def plan(
         input_token_count=admitted.input_token_count,
         output=output_context(admitted, prompt),
         deadline=deadline,
-        tab=admitted.lease,
+        recorder=admitted.handle,
         trace=trace,
     )
 
 
-def output_context(admitted: Admitted, prompt: Prompt) -> OutputContext:
+def output_context(admitted: AdmittedTurn, prompt: Prompt) -> OutputContext:
     """Return what the check of the turn's answer needs to know."""
     return OutputContext(
         request_id=admitted.request.request_id,
@@ -56,7 +56,7 @@ def output_context(admitted: Admitted, prompt: Prompt) -> OutputContext:
     )
 
 
-def completed_by_cache(hit: Hit, admitted: Admitted, prompt: Prompt, trace: Trace) -> Completed:
+def completed_by_cache(hit: Hit, admitted: AdmittedTurn, prompt: Prompt, trace: Trace) -> Completed:
     """Return the last event of a turn that got an earlier answer."""
     completed = _completed(
         admitted,
@@ -77,7 +77,7 @@ def completed_by_cache(hit: Hit, admitted: Admitted, prompt: Prompt, trace: Trac
 
 
 def completed_by_model(
-    generated: Generated, admitted: Admitted, prompt: Prompt, trace: Trace, *, joined: bool
+    generated: Generated, admitted: AdmittedTurn, prompt: Prompt, trace: Trace, *, joined: bool
 ) -> Completed:
     """Return the last event of a turn that got a new answer, its own or one that it *joined*."""
     attempts = () if joined else generated.attempts
@@ -102,7 +102,7 @@ def completed_by_model(
 
 
 def _completed(
-    admitted: Admitted,
+    admitted: AdmittedTurn,
     prompt: Prompt,
     trace: Trace,
     *,
@@ -125,5 +125,5 @@ def _completed(
         degradations=trace.degradations,
         timings=trace.timings,
         first_delta_seconds=trace.first_delta_seconds,
-        budget_decision=admitted.lease.reservation.decision,
+        budget_decision=admitted.handle.reservation.decision,
     )

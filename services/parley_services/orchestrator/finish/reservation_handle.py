@@ -7,9 +7,10 @@ from parley_services.kit.chat.answer import AnswerSource
 from parley_services.kit.chat.attempt import Attempt
 from parley_services.kit.chat.subject import Subject
 from parley_services.kit.errors import BudgetExhausted, ServiceError
-from parley_services.orchestrator.accounting_port import Accounts, Reservation
 from parley_services.orchestrator.deadline import Deadline
-from parley_services.orchestrator.finish.records import Books, Settlement
+from parley_services.orchestrator.ports import Accounting, PostTurnWriter
+from parley_services.orchestrator.values.accounting import Reservation
+from parley_services.orchestrator.values.records import Settlement
 
 CHARACTERS_PER_TOKEN = 4
 """English prose on GPT and Claude tokenizers; a middle value is enough to know when to extend."""
@@ -17,7 +18,7 @@ CHARACTERS_PER_TOKEN = 4
 EXTEND_TIMEOUT_SECONDS = 1.0
 
 
-class Tab(Protocol):
+class AttemptRecorder(Protocol):
     """Where the attempts of an answer are noted, and what says when the money ends."""
 
     attempts: list[Attempt]
@@ -31,7 +32,7 @@ class Tab(Protocol):
         ...
 
 
-class Lease:
+class ReservationHandle:
     """
     A reservation with the attempts that were made under it.
 
@@ -44,26 +45,26 @@ class Lease:
         request_id: str,
         subject: Subject,
         reservation: Reservation,
-        accounts: Accounts,
-        books: Books,
+        accounting: Accounting,
+        writer: PostTurnWriter,
         deadline: Deadline,
         tags: dict[str, str],
-        turn_number: int,
+        outbox_id: int,
     ) -> None:
-        """*turn_number* is what the books noted the turn under."""
+        """*outbox_id* is what the writer noted the turn under."""
         self.request_id = request_id
         self.subject = subject
         self.reservation = reservation
         self.template = ""
         self.template_version = 0
         self.attempts: list[Attempt] = []
-        self.is_in_flight = False
-        """Whether a flight has taken it over and will settle it."""
-        self._accounts = accounts
-        self._books = books
+        self.is_shared = False
+        """Whether a shared generation has taken it over and will settle it."""
+        self._accounting = accounting
+        self._writer = writer
         self._deadline = deadline
         self._tags = tags
-        self._turn_number = turn_number
+        self._outbox_id = outbox_id
         self._covered = reservation.covered_output_token_count
         self._step = 0
         self._settled = False
@@ -76,14 +77,14 @@ class Lease:
         """
         Say whether the budget covers an answer of so many characters; extend it if need be.
 
-        While accounting is away the answer goes on: its cost is booked when it ends.
+        While accounting is unavailable the answer goes on: its cost is booked when it ends.
         """
         tokens = output_characters // CHARACTERS_PER_TOKEN
         if not self._covered or tokens < self._covered:
             return True
         self._step += 1
         try:
-            self._covered = await self._accounts.extend(
+            self._covered = await self._accounting.extend(
                 request_id=self.request_id,
                 reservation_id=self.reservation.reservation_id,
                 step=self._step,
@@ -105,11 +106,11 @@ class Lease:
         saved_cost_nano_usd: int = 0,
         model: str = "",
     ) -> None:
-        """Hand what was spent to the books. Without attempts and source, give the money back."""
+        """Hand what was spent to the writer. Without attempts and source, give the money back."""
         if self._settled:
             return
         self._settled = True
-        self._books.put(
+        self._writer.put(
             Settlement(
                 request_id=self.request_id,
                 reservation_id=self.reservation.reservation_id,
@@ -123,5 +124,5 @@ class Lease:
                 end_time=end_time,
                 model=model,
             ),
-            turn_number=self._turn_number,
+            outbox_id=self._outbox_id,
         )

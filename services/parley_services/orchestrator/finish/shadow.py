@@ -14,11 +14,12 @@ from parley_services.kit.clock import Clock
 from parley_services.kit.errors import ServiceError
 from parley_services.orchestrator.admission.request import TurnRequest
 from parley_services.orchestrator.deadline import Deadline
-from parley_services.orchestrator.finish.records import Books, Outcome, Settlement, ShadowOutcome
 from parley_services.orchestrator.generate.generation import Generation, Plan
-from parley_services.orchestrator.generate.shared_generation import FlightEvent, Generated
-from parley_services.orchestrator.prompt.prompting import Prompt, ShadowArm
+from parley_services.orchestrator.generate.shared_generation import Generated, GenerationEvent
+from parley_services.orchestrator.ports import PostTurnWriter
 from parley_services.orchestrator.trace import Trace
+from parley_services.orchestrator.values.prompts import Prompt, ShadowArm
+from parley_services.orchestrator.values.records import Outcome, Settlement, ShadowOutcome
 
 log = structlog.get_logger()
 
@@ -40,7 +41,7 @@ class AnsweredTurn:
     """The answer, with placeholders in place."""
 
 
-class Tab:
+class UnmeteredAttempts:
     """The attempts of one arm. No budget limits them: the operator pays."""
 
     def __init__(self) -> None:
@@ -57,7 +58,7 @@ class Tab:
 
 class Shadows:
     """
-    Runs shadow arms in the background, at most *concurrency* at once. What is beyond is dropped.
+    Runs shadow arms in the background, at most *concurrency* at once; excess arms are dropped.
 
     An arm has *timeout_seconds*. It goes on when its client leaves, and ends with the service.
     """
@@ -65,14 +66,14 @@ class Shadows:
     def __init__(
         self,
         generation: Generation,
-        books: Books,
+        writer: PostTurnWriter,
         clock: Clock,
         *,
         concurrency: int,
         timeout_seconds: float,
     ) -> None:
         self._generation = generation
-        self._books = books
+        self._writer = writer
         self._clock = clock
         self._concurrency = concurrency
         self._timeout_seconds = timeout_seconds
@@ -101,24 +102,29 @@ class Shadows:
             task.add_done_callback(self._running.discard)
 
     async def _run(self, turn: AnsweredTurn, arm: ShadowArm, number: int) -> None:
-        tab = Tab()
+        recorder = UnmeteredAttempts()
         trace = Trace(self._clock, turn.request.request_id)
         generated, failure = None, "CANCELLED"
         try:
             generated = await self._generation.run_once(
-                self._plan(turn, arm, number, tab, trace), _nobody
+                self._plan(turn, arm, number, recorder, trace), _nobody
             )
             failure = ""
         except ServiceError as error:
             failure = error.reason
         finally:
             # Without an attempt it was dropped on the way: that says nothing about the arm.
-            if tab.attempts:
-                self._book(turn, arm, tab)
-                self._report(turn, arm, tab, trace, generated, failure)
+            if recorder.attempts:
+                self._book(turn, arm, recorder)
+                self._report(turn, arm, recorder, trace, generated, failure)
 
     def _plan(
-        self, turn: AnsweredTurn, arm: ShadowArm, number: int, tab: Tab, trace: Trace
+        self,
+        turn: AnsweredTurn,
+        arm: ShadowArm,
+        number: int,
+        recorder: UnmeteredAttempts,
+        trace: Trace,
     ) -> Plan:
         request, plan = turn.request, turn.plan
         response_format = request.response_format.over(arm.response_format)
@@ -138,24 +144,24 @@ class Shadows:
                 plan.output, system_text=arm.system_text, response_format=response_format
             ),
             deadline=Deadline(self._clock, self._timeout_seconds),
-            tab=tab,
+            recorder=recorder,
             trace=trace,
         )
 
-    def _book(self, turn: AnsweredTurn, arm: ShadowArm, tab: Tab) -> None:
-        self._books.put(
+    def _book(self, turn: AnsweredTurn, arm: ShadowArm, recorder: UnmeteredAttempts) -> None:
+        self._writer.put(
             Settlement(
                 request_id=turn.request.request_id,
                 reservation_id="",
                 subject=turn.outcome.subject,
-                attempts=tuple(tab.attempts),
+                attempts=tuple(recorder.attempts),
                 source=AnswerSource.UNSPECIFIED,
                 saved_cost_nano_usd=0,
                 template=turn.prompt.template,
                 template_version=arm.version,
                 tags=dict(turn.request.tags),
                 end_time=self._clock.now(),
-                model=tab.attempts[-1].model,
+                model=recorder.attempts[-1].model,
             )
         )
 
@@ -163,14 +169,14 @@ class Shadows:
         self,
         turn: AnsweredTurn,
         arm: ShadowArm,
-        tab: Tab,
+        recorder: UnmeteredAttempts,
         trace: Trace,
         generated: Generated | None,
         failure: str,
     ) -> None:
-        attempts = tuple(tab.attempts)
+        attempts = tuple(recorder.attempts)
         finish_reason = FinishReason.UNSPECIFIED if generated is None else generated.finish_reason
-        self._books.put(
+        self._writer.put(
             ShadowOutcome(
                 outcome=Outcome(
                     request_id=turn.request.request_id,
@@ -199,5 +205,5 @@ class Shadows:
         )
 
 
-def _nobody(event: FlightEvent) -> None:
+def _nobody(event: GenerationEvent) -> None:
     """Publish to nobody."""

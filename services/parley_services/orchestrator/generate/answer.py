@@ -7,12 +7,11 @@ from parley_services.kit.chat.attempt import Attempt, AttemptKind, AttemptOutcom
 from parley_services.kit.chat.finding import Finding
 from parley_services.kit.chat.usage import Usage
 from parley_services.kit.models.tokens import count_tokens
-from parley_services.orchestrator.events import Switched
-from parley_services.orchestrator.finish.reservation_handle import Tab
+from parley_services.orchestrator.events import FormatOutcome, Switched
+from parley_services.orchestrator.finish.reservation_handle import AttemptRecorder
 from parley_services.orchestrator.generate.shared_generation import Generated
-from parley_services.orchestrator.guardrails_port import ScanEnded
-from parley_services.orchestrator.router_port import AnswerEnded, RouteChosen, RouteSwitched
-from parley_services.orchestrator.values import FormatOutcome
+from parley_services.orchestrator.values.guardrails import ScanEnded
+from parley_services.orchestrator.values.router import AnswerEnded, RouteChosen, RouteSwitched
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,10 +28,12 @@ class _OpenAttempt:
 
 
 class Answer:
-    """Collects an answer. Its attempts go on the tab, each exactly once."""
+    """Collects an answer. Its attempts go on the recorder, each exactly once."""
 
-    def __init__(self, tab: Tab, *, kind: AttemptKind, input_token_count: int) -> None:
-        self._tab = tab
+    def __init__(
+        self, recorder: AttemptRecorder, *, kind: AttemptKind, input_token_count: int
+    ) -> None:
+        self._recorder = recorder
         self._kind = kind
         self._input_token_count = input_token_count
         self._pieces: list[str] = []
@@ -75,7 +76,7 @@ class Answer:
 
     async def is_covered(self) -> bool:
         """Say whether the budget covers the answer so far."""
-        return await self._tab.covers(self._character_count, self._model)
+        return await self._recorder.covers(self._character_count, self._model)
 
     def attempt_began(self, route: RouteChosen) -> None:
         """Note that a provider is being called, or that it is the one that goes on."""
@@ -85,7 +86,7 @@ class Answer:
     def attempt_ended(self, attempt: Attempt) -> None:
         """Note what a call to a provider used."""
         self._open.pop(attempt.number, None)
-        self._tab.add(attempt)
+        self._recorder.add(attempt)
 
     def all_attempts_told(self) -> None:
         """Note that the router has reported every call that it made."""
@@ -164,7 +165,7 @@ class Answer:
             finish_reason=self.finish_reason,
             provider=self._provider,
             model=self._model,
-            attempts=tuple(self._tab.attempts),
+            attempts=tuple(self._recorder.attempts),
             cacheable_text=self._cacheable_text,
             findings=self._findings,
             format_outcome=format_outcome,

@@ -12,36 +12,40 @@ from parley_services.kit.chat.message import Message, Role
 from parley_services.kit.errors import AnswerMalformed, DependencyUnavailable, ServiceError
 from parley_services.kit.rpc.pacing import Pacer
 from parley_services.orchestrator.deadline import Deadline
-from parley_services.orchestrator.events import Delta, Intervened, Switched, ToolCalled
-from parley_services.orchestrator.finish.reservation_handle import Tab
+from parley_services.orchestrator.events import (
+    Delta,
+    FormatOutcome,
+    Intervened,
+    Switched,
+    ToolCalled,
+)
+from parley_services.orchestrator.fallback_guardrails import FallbackGuardrails
+from parley_services.orchestrator.finish.reservation_handle import AttemptRecorder
 from parley_services.orchestrator.generate.answer import Answer
-from parley_services.orchestrator.generate.guarded_scan import Guard
-from parley_services.orchestrator.generate.shared_generation import FlightEvent, Generated
+from parley_services.orchestrator.generate.shared_generation import Generated, GenerationEvent
 from parley_services.orchestrator.generate.stream_buffer import Inbox
-from parley_services.orchestrator.guardrails_port import (
+from parley_services.orchestrator.ports import OutputScan, Router
+from parley_services.orchestrator.trace import Trace
+from parley_services.orchestrator.values.guardrails import (
     Intervention,
     OutputContext,
-    OutputScan,
     Released,
     ScanEnded,
 )
-from parley_services.orchestrator.router_port import (
+from parley_services.orchestrator.values.router import (
     AnswerEnded,
     AttemptEnded,
     AttemptsLost,
     ModelCall,
     Reasoning,
     RouteChosen,
-    Router,
     RouterEvent,
     RouteSwitched,
     Text,
     ToolCallMade,
 )
-from parley_services.orchestrator.trace import Trace
-from parley_services.orchestrator.values import FormatOutcome
 
-Publish = Callable[[FlightEvent], None]
+Publish = Callable[[GenerationEvent], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,14 +56,14 @@ class Plan:
     input_token_count: int
     output: OutputContext
     deadline: Deadline
-    tab: Tab
+    recorder: AttemptRecorder
     trace: Trace
 
 
 class Generation:
     """Produces answers. Shared by all turns; holds no state of its own."""
 
-    def __init__(self, router: Router, guard: Guard, pacer: Pacer) -> None:
+    def __init__(self, router: Router, guard: FallbackGuardrails, pacer: Pacer) -> None:
         self._router = router
         self._guard = guard
         self._pacer = pacer
@@ -72,14 +76,14 @@ class Generation:
         """
         Publish the answer as it comes and return how it ended.
 
-        Every attempt is noted in `plan.tab`, whatever happens. A JSON answer is published
+        Every attempt is noted in `plan.recorder`, whatever happens. A JSON answer is published
         only once it is valid, so that no client sees a broken one; it is sent back to the model
         once. Raises AnswerMalformed if that does not help, and what the router raises. On cancel
         the provider's call is cancelled and what it wrote so far is noted as estimated.
         """
         if not plan.call.response_format.is_json:
             return await self.run_once(plan, publish)
-        draft: list[FlightEvent] = []
+        draft: list[GenerationEvent] = []
         answer = await self._answer(plan, draft.append)
         outcome = FormatOutcome.VALID
         if answer.format_error and answer.finish_reason is FinishReason.STOP:
@@ -97,7 +101,9 @@ class Generation:
 
     async def _answer(self, plan: Plan, publish: Publish) -> Answer:
         """Let the router answer, over as many restarts as it takes."""
-        answer = Answer(plan.tab, kind=plan.call.kind, input_token_count=plan.input_token_count)
+        answer = Answer(
+            plan.recorder, kind=plan.call.kind, input_token_count=plan.input_token_count
+        )
         try:
             async with aclosing(
                 self._router.generate(plan.call, timeout_seconds=plan.deadline.timeout())
@@ -217,6 +223,6 @@ def _repair(plan: Plan, broken: Answer) -> Plan:
         plan.call,
         messages=(*plan.call.messages, said, fault),
         kind=AttemptKind.REPAIR,
-        first_attempt_number=max((each.number for each in plan.tab.attempts), default=0) + 1,
+        first_attempt_number=max((each.number for each in plan.recorder.attempts), default=0) + 1,
     )
     return replace(plan, call=call)

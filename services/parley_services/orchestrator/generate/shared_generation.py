@@ -1,7 +1,7 @@
 """
 A generation that several turns may read.
 
-The generation runs in a task of its own. Each turn on board reads the same log from its
+The generation runs in a task of its own. Each subscriber reads the same log from its
 beginning, at its own pace: whoever comes late gets the prefix first, whoever leaves does not
 end the others, and the last one to leave cancels the generation.
 """
@@ -15,10 +15,15 @@ from parley_services.kit.chat.answer import FinishReason
 from parley_services.kit.chat.attempt import Attempt
 from parley_services.kit.chat.finding import Finding
 from parley_services.orchestrator.deadline import Deadline
-from parley_services.orchestrator.events import Delta, Intervened, Switched, ToolCalled
-from parley_services.orchestrator.values import FormatOutcome
+from parley_services.orchestrator.events import (
+    Delta,
+    FormatOutcome,
+    Intervened,
+    Switched,
+    ToolCalled,
+)
 
-FlightEvent = Delta | ToolCalled | Intervened | Switched
+GenerationEvent = Delta | ToolCalled | Intervened | Switched
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,40 +44,40 @@ class Generated:
         return sum(attempt.cost_nano_usd for attempt in self.attempts)
 
 
-Generate = Callable[["Flight"], Awaitable[Generated]]
+Generate = Callable[["SharedGeneration"], Awaitable[Generated]]
 
 
-class Flight:
+class SharedGeneration:
     """The log of one generation. Written by one task, read by any number."""
 
     def __init__(self, deadline: Deadline) -> None:
         self.deadline = deadline
-        self.passengers = 0
+        self.subscribers = 0
         self.ended = False
-        self._log: list[FlightEvent] = []
+        self._log: list[GenerationEvent] = []
         self._waiting: list[asyncio.Future[None]] = []
         self._task: asyncio.Task[Generated] | None = None
 
-    def depart(self, generate: Generate) -> None:
+    def start(self, generate: Generate) -> None:
         """Start the generation."""
-        self._task = asyncio.create_task(self._fly(generate))
+        self._task = asyncio.create_task(self._run(generate))
 
     @property
     def called_tools(self) -> bool:
         """Whether the answer so far calls a tool."""
         return any(isinstance(event, ToolCalled) for event in self._log)
 
-    def publish(self, event: FlightEvent) -> None:
+    def publish(self, event: GenerationEvent) -> None:
         """Append *event* to the log and wake the readers."""
         self._log.append(event)
         self._wake_readers()
 
-    async def read(self) -> AsyncGenerator[FlightEvent | Generated, None]:
+    async def read(self) -> AsyncGenerator[GenerationEvent | Generated, None]:
         """
         Yield the log from its start, then the outcome.
 
         Text that piled up since the last step comes as one Delta. Raises what the generation
-        raised. Leaving early leaves the flight untouched.
+        raised. Leaving early leaves the generation untouched.
         """
         seen = 0
         while True:
@@ -102,7 +107,7 @@ class Flight:
         if not self._task.cancelled():
             self._task.exception()  # Nobody is left to read it.
 
-    async def _fly(self, generate: Generate) -> Generated:
+    async def _run(self, generate: Generate) -> Generated:
         try:
             return await generate(self)
         finally:
@@ -117,44 +122,45 @@ class Flight:
                 future.set_result(None)
 
 
-class Flights:
+class SharedGenerations:
     """The generations under way, by what they would answer."""
 
-    def __init__(self, *, join_slack_seconds: float) -> None:
-        self._by_key: dict[bytes, Flight] = {}
-        self._join_slack_seconds = join_slack_seconds
+    def __init__(self, *, coalesce_deadline_tolerance_seconds: float) -> None:
+        self._by_key: dict[bytes, SharedGeneration] = {}
+        self._tolerance_seconds = coalesce_deadline_tolerance_seconds
 
-    def under_way(self, key: bytes | None, deadline: Deadline) -> Flight | None:
-        """Return the flight of *key* that a turn with *deadline* would join, if there is one."""
-        flight = self._by_key.get(key) if key is not None else None
-        if flight is None or flight.ended:
+    def under_way(self, key: bytes | None, deadline: Deadline) -> SharedGeneration | None:
+        """Return the generation of *key* that a turn with *deadline* would join, if any."""
+        generation = self._by_key.get(key) if key is not None else None
+        if generation is None or generation.ended:
             return None
-        ends_too_early = flight.deadline.at + self._join_slack_seconds < deadline.at
-        return None if ends_too_early else flight
+        ends_too_early = generation.deadline.at + self._tolerance_seconds < deadline.at
+        return None if ends_too_early else generation
 
     @asynccontextmanager
-    async def board(
+    async def join_or_start(
         self, key: bytes | None, deadline: Deadline, generate: Generate
-    ) -> AsyncIterator[tuple[Flight, bool]]:
+    ) -> AsyncIterator[tuple[SharedGeneration, bool]]:
         """
-        Join the flight of *key*, or start one with *generate*; yield it and whether it was joined.
+        Join the generation of *key*, or start one with *generate*; yield it and whether
+        it was joined.
 
-        With None as key the flight is nobody else's. A flight whose deadline is earlier than
-        *deadline* by more than the slack is not joined: its end would be too early.
+        With None as key the generation is nobody else's. One whose deadline is earlier than
+        *deadline* by more than the tolerance is not joined: it would end too early.
         """
-        flight = self.under_way(key, deadline)
-        joined = flight is not None
-        if flight is None:
-            flight = Flight(deadline)
+        generation = self.under_way(key, deadline)
+        joined = generation is not None
+        if generation is None:
+            generation = SharedGeneration(deadline)
             if key is not None:
-                self._by_key[key] = flight
-            flight.depart(generate)
-        flight.passengers += 1
+                self._by_key[key] = generation
+            generation.start(generate)
+        generation.subscribers += 1
         try:
-            yield flight, joined
+            yield generation, joined
         finally:
-            flight.passengers -= 1
-            if flight.passengers == 0:
-                if key is not None and self._by_key.get(key) is flight:
+            generation.subscribers -= 1
+            if generation.subscribers == 0:
+                if key is not None and self._by_key.get(key) is generation:
                     del self._by_key[key]
-                await flight.cancel()
+                await generation.cancel()

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from parley_services.orchestrator.router_port import Reasoning, RouterEvent, Text
+from parley_services.orchestrator.values.router import Reasoning, RouterEvent, Text
 
 
 class Inbox:

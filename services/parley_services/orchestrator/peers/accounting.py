@@ -7,15 +7,19 @@ from parley.chat.v1 import answer_pb2
 
 from parley_services.kit.chat import from_proto, to_proto
 from parley_services.kit.chat.budget import BudgetDecision
-from parley_services.orchestrator.accounting_port import Principal, Reservation, ReservationRequest
-from parley_services.orchestrator.finish.records import Settlement
 from parley_services.orchestrator.peers.calling import calling
+from parley_services.orchestrator.values.accounting import (
+    Principal,
+    Reservation,
+    ReservationRequest,
+)
+from parley_services.orchestrator.values.records import Settlement
 
 PEER = "accounting"
 
 
-class GrpcAccounts:
-    """`Accounts` by the accounting service."""
+class GrpcAccounting:
+    """`Accounting` by the accounting service."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub: pb_grpc.AccountingServiceAsyncStub = pb_grpc.AccountingServiceStub(channel)
@@ -83,7 +87,7 @@ class GrpcAccounts:
         return response.covered_output_token_count
 
 
-def settle_message(settlement: Settlement) -> pb.SettleRequest:
+def settlement_to_proto(settlement: Settlement) -> pb.SettleRequest:
     """Return *settlement* as it is sent, now or after a crash."""
     return pb.SettleRequest(
         request_id=settlement.request_id,

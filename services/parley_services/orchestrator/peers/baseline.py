@@ -1,4 +1,4 @@
-"""The floor rules of the guardrails in this process, for when the service is away."""
+"""The baseline rules of the guardrails in this process, for when the service is unavailable."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -18,12 +18,12 @@ from parley_services.kit.chat.finding import (
     Placeholder,
     Severity,
 )
-from parley_services.orchestrator.guardrails_port import (
+from parley_services.orchestrator.ports import OutputScan
+from parley_services.orchestrator.values.guardrails import (
     InputText,
     InputVerdict,
     Intervention,
     OutputContext,
-    OutputScan,
     Released,
     ScanEnded,
     ScanResult,
@@ -33,8 +33,8 @@ THREAD_FROM_CHARACTERS = 16 * 1024
 """Length from which texts are judged beside the event loop, as the service does it."""
 
 
-class FloorGuardrails:
-    """`Guardrails` by the floor rules, which always answer and check no JSON."""
+class BaselineGuardrails:
+    """`Guardrails` by the baseline rules, which always answer and check no JSON."""
 
     def __init__(self, *, prepare: bool) -> None:
         """With *prepare* the rules are compiled now, which takes half a second, and not later."""
@@ -70,12 +70,12 @@ class FloorGuardrails:
     async def scan_output(
         self, context: OutputContext, *, timeout_seconds: float
     ) -> AsyncIterator[OutputScan]:
-        yield _FloorScan(context)
+        yield _BaselineScan(context)
 
 
-class _FloorScan:
+class _BaselineScan:
     """
-    A scan by the floor rules. `send` and `end` never wait.
+    A scan by the baseline rules. `send` and `end` never wait.
 
     Nothing is made before the first text, since a scan is opened for every answer and needed
     for few.

@@ -12,7 +12,7 @@ from parley_services.kit.rpc.status import service_error_of
 @contextmanager
 def calling(peer: str) -> Iterator[None]:
     """
-    Let the peer's own refusals through as the errors they were; all else is the peer being away.
+    Let the peer's own refusals through as they were; after all else it counts as unavailable.
 
     That counts a call that took longer than its own timeout, and one that crashed.
     """
@@ -28,5 +28,5 @@ def failure(error: grpc.aio.AioRpcError, peer: str) -> ServiceError:
     if refusal is not None:
         return refusal
     return DependencyUnavailable(
-        f"The service {peer} is away: try again later.", metadata={"dependency": peer}
+        f"The service {peer} is unavailable: try again later.", metadata={"dependency": peer}
     )

@@ -11,17 +11,17 @@ from parley.guardrails.v1 import guardrails_service_pb2_grpc as pb_grpc
 from parley_services.kit.chat import from_proto, to_proto
 from parley_services.kit.chat.finding import Placeholder
 from parley_services.kit.errors import DependencyUnavailable
-from parley_services.orchestrator.guardrails_port import (
+from parley_services.orchestrator.peers.calling import calling
+from parley_services.orchestrator.ports import OutputScan
+from parley_services.orchestrator.values.guardrails import (
     InputText,
     InputVerdict,
     Intervention,
     OutputContext,
-    OutputScan,
     Released,
     ScanEnded,
     ScanResult,
 )
-from parley_services.orchestrator.peers.calling import calling
 
 PEER = "guardrails"
 
@@ -82,7 +82,7 @@ class GrpcGuardrails:
         self, context: OutputContext, *, timeout_seconds: float
     ) -> AsyncIterator[OutputScan]:
         call = self._stub.ScanOutput(timeout=timeout_seconds)
-        scan = _Scan(call, pb.ScanOutputRequest(start=_context_message(context)))
+        scan = _Scan(call, pb.ScanOutputRequest(start=_context_to_proto(context)))
         try:
             yield scan
         finally:
@@ -144,7 +144,7 @@ def _result(response: pb.ScanOutputResponse) -> ScanResult:
             )
 
 
-def _context_message(context: OutputContext) -> pb.OutputContext:
+def _context_to_proto(context: OutputContext) -> pb.OutputContext:
     return pb.OutputContext(
         request_id=context.request_id,
         tenant_id=context.tenant_id,

@@ -21,8 +21,8 @@ TIMEOUT_SECONDS = 2.0
 MAX_SHOWN_CHARACTERS = 64
 
 
-class ListedModels:
-    """`Models` by the last list that the router gave."""
+class ListedModelCatalogue:
+    """`ModelCatalogue` by the last list that the router gave."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub: pb_grpc.ModelRouterServiceAsyncStub = pb_grpc.ModelRouterServiceStub(channel)

@@ -11,7 +11,7 @@ from parley_services.kit.chat import from_proto, to_proto
 from parley_services.kit.chat.answer import FinishReason
 from parley_services.kit.chat.attempt import Attempt
 from parley_services.orchestrator.peers.calling import failure
-from parley_services.orchestrator.router_port import (
+from parley_services.orchestrator.values.router import (
     AnswerEnded,
     AttemptEnded,
     AttemptsLost,
@@ -44,7 +44,7 @@ class GrpcRouter:
                 if event is not None:
                     yield event
         except grpc.aio.AioRpcError as error:
-            raise failure(error, PEER) from AttemptsLost(_attempts_in(error))
+            raise failure(error, PEER) from AttemptsLost(_attempts_from_metadata(error))
         finally:
             rpc.cancel()
 
@@ -106,7 +106,7 @@ def _event(response: pb.GenerateResponse) -> RouterEvent | None:
             return None
 
 
-def _attempts_in(error: grpc.aio.AioRpcError) -> tuple[Attempt, ...]:
+def _attempts_from_metadata(error: grpc.aio.AioRpcError) -> tuple[Attempt, ...]:
     """Return the attempts that came in the trailing metadata of a call that failed."""
     for key, value in error.trailing_metadata() or ():
         if key == ATTEMPTS_KEY and isinstance(value, bytes):

@@ -9,9 +9,9 @@ from parley_services.kit.chat import from_proto, to_proto
 from parley_services.kit.chat.cacheable import CacheScope, ExtraCacheable
 from parley_services.kit.chat.message import ResponseFormatType
 from parley_services.orchestrator.admission.request import ByArm, ByLabel, ByVersion
-from parley_services.orchestrator.finish.records import Outcome, ShadowOutcome
 from parley_services.orchestrator.peers.calling import calling
-from parley_services.orchestrator.prompt.prompting import Prompt, PromptRequest, ShadowArm
+from parley_services.orchestrator.values.prompts import Prompt, PromptRequest, ShadowArm
+from parley_services.orchestrator.values.records import Outcome, ShadowOutcome
 
 PEER = "prompt_registry"
 
@@ -26,8 +26,8 @@ class GrpcPrompts:
 
     async def render(self, request: PromptRequest, *, timeout_seconds: float) -> Prompt:
         with calling(PEER):
-            response = await self._stub.Render(render_message(request), timeout=timeout_seconds)
-        return prompt_of(response)
+            response = await self._stub.Render(render_to_proto(request), timeout=timeout_seconds)
+        return prompt_from_proto(response)
 
     async def rate(
         self,
@@ -47,7 +47,7 @@ class GrpcPrompts:
             )
 
 
-def prompt_of(response: pb.RenderResponse) -> Prompt:
+def prompt_from_proto(response: pb.RenderResponse) -> Prompt:
     """Return a rendered prompt of the registry as a turn sees it."""
     return Prompt(
         template=response.template,
@@ -60,13 +60,13 @@ def prompt_of(response: pb.RenderResponse) -> Prompt:
         parameters=from_proto.sampling_parameters(response.parameters),
         response_format=from_proto.response_format(response.response_format),
         cache_scope=CacheScope(response.cache_scope),
-        shadow_arms=tuple(_shadow_arm_of(arm) for arm in response.shadow_arms),
+        shadow_arms=tuple(_shadow_arm_from_proto(arm) for arm in response.shadow_arms),
         retains_texts=response.retains_texts,
         extra_cacheable=frozenset(map(ExtraCacheable, response.extra_cacheable)),
     )
 
 
-def _shadow_arm_of(message: pb.RenderResponse.ShadowArm) -> ShadowArm:
+def _shadow_arm_from_proto(message: pb.RenderResponse.ShadowArm) -> ShadowArm:
     return ShadowArm(
         experiment_id=message.experiment_id,
         arm=message.arm,
@@ -79,22 +79,22 @@ def _shadow_arm_of(message: pb.RenderResponse.ShadowArm) -> ShadowArm:
     )
 
 
-def outcome_message(report: Outcome) -> pb.ReportOutcomeRequest:
+def outcome_to_proto(report: Outcome) -> pb.ReportOutcomeRequest:
     """Return *report* as it is sent, now or after a crash."""
     texts = report.texts
     return pb.ReportOutcomeRequest(
-        outcome=_outcome_message(report),
+        outcome=_outcome_to_proto(report),
         texts=None
         if texts is None
         else pb.TurnTexts(input_text=texts.input_text, output_text=texts.output_text),
     )
 
 
-def shadow_message(report: ShadowOutcome) -> pb.ReportShadowRequest:
+def shadow_outcome_to_proto(report: ShadowOutcome) -> pb.ReportShadowRequest:
     """Return *report* as it is sent, now or after a crash."""
     answer = report.answer
     message = pb.ReportShadowRequest(
-        outcome=_outcome_message(report.outcome),
+        outcome=_outcome_to_proto(report.outcome),
         output_text=report.output_text,
         answer=pb.ReportShadowRequest.Answer(
             version=answer.template_version,
@@ -110,7 +110,7 @@ def shadow_message(report: ShadowOutcome) -> pb.ReportShadowRequest:
     return message
 
 
-def _outcome_message(outcome: Outcome) -> pb.Outcome:
+def _outcome_to_proto(outcome: Outcome) -> pb.Outcome:
     first = outcome.first_delta_seconds
     return pb.Outcome(
         request_id=outcome.request_id,
@@ -134,7 +134,7 @@ def _outcome_message(outcome: Outcome) -> pb.Outcome:
     )
 
 
-def render_message(request: PromptRequest) -> pb.RenderRequest:
+def render_to_proto(request: PromptRequest) -> pb.RenderRequest:
     """Return *request* as it is sent."""
     message = pb.RenderRequest(
         request_id=request.request_id,

@@ -13,42 +13,42 @@ from parley.semantic_cache.v1 import semantic_cache_service_pb2_grpc as cache_gr
 from parley_services.kit.chat import to_proto
 from parley_services.kit.chat.answer import AnswerSource
 from parley_services.orchestrator.finish.outbox import Deliver, Outbox
-from parley_services.orchestrator.finish.records import (
-    BegunTurn,
+from parley_services.orchestrator.peers import accounting, prompt_registry, semantic_cache
+from parley_services.orchestrator.peers.calling import calling
+from parley_services.orchestrator.values.records import (
     NewAnswer,
     Outcome,
+    PendingTurn,
     Record,
     Settlement,
     ShadowOutcome,
 )
-from parley_services.orchestrator.peers import accounting, prompt_registry, semantic_cache
-from parley_services.orchestrator.peers.calling import calling
 
 SETTLE, RELEASE, STORE = "settle", "release", "store"
 OUTCOME, SHADOW = "outcome", "shadow"
 
 
-class OutboxBooks:
-    """`Books` by an outbox."""
+class OutboxWriter:
+    """`PostTurnWriter` by an outbox."""
 
-    def __init__(self, outbox: Outbox, *, abandoned_after_seconds: float) -> None:
+    def __init__(self, outbox: Outbox, *, orphaned_turn_release_delay_seconds: float) -> None:
         """A turn that died with its process is released so long after its last moment."""
         self._outbox = outbox
-        self._abandoned_after_seconds = abandoned_after_seconds
+        self._release_delay_seconds = orphaned_turn_release_delay_seconds
 
-    def begin(self, turn: BegunTurn) -> int:
+    def begin(self, turn: PendingTurn) -> int:
         release = accounting_pb2.ReleaseRequest(
             request_id=turn.request_id,
             reservation_id=turn.reservation_id,
             subject=to_proto.subject(turn.subject),
         )
-        due_time = turn.last_time.timestamp() + self._abandoned_after_seconds
+        due_time = turn.last_time.timestamp() + self._release_delay_seconds
         return self._outbox.promise(RELEASE, release.SerializeToString(), due_time=due_time)
 
-    def forget(self, turn_number: int) -> None:
-        self._outbox.withdraw(turn_number)
+    def forget(self, outbox_id: int) -> None:
+        self._outbox.withdraw(outbox_id)
 
-    def put(self, record: Record, *, turn_number: int = 0) -> None:
+    def put(self, record: Record, *, outbox_id: int = 0) -> None:
         match record:
             case Settlement(attempts=(), source=AnswerSource.UNSPECIFIED):
                 release = accounting_pb2.ReleaseRequest(
@@ -57,17 +57,19 @@ class OutboxBooks:
                     subject=to_proto.subject(record.subject),
                 )
                 payload = release.SerializeToString()
-                self._outbox.put(RELEASE, payload, promise_id=turn_number)
+                self._outbox.put(RELEASE, payload, promise_id=outbox_id)
             case Settlement():
-                payload = accounting.settle_message(record).SerializeToString()
-                self._outbox.put(SETTLE, payload, promise_id=turn_number)
+                payload = accounting.settlement_to_proto(record).SerializeToString()
+                self._outbox.put(SETTLE, payload, promise_id=outbox_id)
             case NewAnswer():
-                self._outbox.put(STORE, semantic_cache.store_message(record).SerializeToString())
+                self._outbox.put(
+                    STORE, semantic_cache.new_answer_to_proto(record).SerializeToString()
+                )
             case Outcome():
-                message = prompt_registry.outcome_message(record)
+                message = prompt_registry.outcome_to_proto(record)
                 self._outbox.put(OUTCOME, message.SerializeToString())
             case ShadowOutcome():
-                shadow = prompt_registry.shadow_message(record)
+                shadow = prompt_registry.shadow_outcome_to_proto(record)
                 self._outbox.put(SHADOW, shadow.SerializeToString())
 
 

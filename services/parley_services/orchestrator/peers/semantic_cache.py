@@ -10,12 +10,17 @@ from parley.semantic_cache.v1 import semantic_cache_service_pb2_grpc as pb_grpc
 from parley_services.kit.chat import from_proto, to_proto
 from parley_services.kit.chat.answer import AnswerSource
 from parley_services.kit.errors import DependencyUnavailable
-from parley_services.orchestrator.finish.records import NewAnswer
 from parley_services.orchestrator.peers.calling import calling
-from parley_services.orchestrator.reuse.coalescing import Found, Held, Vacant
-from parley_services.orchestrator.reuse.hits import GivenHit
-from parley_services.orchestrator.reuse.partition import Partition
-from parley_services.orchestrator.values import CachedAnswer, Hit
+from parley_services.orchestrator.values.cache import (
+    CachedAnswer,
+    Found,
+    GivenHit,
+    Held,
+    Hit,
+    Partition,
+    Vacant,
+)
+from parley_services.orchestrator.values.records import NewAnswer
 
 PEER = "semantic_cache"
 
@@ -27,7 +32,7 @@ _SOURCES = {
 
 
 class GrpcCache:
-    """`Cache` and `HitReports` by the semantic cache service."""
+    """`Cache` by the semantic cache service."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub: pb_grpc.SemanticCacheServiceAsyncStub = pb_grpc.SemanticCacheServiceStub(
@@ -48,7 +53,7 @@ class GrpcCache:
             response = await self._stub.Lookup(
                 pb.LookupRequest(
                     request_id=request_id,
-                    partition=_partition_message(partition),
+                    partition=_partition_to_proto(partition),
                     text=text,
                     fallback=is_fallback,
                     lease_ttl=to_proto.duration(lease_seconds) if lease_seconds else None,
@@ -57,7 +62,7 @@ class GrpcCache:
             )
         if response.miss.reason == pb.MISS_REASON_STORE_UNAVAILABLE:
             raise DependencyUnavailable(
-                "The cache's store is away: go on without.", metadata={"dependency": PEER}
+                "The cache's store is unavailable: go on without.", metadata={"dependency": PEER}
             )
         if not response.HasField("hit"):
             if response.miss.HasField("held_until_time"):
@@ -93,7 +98,7 @@ class GrpcCache:
                 timeout=timeout_seconds,
             )
 
-    async def release(self, tenant_id: str, lease_id: str, timeout_seconds: float) -> None:
+    async def release(self, tenant_id: str, lease_id: str, *, timeout_seconds: float) -> None:
         """Give a lease back. Raises DependencyUnavailable."""
         with calling(PEER):
             await self._stub.ReleaseLease(
@@ -102,11 +107,11 @@ class GrpcCache:
             )
 
 
-def store_message(new: NewAnswer) -> pb.StoreRequest:
+def new_answer_to_proto(new: NewAnswer) -> pb.StoreRequest:
     """Return *new* as it is sent, now or after a crash."""
     return pb.StoreRequest(
         request_id=new.request_id,
-        partition=_partition_message(new.partition),
+        partition=_partition_to_proto(new.partition),
         text=new.text,
         lease_id=new.lease_id,
         answer=pb.Answer(
@@ -120,7 +125,7 @@ def store_message(new: NewAnswer) -> pb.StoreRequest:
     )
 
 
-def _partition_message(partition: Partition) -> pb.Partition:
+def _partition_to_proto(partition: Partition) -> pb.Partition:
     return pb.Partition(
         tenant_id=partition.tenant_id,
         user_id=partition.user_id,

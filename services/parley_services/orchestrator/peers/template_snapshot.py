@@ -9,15 +9,19 @@ from parley.prompt_registry.v1 import prompt_registry_service_pb2 as pb
 from parley.prompt_registry.v1 import prompt_registry_service_pb2_grpc as pb_grpc
 
 from parley_services.kit.errors import DependencyUnavailable
-from parley_services.orchestrator.peers.prompt_registry import PEER, prompt_of, render_message
+from parley_services.orchestrator.peers.prompt_registry import (
+    PEER,
+    prompt_from_proto,
+    render_to_proto,
+)
 from parley_services.orchestrator.peers.watching import watching
-from parley_services.orchestrator.prompt.prompting import Prompt, PromptRequest
+from parley_services.orchestrator.values.prompts import Prompt, PromptRequest
 from parley_services.prompt_registry import from_proto, to_proto
 from parley_services.prompt_registry.templates.snapshot import TemplateSnapshot
 
 
 class WatchedTemplates:
-    """`LocalPrompts` by the registry's own rules over the last snapshot it sent."""
+    """`PromptSnapshot` by the registry's own rules over the last snapshot it sent."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub: pb_grpc.PromptRegistryServiceAsyncStub = pb_grpc.PromptRegistryServiceStub(
@@ -28,17 +32,17 @@ class WatchedTemplates:
     def render(self, request: PromptRequest) -> Prompt:
         if self._snapshot is None:
             raise DependencyUnavailable(
-                "The prompt registry is away and no template is known: try again later.",
+                "The prompt registry is unavailable and no template is known: try again later.",
                 metadata={"dependency": PEER},
             )
-        message = render_message(request)
+        message = render_to_proto(request)
         prompt = self._snapshot.render(
             template=request.template,
             selector=from_proto.selector(message),
             keys=from_proto.assignment_keys(message.keys),
             variables=request.variables,
         )
-        return prompt_of(to_proto.prompt(prompt))
+        return prompt_from_proto(to_proto.prompt(prompt))
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:

@@ -1,7 +1,7 @@
 """
 One model call for identical turns on different replicas.
 
-Turns on one replica share a flight. Between replicas a lease in the cache decides: the replica
+Turns on one replica share a generation. Between replicas a lease in the cache decides: the replica
 that holds it generates, the others look again until the answer is there, the lease is free, or
 they have waited long enough.
 """
@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 
 from parley_services.kit.clock import Clock
 from parley_services.kit.errors import ServiceError
-from parley_services.orchestrator.values import Hit
+from parley_services.orchestrator.ports import Cache
+from parley_services.orchestrator.values.cache import Found, Held, Hit, Vacant
 
 MAX_LEASE_SECONDS = 60.0
 """The cache grants no longer ones."""
@@ -25,23 +26,7 @@ MAX_PAUSE_SECONDS = 0.2
 _RELEASE_TIMEOUT_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Vacant:
-    """There is no answer, and no other replica is known to write one."""
-
-    lease_id: str = ""
-    """The lease that the lookup took; empty without one."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
-    """There is no answer yet: another replica writes it."""
-
-
-Found = Hit | Vacant | Held
 Look = Callable[[], Awaitable[Found]]
-Release = Callable[[str, str, float], Awaitable[None]]
-"""Gives back a tenant's lease: tenant id, lease id, timeout in seconds."""
 
 
 @dataclass(slots=True)
@@ -52,9 +37,9 @@ class _Wait:
 
 @dataclass(slots=True, kw_only=True)
 class Coalescing:
-    """The leases that this replica holds and the answers that it waits for, by flight key."""
+    """The leases that this replica holds and the answers that it waits for, by coalescing key."""
 
-    release: Release
+    cache: Cache
     clock: Clock
     wait_seconds: float
     """How long a turn waits for another replica's answer; 0 takes no leases."""
@@ -73,7 +58,7 @@ class Coalescing:
         """
         Return the other replica's answer, or that there is none and the caller may go on.
 
-        It may go on at once where the answer is in flight on this replica. Turns that wait for
+        It may go on at once where the answer is under way on this replica. Turns that wait for
         the same answer look once for all; the last to leave ends it. Raises what *look* raises.
         """
         wait = self._waits.get(key)
@@ -116,4 +101,4 @@ class Coalescing:
 
     async def _release(self, tenant_id: str, lease_id: str) -> None:
         with suppress(ServiceError):  # It expires.
-            await self.release(tenant_id, lease_id, _RELEASE_TIMEOUT_SECONDS)
+            await self.cache.release(tenant_id, lease_id, timeout_seconds=_RELEASE_TIMEOUT_SECONDS)

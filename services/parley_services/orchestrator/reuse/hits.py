@@ -1,34 +1,14 @@
 """Which cached answers were given lately, so that a rating of one reaches the cache."""
 
 from collections import OrderedDict
-from dataclasses import dataclass
-from typing import Protocol
 
-from parley_services.orchestrator.values import Hit
+from parley_services.orchestrator.values.cache import GivenHit, Hit
 
 CAPACITY = 10_000
 """Turns that are remembered. People rate at once or not at all."""
 
 RIGHT_FROM_STARS, WRONG_TO_STARS = 4, 2
 """Three stars say nothing about whether the answer was one to this question."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GivenHit:
-    """A cached answer that a turn got."""
-
-    request_id: str
-    tenant_id: str
-    entry_id: str
-    probability: float
-
-
-class HitReports(Protocol):
-    """The semantic cache, as a rating sees it."""
-
-    async def report_hit(self, hit: GivenHit, *, correct: bool, timeout_seconds: float) -> None:
-        """Say whether a hit was right. Raises NotFound, DependencyUnavailable."""
-        ...
 
 
 class GivenHits:

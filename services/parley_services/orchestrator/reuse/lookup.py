@@ -3,52 +3,27 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
 
 from parley_services.kit.chat.answer import FinishReason
 from parley_services.kit.chat.attempt import AttemptKind, AttemptOutcome
 from parley_services.kit.chat.budget import BudgetDecision
 from parley_services.kit.chat.cacheable import CacheScope, ExtraCacheable
 from parley_services.kit.errors import DependencyUnavailable
-from parley_services.orchestrator.admission.admission import Admitted
+from parley_services.orchestrator.admission.admission import AdmittedTurn
+from parley_services.orchestrator.admission.request import CacheMode
 from parley_services.orchestrator.deadline import Deadline
-from parley_services.orchestrator.generate.shared_generation import Flight, Generated
-from parley_services.orchestrator.prompt.prompting import Prompt
-from parley_services.orchestrator.reuse.coalescing import (
-    MAX_LEASE_SECONDS,
-    Coalescing,
-    Found,
-    Held,
-    Vacant,
-)
-from parley_services.orchestrator.reuse.partition import Circumstances, Partition
+from parley_services.orchestrator.events import TurnStage
+from parley_services.orchestrator.generate.shared_generation import Generated, SharedGeneration
+from parley_services.orchestrator.ports import Cache
+from parley_services.orchestrator.reuse.coalescing import MAX_LEASE_SECONDS, Coalescing
+from parley_services.orchestrator.reuse.partition import FingerprintInputs, coalescing_key
 from parley_services.orchestrator.trace import Trace
-from parley_services.orchestrator.values import CacheMode, Hit
-
-
-class Cache(Protocol):
-    """The semantic cache, as a turn sees it."""
-
-    async def lookup(
-        self,
-        partition: Partition,
-        text: str,
-        *,
-        request_id: str,
-        is_fallback: bool,
-        lease_seconds: float,
-        timeout_seconds: float,
-    ) -> Found:
-        """
-        Look for an answer; without one, take its lease for *lease_seconds* if that is above 0.
-
-        Raises DependencyUnavailable or DeadlineExceeded.
-        """
-        ...
+from parley_services.orchestrator.values.cache import Found, Held, Hit, Partition, Vacant
+from parley_services.orchestrator.values.prompts import Prompt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Slot:
+class CachePlan:
     """A turn's place in the cache, and what it may do there."""
 
     partition: Partition
@@ -57,8 +32,8 @@ class Slot:
     may_write: bool
     extra_cacheable: frozenset[ExtraCacheable]
     """Answers that its template keeps though they are not kept by default."""
-    flight_key: bytes | None
-    """What an identical turn in flight has too; None where none may be joined."""
+    coalescing_key: bytes | None
+    """What an identical turn that is under way has too; None where none may be joined."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +44,7 @@ class Reuse:
     coalescing: Coalescing
     lookup_timeout_seconds: float
 
-    def slot(self, admitted: Admitted, prompt: Prompt) -> Slot:
+    def plan(self, admitted: AdmittedTurn, prompt: Prompt) -> CachePlan:
         """
         Return the turn's place in the cache.
 
@@ -85,7 +60,7 @@ class Reuse:
             template=prompt.template,
             template_version=prompt.version,
             model_class=prompt.model,
-            fingerprint=Circumstances(
+            fingerprint=FingerprintInputs(
                 system_text=prompt.system_text,
                 history=turn.history,
                 variables=turn.variables,
@@ -101,7 +76,7 @@ class Reuse:
             and turn.cache_mode is not CacheMode.BYPASS
             and (not turn.tools or ExtraCacheable.TOOLS in prompt.extra_cacheable)
         )
-        as_asked = admitted.lease.reservation.decision is BudgetDecision.ALLOW
+        as_asked = admitted.handle.reservation.decision is BudgetDecision.ALLOW
         alone = (
             not shareable
             or not as_asked
@@ -109,18 +84,20 @@ class Reuse:
             # Its answer may hold this user's own words again.
             or bool(admitted.placeholders)
         )
-        return Slot(
+        return CachePlan(
             partition=partition,
             text=turn.text,
             may_read=shareable and turn.cache_mode is not CacheMode.REFRESH,
             may_write=shareable
             and (as_asked or ExtraCacheable.DOWNGRADED in prompt.extra_cacheable),
             extra_cacheable=prompt.extra_cacheable,
-            flight_key=None if alone else partition.key(f"{turn.mid_stream_policy:d} {turn.text}"),
+            coalescing_key=None
+            if alone
+            else coalescing_key(partition, turn.mid_stream_policy.name, turn.text),
         )
 
     async def lookup(
-        self, slot: Slot, deadline: Deadline, trace: Trace, *, is_in_flight: Callable[[], bool]
+        self, plan: CachePlan, deadline: Deadline, trace: Trace, *, is_in_flight: Callable[[], bool]
     ) -> Hit | None:
         """
         Return an earlier answer that serves the turn. Without the cache there is none.
@@ -128,39 +105,41 @@ class Reuse:
         Nor is there one yet where *is_in_flight* says that an identical turn of this replica is
         under way. Where another replica writes the answer, wait for it a while.
         """
-        if not slot.may_read or is_in_flight():
+        if not plan.may_read or is_in_flight():
             return None
         lease_seconds = 0.0
-        if slot.flight_key is not None and self.coalescing.wait_seconds:
+        if plan.coalescing_key is not None and self.coalescing.wait_seconds:
             lease_seconds = deadline.timeout(MAX_LEASE_SECONDS)
 
         async def look() -> Found:
-            found = await self._look(slot, deadline, trace, lease_seconds=lease_seconds)
-            if isinstance(found, Vacant) and found.lease_id and slot.flight_key is not None:
-                self.coalescing.note(slot.flight_key, slot.partition.tenant_id, found.lease_id)
+            found = await self._look(plan, deadline, trace, lease_seconds=lease_seconds)
+            if isinstance(found, Vacant) and found.lease_id and plan.coalescing_key is not None:
+                self.coalescing.note(plan.coalescing_key, plan.partition.tenant_id, found.lease_id)
             return found
 
-        with trace.stage("cache"), _without(trace):
+        with trace.stage(TurnStage.CACHE), _without(trace):
             found = await look()
-            if isinstance(found, Held) and slot.flight_key is not None:
-                found = await self.coalescing.wait(slot.flight_key, look, is_in_flight=is_in_flight)
+            if isinstance(found, Held) and plan.coalescing_key is not None:
+                found = await self.coalescing.wait(
+                    plan.coalescing_key, look, is_in_flight=is_in_flight
+                )
             if isinstance(found, Hit):
                 return found
         return None
 
-    async def fallback(self, slot: Slot, deadline: Deadline, trace: Trace) -> Hit | None:
+    async def fallback(self, plan: CachePlan, deadline: Deadline, trace: Trace) -> Hit | None:
         """Return an answer at a lower bar, since no model can be reached."""
-        if not slot.may_read:
+        if not plan.may_read:
             return None
-        with trace.stage("cache"), _without(trace):
-            found = await self._look(slot, deadline, trace, is_fallback=True)
+        with trace.stage(TurnStage.CACHE), _without(trace):
+            found = await self._look(plan, deadline, trace, is_fallback=True)
             if isinstance(found, Hit):
                 return found
         return None
 
     async def _look(
         self,
-        slot: Slot,
+        plan: CachePlan,
         deadline: Deadline,
         trace: Trace,
         *,
@@ -168,8 +147,8 @@ class Reuse:
         lease_seconds: float = 0.0,
     ) -> Found:
         return await self.cache.lookup(
-            slot.partition,
-            slot.text,
+            plan.partition,
+            plan.text,
             request_id=trace.request_id,
             is_fallback=is_fallback,
             lease_seconds=lease_seconds,
@@ -177,35 +156,37 @@ class Reuse:
         )
 
 
-def may_be_given_again(generated: Generated, flight: Flight, slot: Slot, trace: Trace) -> bool:
+def may_be_given_again(
+    generated: Generated, generation: SharedGeneration, plan: CachePlan, trace: Trace
+) -> bool:
     """
-    Say whether an answer may be kept in *slot*.
+    Say whether an answer may be kept in *plan*.
 
     It may if it ended as the model wanted, after the output guard passed, and is what its
     template and model would always give, or is of a kind that the template keeps all the
     same. Never one that called tools, since a call is not given again, and none that was
-    written while the guardrails were away.
+    written while the guardrails were unavailable.
     """
     fell_back = any(
         attempt.outcome is AttemptOutcome.SUCCEEDED
         and attempt.kind in (AttemptKind.FALLBACK, AttemptKind.CONTINUATION, AttemptKind.HEDGE)
         for attempt in generated.attempts
     )
-    away = {each.component for each in trace.degradations}
+    unavailable = {each.component for each in trace.degradations}
     return (
-        slot.may_write
+        plan.may_write
         and generated.finish_reason is FinishReason.STOP
         and bool(generated.cacheable_text)
-        and (not fell_back or ExtraCacheable.DOWNGRADED in slot.extra_cacheable)
-        and "guardrails" not in away
-        and (not away or ExtraCacheable.DEGRADED in slot.extra_cacheable)
-        and not flight.called_tools
+        and (not fell_back or ExtraCacheable.DOWNGRADED in plan.extra_cacheable)
+        and "guardrails" not in unavailable
+        and (not unavailable or ExtraCacheable.DEGRADED in plan.extra_cacheable)
+        and not generation.called_tools
     )
 
 
 @contextmanager
 def _without(trace: Trace) -> Iterator[None]:
-    """Go on without the cache while it is away."""
+    """Go on without the cache while it is unavailable."""
     try:
         yield
     except DependencyUnavailable:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import orjson
 
@@ -13,27 +13,11 @@ from parley_services.kit.chat.message import (
     Tool,
     ToolChoice,
 )
+from parley_services.orchestrator.values.cache import Partition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Partition:
-    """Everything but the text that must be equal for an answer to be reused."""
-
-    tenant_id: str
-    user_id: str
-    template: str
-    template_version: int
-    model_class: str
-    fingerprint: bytes
-
-    def key(self, text: str) -> bytes:
-        """Return what two turns share if one generation can serve both."""
-        whole = orjson.dumps([*list(asdict(self).values())[:-1], self.fingerprint.hex(), text])
-        return hashlib.sha256(whole).digest()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Circumstances:
+class FingerprintInputs:
     """What the fingerprint covers: all that shapes an answer beside the user's text."""
 
     system_text: str
@@ -61,3 +45,19 @@ class Circumstances:
             option=orjson.OPT_SORT_KEYS,
         )
         return hashlib.sha256(form).digest()
+
+
+def coalescing_key(partition: Partition, *about: str) -> bytes:
+    """Return what two turns share if one generation can serve both; *about* is the rest of it."""
+    whole = orjson.dumps(
+        (
+            partition.tenant_id,
+            partition.user_id,
+            partition.template,
+            partition.template_version,
+            partition.model_class,
+            partition.fingerprint.hex(),
+            about,
+        )
+    )
+    return hashlib.sha256(whole).digest()

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from parley_services.orchestrator.deadline import Deadline
 from parley_services.orchestrator.events import Delta
-from parley_services.orchestrator.generate.guarded_scan import Guard
-from parley_services.orchestrator.guardrails_port import OutputContext, Released
+from parley_services.orchestrator.fallback_guardrails import FallbackGuardrails
 from parley_services.orchestrator.trace import Trace
+from parley_services.orchestrator.values.guardrails import OutputContext, Released
 
 PIECE_CHARACTERS = 2048
 """Text per delta: a few messages for the longest answer, one for most."""
@@ -17,7 +17,7 @@ PIECE_CHARACTERS = 2048
 class Replay:
     """Streams cached text, which passed the output guard before it was kept."""
 
-    guard: Guard
+    guard: FallbackGuardrails
 
     async def stream(
         self, text: str, output: OutputContext, deadline: Deadline, trace: Trace

@@ -55,6 +55,46 @@ CACHE_MODE_REFRESH: CacheMode.ValueType  # 3
 """Do not reuse, but store the new answer."""
 Global___CacheMode: _TypeAlias = CacheMode  # noqa: Y015
 
+class _TurnStage:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TurnStageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TurnStage.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TURN_STAGE_UNSPECIFIED: _TurnStage.ValueType  # 0
+    """Never sent."""
+    TURN_STAGE_ADMISSION: _TurnStage.ValueType  # 1
+    """The key, the limits of the caller and the check of the input."""
+    TURN_STAGE_PROMPT: _TurnStage.ValueType  # 2
+    """Choosing the template's version and rendering it."""
+    TURN_STAGE_CACHE: _TurnStage.ValueType  # 3
+    """Looking for an earlier answer."""
+    TURN_STAGE_REPLAY: _TurnStage.ValueType  # 4
+    """Streaming the earlier answer that was found."""
+    TURN_STAGE_HOLD: _TurnStage.ValueType  # 5
+    """Setting money aside for what will be sent."""
+    TURN_STAGE_GENERATION: _TurnStage.ValueType  # 6
+    """The model's answer, with the check of the output, until the last delta was released."""
+
+class TurnStage(_TurnStage, metaclass=_TurnStageEnumTypeWrapper):
+    """A part of a turn, in the order in which a turn goes through them."""
+
+TURN_STAGE_UNSPECIFIED: TurnStage.ValueType  # 0
+"""Never sent."""
+TURN_STAGE_ADMISSION: TurnStage.ValueType  # 1
+"""The key, the limits of the caller and the check of the input."""
+TURN_STAGE_PROMPT: TurnStage.ValueType  # 2
+"""Choosing the template's version and rendering it."""
+TURN_STAGE_CACHE: TurnStage.ValueType  # 3
+"""Looking for an earlier answer."""
+TURN_STAGE_REPLAY: TurnStage.ValueType  # 4
+"""Streaming the earlier answer that was found."""
+TURN_STAGE_HOLD: TurnStage.ValueType  # 5
+"""Setting money aside for what will be sent."""
+TURN_STAGE_GENERATION: TurnStage.ValueType  # 6
+"""The model's answer, with the check of the output, until the last delta was released."""
+Global___TurnStage: _TypeAlias = TurnStage  # noqa: Y015
+
 class _FormatOutcome:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -668,8 +708,8 @@ class StageTiming(_message.Message):
 
     STAGE_FIELD_NUMBER: _builtins.int
     DURATION_FIELD_NUMBER: _builtins.int
-    stage: _builtins.str
-    """The stage, as `admit`, `prompt`, `cache`, `generate`."""
+    stage: Global___TurnStage.ValueType
+    """The stage."""
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration:
         """From the stage's start to its end."""
@@ -677,7 +717,7 @@ class StageTiming(_message.Message):
     def __init__(
         self,
         *,
-        stage: _builtins.str = ...,
+        stage: Global___TurnStage.ValueType = ...,
         duration: _duration_pb2.Duration | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration"]  # noqa: Y015

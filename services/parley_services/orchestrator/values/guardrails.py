@@ -1,9 +1,6 @@
-"""What a turn asks of the guardrails."""
+"""What a turn and the guardrails tell each other."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
 
 from parley_services.kit.chat.finding import Finding, Placeholder
 from parley_services.kit.chat.input_source import InputSource
@@ -68,41 +65,3 @@ class ScanEnded:
 
 
 ScanResult = Released | Intervention | ScanEnded
-
-
-class OutputScan(Protocol):
-    """A scan under way. `send` and `end` may run beside the iteration."""
-
-    async def send(self, text: str) -> None:
-        """Hand over the next piece of the answer. Does nothing after the scan ended."""
-        ...
-
-    async def end(self) -> None:
-        """Say that the answer is over. Does nothing after the scan ended."""
-        ...
-
-    def results(self) -> AsyncIterator[ScanResult]:
-        """Yield what the scan finds; ScanEnded is last."""
-        ...
-
-
-class Guardrails(Protocol):
-    """The guardrails, as a turn sees them."""
-
-    async def check_input(
-        self,
-        texts: Sequence[InputText],
-        *,
-        request_id: str,
-        tenant_id: str,
-        template: str,
-        timeout_seconds: float,
-    ) -> InputVerdict:
-        """Judge *texts*. Raises DependencyUnavailable or DeadlineExceeded."""
-        ...
-
-    def scan_output(
-        self, context: OutputContext, *, timeout_seconds: float
-    ) -> AbstractAsyncContextManager[OutputScan]:
-        """Open a scan. Leaving the context ends it, whatever its state."""
-        ...

@@ -2,16 +2,14 @@
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Protocol
 
 from parley_services.kit.chat.answer import AnswerSource, FinishReason
 from parley_services.kit.chat.attempt import Attempt
 from parley_services.kit.chat.message import ResponseFormat
 from parley_services.kit.chat.subject import Subject
 from parley_services.kit.chat.usage import Usage
-from parley_services.orchestrator.events import Completed
-from parley_services.orchestrator.reuse.partition import Partition
-from parley_services.orchestrator.values import CachedAnswer, FormatOutcome
+from parley_services.orchestrator.events import Completed, FormatOutcome
+from parley_services.orchestrator.values.cache import CachedAnswer, Partition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +106,7 @@ Record = Settlement | Outcome | ShadowOutcome | NewAnswer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BegunTurn:
+class PendingTurn:
     """A turn for which money is about to be set aside."""
 
     request_id: str
@@ -116,28 +114,3 @@ class BegunTurn:
     subject: Subject
     last_time: datetime
     """When it is over at the latest."""
-
-
-class Books(Protocol):
-    """Takes what must be written and sees that it is, also after a crash."""
-
-    def begin(self, turn: BegunTurn) -> int:
-        """
-        Note that a turn begins, and return the number of the note.
-
-        If this process dies before the turn is settled, its next run ends the reservation.
-        Raises Overloaded if so much is unwritten that no new turn may begin.
-        """
-        ...
-
-    def forget(self, turn_number: int) -> None:
-        """Drop the note of a turn for which nothing was set aside."""
-        ...
-
-    def put(self, record: Record, *, turn_number: int = 0) -> None:
-        """
-        Take *record*; a settlement takes the place of the note of its turn.
-
-        Never blocks and never raises for want of a peer.
-        """
-        ...

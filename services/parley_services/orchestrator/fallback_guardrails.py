@@ -1,4 +1,4 @@
-"""The guardrails with the floor beneath them: what a turn really calls."""
+"""The guardrails with the baseline beneath them: what a turn really calls."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -8,30 +8,29 @@ from parley_services.kit.chat.subject import Subject
 from parley_services.kit.errors import DependencyUnavailable
 from parley_services.orchestrator.admission.request import TurnRequest
 from parley_services.orchestrator.deadline import Deadline
-from parley_services.orchestrator.guardrails_port import (
-    Guardrails,
+from parley_services.orchestrator.ports import Guardrails, OutputScan
+from parley_services.orchestrator.trace import Trace
+from parley_services.orchestrator.values.guardrails import (
     InputText,
     InputVerdict,
     OutputContext,
-    OutputScan,
     Released,
     ScanResult,
 )
-from parley_services.orchestrator.trace import Trace
 
-EFFECT = "Only the floor rules were applied, in the orchestrator."
+EFFECT = "Only the baseline rules were applied, in the orchestrator."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Guard:
+class FallbackGuardrails:
     """
-    Asks the guardrails; while they are away, applies the floor rules in this process.
+    Asks the guardrails; while they are unavailable, applies the baseline rules in this process.
 
     With *fail_closed* a turn fails instead, with DependencyUnavailable.
     """
 
     service: Guardrails
-    floor: Guardrails
+    baseline: Guardrails
     fail_closed: bool
     check_timeout_seconds: float
 
@@ -46,7 +45,7 @@ class Guard:
     ) -> InputVerdict:
         """Judge *texts*. Raises DependencyUnavailable only with *fail_closed*."""
         timeout = deadline.timeout(self.check_timeout_seconds)
-        for guardrails in (self.service, self.floor):
+        for guardrails in (self.service, self.baseline):
             try:
                 return await guardrails.check_input(
                     texts,
@@ -56,31 +55,31 @@ class Guard:
                     timeout_seconds=timeout,
                 )
             except DependencyUnavailable:
-                if self.fail_closed or guardrails is self.floor:
+                if self.fail_closed or guardrails is self.baseline:
                     raise
                 trace.degrade("guardrails", EFFECT)
-        raise AssertionError("the floor always answers")
+        raise AssertionError("the baseline always answers")
 
     @asynccontextmanager
     async def scan_output(
         self, context: OutputContext, *, deadline: Deadline, trace: Trace
     ) -> AsyncIterator[OutputScan]:
-        """Open a scan that goes on under the floor rules if the guardrails leave it."""
+        """Open a scan that goes on under the baseline rules if the guardrails leave it."""
         timeout = deadline.timeout()
         async with self.service.scan_output(context, timeout_seconds=timeout) as primary:
             if self.fail_closed:
                 yield primary
                 return
-            async with self.floor.scan_output(context, timeout_seconds=timeout) as floor:
-                yield _TwoStepScan(primary, floor, trace)
+            async with self.baseline.scan_output(context, timeout_seconds=timeout) as baseline:
+                yield _TwoStepScan(primary, baseline, trace)
 
 
 class _TwoStepScan:
-    """A scan that starts over under the floor rules when the service leaves it."""
+    """A scan that starts over under the baseline rules when the service leaves it."""
 
-    def __init__(self, primary: OutputScan, floor: OutputScan, trace: Trace) -> None:
+    def __init__(self, primary: OutputScan, baseline: OutputScan, trace: Trace) -> None:
         self._current = primary
-        self._floor = floor
+        self._baseline = baseline
         self._trace = trace
         self._sent: list[str] = []
         self._ended = False
@@ -104,23 +103,23 @@ class _TwoStepScan:
             self._trace.degrade("guardrails", EFFECT)
         else:
             return
-        async for result in self._again_under_the_floor():
+        async for result in self._again_under_baseline():
             yield result
 
-    async def _again_under_the_floor(self) -> AsyncIterator[ScanResult]:
+    async def _again_under_baseline(self) -> AsyncIterator[ScanResult]:
         """
-        Replay the whole answer to the floor and pass on what goes beyond what was released.
+        Replay the whole answer to the baseline and pass on what goes beyond what was released.
 
-        What the service released was under stricter rules, so the floor's text begins with it,
+        What the service released was under stricter rules, so the baseline's text begins with it,
         unless the service redacted something in it; then the answer ends here.
         """
-        self._current = self._floor
+        self._current = self._baseline
         for text in self._sent:
-            await self._floor.send(text)
+            await self._baseline.send(text)
         if self._ended:
-            await self._floor.end()
+            await self._baseline.end()
         seen = ""
-        async for result in self._floor.results():
+        async for result in self._baseline.results():
             if not isinstance(result, Released):
                 yield result
                 continue

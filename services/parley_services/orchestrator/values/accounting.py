@@ -1,7 +1,6 @@
-"""What a turn asks of accounting."""
+"""What a turn and accounting tell each other."""
 
 from dataclasses import dataclass
-from typing import Protocol
 
 from parley_services.kit.chat.budget import BudgetDecision
 from parley_services.kit.chat.subject import Subject
@@ -49,37 +48,3 @@ class Reservation:
     def unknown(cls, reservation_id: str) -> "Reservation":
         """Return what stands for a reservation whose answer never came."""
         return cls(reservation_id=reservation_id, decision=BudgetDecision.UNSPECIFIED)
-
-
-class Accounts(Protocol):
-    """Accounting, as a turn sees it."""
-
-    async def authenticate(self, secret_sha256: bytes, *, timeout_seconds: float) -> Principal:
-        """Say whose key it is. Raises KeyInvalid, DependencyUnavailable, DeadlineExceeded."""
-        ...
-
-    async def reserve(self, request: ReservationRequest, *, timeout_seconds: float) -> Reservation:
-        """
-        Set aside what a turn may cost.
-
-        Raises RateLimited, BudgetExhausted, ConcurrencyLimited, PriceUnknown,
-        DependencyUnavailable, DeadlineExceeded.
-        """
-        ...
-
-    async def extend(
-        self,
-        *,
-        request_id: str,
-        reservation_id: str,
-        step: int,
-        output_token_count: int,
-        model: str,
-        timeout_seconds: float,
-    ) -> int:
-        """
-        Set more aside and return how many output tokens are covered now.
-
-        Raises BudgetExhausted, DependencyUnavailable, DeadlineExceeded.
-        """
-        ...

@@ -1,8 +1,6 @@
 """What a turn asks of the model router, and the events it gets back."""
 
-from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from parley_services.kit.chat.answer import FinishReason
 from parley_services.kit.chat.attempt import Attempt, AttemptKind, MidStreamPolicy
@@ -109,32 +107,3 @@ class AttemptsLost(Exception):
     def __init__(self, attempts: tuple[Attempt, ...]) -> None:
         super().__init__(f"{len(attempts)} attempts")
         self.attempts = attempts
-
-
-class Router(Protocol):
-    """The model router, as a turn sees it."""
-
-    def generate(
-        self, call: ModelCall, *, timeout_seconds: float
-    ) -> AsyncGenerator[RouterEvent, None]:
-        """
-        Stream an answer; AnswerEnded is last.
-
-        Raises NotFound for an unknown model, ProviderUnavailable if no route answered,
-        DependencyUnavailable if the router is away, DeadlineExceeded. Closing the generator
-        cancels the call.
-        """
-        ...
-
-
-class Models(Protocol):
-    """What can be asked for, as the model router last said."""
-
-    def price_name(self, name: str) -> str:
-        """
-        Return the model that stands for *name* when a turn is priced before it is routed.
-
-        For a group that is its first model. A name that is not known is returned as it is while
-        the router was never reached. Raises NotFound otherwise.
-        """
-        ...

@@ -371,8 +371,27 @@ async def test_a_rater_is_quoted(store):
     await store.rate(Rating(request_id="r1", tenant_id="acme", stars=2, comment="too long"))
     (found,) = await logged(store, include_texts=True)
     assert (found.stars, found.comment) == (2, "too long")
+    assert found.texts is None
     (found,) = await logged(store)
     assert (found.stars, found.comment) == (2, "")
+    await store.rate(Rating(request_id="r1", tenant_id="acme", stars=4))
+    (found,) = await logged(store, include_texts=True)
+    assert (found.stars, found.comment) == (4, "")
+
+
+async def test_a_comment_stands_beside_the_texts_and_goes_with_them(store):
+    await store.record([counted(texts=SAID), counted("r2"), counted("r3", tenant_id="other")])
+    for turn, tenant in (("r1", "acme"), ("r2", "acme"), ("r3", "other")):
+        await store.rate(Rating(request_id=turn, tenant_id=tenant, stars=2, comment="too long"))
+
+    async def comments():
+        return [(each.texts, each.comment) for each in await logged(store, include_texts=True)]
+
+    assert await comments() == [(SAID, "too long"), (None, "too long"), (None, "too long")]
+    assert await store.forget_texts(START, tenants={"acme"}, limit=9) == 1
+    assert await comments() == [(SAID, "too long"), (None, "too long"), (None, "")]
+    assert await store.forget_texts(START + timedelta(1), tenants=None, limit=9) == 2
+    assert await comments() == [(None, "")] * 3
 
 
 async def test_the_first_assignment_is_kept(stores):

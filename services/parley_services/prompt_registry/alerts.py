@@ -1,4 +1,4 @@
-"""Tells people about rollbacks. Imports neither grpc nor protobuf."""
+"""Alerts about rollbacks, by log or webhook. Imports neither grpc nor protobuf."""
 
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -22,13 +22,13 @@ TIMEOUT_SECONDS: Final = 5.0
 
 
 class Alerts(Protocol):
-    """Tells somebody about a rollback. Never raises: an alert must not stop the registry."""
+    """Sends an alert about a rollback. Never raises: an alert must not stop the registry."""
 
     async def send(self, rollback: Rollback) -> None: ...
 
 
 class LogAlerts:
-    """Writes a line into the log at warning."""
+    """Logs a line at level warning."""
 
     async def send(self, rollback: Rollback) -> None:
         log.warning(
@@ -40,7 +40,7 @@ class LogAlerts:
 
 
 class WebhookAlerts:
-    """Posts a JSON object to a URL, besides the line in the log; tries 4 times in all."""
+    """Posts a JSON object to a URL, in up to 4 attempts, and logs the line as well."""
 
     def __init__(
         self,

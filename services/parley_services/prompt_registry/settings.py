@@ -51,8 +51,8 @@ class PromptRegistrySettings(ParleySettings):
     look into what a report shows, and short since texts are what harms most when lost."""
 
     automatic_rollback: bool = True
-    """Whether experiments and moves of the label `production` are undone by themselves
-    when a version is proved to be worse. On by default."""
+    """Whether the registry stops an experiment, or moves the label `production` back, once a
+    version is proved to be worse. On by default."""
 
     alert_webhook_url: SecretStr = Field(default=SecretStr(""))
     """URL that a rollback is posted to as JSON, with a field `text` as chat tools read it.

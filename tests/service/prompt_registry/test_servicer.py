@@ -215,6 +215,16 @@ async def test_outcomes_and_ratings_are_counted_by_arm(stub):
     assert (treatment.rating_count, treatment.mean_stars) == (1, 4.0)
     assert 0.24 < treatment.latency_p95.ToNanoseconds() / 1e9 < 0.26
 
+    pages, token = [], ""
+    while not pages or token:
+        page = await stub.GetOutcomes(
+            pb.GetOutcomesRequest(template="general_chat", page_size=1, page_token=token),
+            timeout=TIMEOUT,
+        )
+        pages.append([each.arm for each in page.summaries])
+        token = page.next_page_token
+    assert pages == [[""], ["treatment"]]
+
     log = await stub.ListEvaluations(
         pb.ListEvaluationsRequest(template="general_chat", page_size=2), timeout=TIMEOUT
     )

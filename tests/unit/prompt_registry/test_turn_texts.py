@@ -43,6 +43,20 @@ async def test_texts_of_a_tenant_that_wants_it_are_kept_redacted():
     assert policy.tenants == {"acme"}
 
 
+async def comment(policy, said="call +1 555 0100", tenant_id="acme"):
+    return await policy.comment(said, request_id="r1", tenant_id=tenant_id)
+
+
+async def test_a_comment_is_kept_like_a_text_redacted_and_by_consent_only():
+    redactor = FakeRedactor(TurnTexts(input_text="call [PHONE]"))
+    policy = TextPolicy(tenants=("acme",), redactor=redactor)
+    assert await comment(policy) == "call [PHONE]"
+    assert await comment(policy, tenant_id="other") == ""
+    assert await comment(policy, "") == ""
+    assert len(redactor.given) == 1
+    assert await comment(TextPolicy(tenants=("acme",), redactor=FakeRedactor(None))) == ""
+
+
 async def test_a_star_is_every_tenant():
     policy = TextPolicy(tenants=("*",), redactor=FakeRedactor(SAID))
     assert policy.keeps("anybody")

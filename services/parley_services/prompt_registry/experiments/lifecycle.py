@@ -1,4 +1,4 @@
-"""What may become of an experiment. Imports neither grpc nor protobuf."""
+"""The life of an experiment: creating, updating, ramping, ending. Imports no grpc."""
 
 from dataclasses import replace
 from datetime import datetime

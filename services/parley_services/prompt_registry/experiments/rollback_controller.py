@@ -1,8 +1,9 @@
 """
-Watches outcomes and acts on them: rolls back, goes on with ramps. Imports no grpc.
+Watches outcomes and acts on them: rolls back, and advances ramps. Imports no grpc.
 
-Every replica does so by itself from the counts of all. Whoever is first changes the
-template; the others then find nothing left to do. The replicas hear of it as of any change.
+Every replica decides on its own from the counts of all replicas. The first one to decide
+changes the template, and the others then find nothing left to do: they learn of the change
+like of any other.
 """
 
 import asyncio
@@ -42,19 +43,19 @@ from parley_services.prompt_registry.templates.template import (
 log = structlog.get_logger()
 
 AUTHOR: Final = "parley"
-"""Who is named in the history for what the registry does by itself."""
+"""The author of automatic changes in the history."""
 
 PAUSE_SECONDS: Final = 0.25
-"""The least time between two looks, so that a busy registry does not read counts for every
-outcome. With a poll of half a second, a rollback is everywhere within one second of its
-last outcome."""
+"""The shortest time between two checks, so that a busy registry does not read the counts for
+every outcome. With a poll of half a second, a rollback reaches every replica within one
+second of the outcome that caused it."""
 
-RAMP_LOOK_SECONDS: Final = 1.0
-"""The longest time between two looks at ramps, which also go on by time."""
+RAMP_CHECK_SECONDS: Final = 1.0
+"""The longest time between two checks of ramps, which also advance with time."""
 
 
 class RollbackController:
-    """Judges templates whose counts changed. `run` does so until it is cancelled."""
+    """Checks templates whose counts changed, until `run` is cancelled."""
 
     def __init__(
         self,
@@ -74,10 +75,10 @@ class RollbackController:
         self._rolls_back = rolls_back
 
     async def run(self) -> None:
-        """Look at the counts whenever they change, and at ramps at least every second."""
+        """Check counts whenever they change, and ramps at least once a second."""
         while True:
             try:
-                async with asyncio.timeout(RAMP_LOOK_SECONDS):
+                async with asyncio.timeout(RAMP_CHECK_SECONDS):
                     await self._recorder.changed.wait()
             except TimeoutError:
                 pass
@@ -86,15 +87,15 @@ class RollbackController:
             self._recorder.changed_templates = set()
             for name in names:
                 try:
-                    await self.look_at(name)
+                    await self.check(name)
                 except ServiceError as error:
                     log.warning("rollback_controller_failed", template=name, reason=error.reason)
                 except Exception:
                     log.exception("rollback_controller_failed", template=name)
             await asyncio.sleep(PAUSE_SECONDS)
 
-    async def look_at(self, name: str) -> None:
-        """Judge the experiments of a template and its label, and move its ramps on."""
+    async def check(self, name: str) -> None:
+        """Judge the experiments and the label of a template, and advance its ramps."""
         template = self._catalogue.template(name)
         label = template.find_label(PRODUCTION)
         running = [each for each in template.experiments if each.splits_traffic]
@@ -107,11 +108,11 @@ class RollbackController:
                 arm, breach = judged
                 await self._stop(experiment, arm.version, breach)
             elif experiment.mode is ExperimentMode.RAMP:
-                await self._step(experiment, tallies)
+                await self._advance(experiment, tallies)
         if label is not None and label.previous_version and self._rolls_back:
             breach_of_label = _judge(label, tallies)
             if breach_of_label is not None:
-                await self._return(template, label, breach_of_label)
+                await self._move_back(template, label, breach_of_label)
 
     def _ramping(self) -> set[str]:
         return {
@@ -150,7 +151,7 @@ class RollbackController:
         for rollback in done:
             await self._alerts.send(rollback)
 
-    async def _return(self, template: Template, label: Label, breach: Breach) -> None:
+    async def _move_back(self, template: Template, label: Label, breach: Breach) -> None:
         now = self._clock.now()
         done: list[Rollback] = []
 
@@ -186,8 +187,8 @@ class RollbackController:
         for rollback in done:
             await self._alerts.send(rollback)
 
-    async def _step(self, experiment: Experiment, tallies: Mapping[TallyKey, Tally]) -> None:
-        """Move a ramp on if its step has had its time and its turns."""
+    async def _advance(self, experiment: Experiment, tallies: Mapping[TallyKey, Tally]) -> None:
+        """Advance a ramp whose step has had its time and its turns."""
         now = self._clock.now()
 
         def change(before: Template) -> TemplateChange:

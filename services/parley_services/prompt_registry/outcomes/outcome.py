@@ -146,7 +146,7 @@ class Evaluation:
     stars: int = 0
     """0 without a rating."""
     comment: str = ""
-    """The rater's words, if they were asked for."""
+    """The rater's words, redacted; empty unless the tenant wants texts kept."""
     texts: TurnTexts | None = None
     """What was said, redacted; None unless the tenant wants it kept."""
 

@@ -141,8 +141,8 @@ class OutcomeRecorder:
         """
         Set the rating of a turn, in place of an earlier one.
 
-        Raises InvalidArgument, and NotFound if the tenant has no such turn, which is also
-        true until its outcome was reported.
+        Its comment is kept, redacted, if the tenant wants texts kept. Raises InvalidArgument,
+        and NotFound if the tenant has no such turn, or its outcome was not reported yet.
         """
         if not 1 <= rating.stars <= 5:
             raise InvalidArgument.field("stars", "Use 1 (bad) to 5 (good).")
@@ -150,7 +150,10 @@ class OutcomeRecorder:
             raise InvalidArgument.field(
                 "comment", f"Use at most {MAX_COMMENT_CHARACTERS} characters."
             )
-        key = await self._store.rate(rating)
+        comment = await self._text_policy.comment(
+            rating.comment, request_id=rating.request_id, tenant_id=rating.tenant_id
+        )
+        key = await self._store.rate(replace(rating, comment=comment))
         if key is None:
             raise NotFound(
                 "The tenant has no turn of that id, or its outcome has not been reported yet.",

@@ -1,8 +1,8 @@
 """
-What was said in turns, for tenants that want it kept. Imports neither grpc nor protobuf.
+Texts of turns and comments of raters, for tenants that opted in. Imports no grpc.
 
 Nothing is kept of a tenant that has not opted in, and nothing that could not be redacted:
-without the guardrails, a turn is logged without its texts.
+while the guardrails are unavailable, turns and ratings are kept without their texts.
 """
 
 from collections.abc import Collection
@@ -54,18 +54,34 @@ class TextPolicy:
     async def of(
         self, texts: TurnTexts, *, request_id: str, tenant_id: str, template: str
     ) -> TurnTexts | None:
-        """Return what may be kept of *texts*, redacted; None for nothing. Never raises for it."""
-        if self._redactor is None or not self.keeps(tenant_id):
-            return None
+        """Return what may be kept of *texts*, redacted; None for nothing. Never raises."""
         if not (texts.input_text or texts.output_text):
             return None
         cut = TurnTexts(
             input_text=texts.input_text[:MAX_TEXT_CHARACTERS],
             output_text=texts.output_text[:MAX_TEXT_CHARACTERS],
         )
+        return await self._redacted(
+            cut, request_id=request_id, tenant_id=tenant_id, template=template
+        )
+
+    async def comment(self, comment: str, *, request_id: str, tenant_id: str) -> str:
+        """Return what may be kept of a rater's *comment*, redacted; empty for nothing."""
+        if not comment:
+            return ""
+        redacted = await self._redacted(
+            TurnTexts(input_text=comment), request_id=request_id, tenant_id=tenant_id, template=""
+        )
+        return "" if redacted is None else redacted.input_text
+
+    async def _redacted(
+        self, texts: TurnTexts, *, request_id: str, tenant_id: str, template: str
+    ) -> TurnTexts | None:
+        if self._redactor is None or not self.keeps(tenant_id):
+            return None
         try:
             return await self._redactor.redact(
-                cut, request_id=request_id, tenant_id=tenant_id, template=template
+                texts, request_id=request_id, tenant_id=tenant_id, template=template
             )
         except ServiceError as error:
             log.warning("texts_not_kept", reason=error.reason)

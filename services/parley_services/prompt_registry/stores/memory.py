@@ -127,14 +127,16 @@ class MemoryStore:
         unwanted = [
             identity
             for identity, each in self._evaluations.items()
-            if each.texts is not None
+            if (each.texts is not None or each.comment)
             and (
                 each.outcome.end_time < before
                 or (tenants is not None and each.outcome.tenant_id not in tenants)
             )
         ][:limit]
         for identity in unwanted:
-            self._evaluations[identity] = replace(self._evaluations[identity], texts=None)
+            self._evaluations[identity] = replace(
+                self._evaluations[identity], texts=None, comment=""
+            )
         return len(unwanted)
 
     async def keep_assignment(self, experiment_id: str, unit: str, arm: str) -> str:

@@ -1,18 +1,19 @@
 """The evaluation log in a relational database: units of work."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, delete, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, or_, select, tuple_, update
 
 from parley_services.kit.chat.answer import AnswerSource, FinishReason
 from parley_services.kit.chat.usage import Usage
+from parley_services.kit.storage.database import insert
 from parley_services.prompt_registry.experiments.shadow import ShadowComparison
 from parley_services.prompt_registry.outcomes.outcome import (
     Evaluation,
     Outcome,
+    Rating,
     TurnTexts,
 )
 from parley_services.prompt_registry.stores.prepared import PreparedInsert, Row
@@ -69,12 +70,29 @@ def write_evaluations(
                 **_turn(each),
                 "input_text": each.texts.input_text,
                 "output_text": each.texts.output_text,
+                "comment": "",
             }
             for each in new
             if each.texts is not None
         ],
     )
     return new
+
+
+def write_comment(connection: Connection, rating: Rating, *, end_time_us: int) -> None:
+    """Set the comment on a turn, in place of an earlier one; an empty one leaves none."""
+    turn = {"tenant_id": rating.tenant_id, "request_id": rating.request_id, "lane": ""}
+    if not rating.comment:
+        here = _is_turn(turn_texts, [(rating.tenant_id, rating.request_id, "")])
+        connection.execute(update(turn_texts).where(here).values(comment=""))
+        return
+    connection.execute(
+        insert(connection, turn_texts)
+        .values(
+            **turn, input_text="", output_text="", comment=rating.comment, end_time_us=end_time_us
+        )
+        .on_conflict_do_update(index_elements=TURN_KEY, set_={"comment": rating.comment})
+    )
 
 
 def read_evaluations(
@@ -101,8 +119,6 @@ def read_evaluations(
         else {}
     )
     items = [_evaluation(row, compared.get(_key_of(row)), texts.get(_key_of(row))) for row in rows]
-    if not chosen.include_texts:
-        items = [replace(each, comment="") for each in items]
     return Page(items=tuple(items), next_position=last)
 
 
@@ -215,7 +231,6 @@ def _row(counted: CountedOutcome) -> Row:
         "first_delta_us": None if first is None else round(first * 1e6),
         "end_time_us": microseconds(outcome.end_time),
         "stars": 0,
-        "comment": "",
     }
 
 
@@ -245,13 +260,16 @@ def _evaluation(row: Any, compared: Any, texts: Any) -> Evaluation:
             comparison=None if compared is None else _comparison(compared),
         ),
         stars=row.stars,
-        comment=row.comment,
-        texts=(
-            None
-            if texts is None
-            else TurnTexts(input_text=texts.input_text, output_text=texts.output_text)
-        ),
+        comment="" if texts is None else texts.comment,
+        texts=_texts(texts),
     )
+
+
+def _texts(row: Any) -> TurnTexts | None:
+    # A row may hold a comment alone.
+    if row is None or not (row.input_text or row.output_text):
+        return None
+    return TurnTexts(input_text=row.input_text, output_text=row.output_text)
 
 
 def _comparison(row: Any) -> ShadowComparison:

@@ -18,7 +18,7 @@ from parley_services.prompt_registry.outcomes.outcome import (
 )
 from parley_services.prompt_registry.outcomes.sketch import LatencySketch
 from parley_services.prompt_registry.stores.prepared import PreparedInsert, Row
-from parley_services.prompt_registry.stores.sql_evaluations import write_evaluations
+from parley_services.prompt_registry.stores.sql_evaluations import write_comment, write_evaluations
 from parley_services.prompt_registry.stores.store import CountedOutcome
 from parley_services.prompt_registry.stores.tables import (
     TALLY_KEY,
@@ -71,15 +71,18 @@ def write_rating(connection: Connection, rating: Rating) -> TallyKey | None:
         & (evaluations.c.lane == "")
     )
     row = connection.execute(
-        select(evaluations.c.stars, *(evaluations.c[name] for name in TALLY_KEY))
+        select(
+            evaluations.c.stars,
+            evaluations.c.end_time_us,
+            *(evaluations.c[name] for name in TALLY_KEY),
+        )
         .where(here)
         .with_for_update()
     ).one_or_none()
     if row is None:
         return None
-    connection.execute(
-        update(evaluations).where(here).values(stars=rating.stars, comment=rating.comment)
-    )
+    connection.execute(update(evaluations).where(here).values(stars=rating.stars))
+    write_comment(connection, rating, end_time_us=row.end_time_us)
     key = _key(row)
     _add(connection, {key: rating_change(row.stars, rating.stars)})
     return key

@@ -115,7 +115,7 @@ class OutcomeStore(Protocol):
 
     async def rate(self, rating: Rating) -> TallyKey | None:
         """
-        Set the rating of a turn and count it in place of an earlier one.
+        Set the rating of a turn, with its comment, and count it in place of an earlier one.
 
         Return where the turn counts, or None if the tenant has no such turn.
         """
@@ -143,9 +143,10 @@ class OutcomeStore(Protocol):
         self, before: datetime, *, tenants: Collection[str] | None, limit: int
     ) -> int:
         """
-        Delete up to *limit* texts of turns that ended before a time, or of other *tenants*.
+        Delete the texts and comments of up to *limit* turns.
 
-        None: of no tenant because of who it is. Return how many were deleted.
+        Those of turns that ended before a time, and those of tenants not in *tenants*; None
+        keeps every tenant's. Return of how many turns they were deleted.
         """
         ...
 

@@ -157,7 +157,6 @@ evaluations = Table(
     Column("first_delta_us", BigInteger),
     Column("end_time_us", BigInteger),
     Column("stars", Integer),
-    Column("comment", Text),
 )
 
 shadow_comparisons = Table(
@@ -180,6 +179,7 @@ turn_texts = Table(
     Column("input_text", Text),
     Column("output_text", Text),
     Column("end_time_us", BigInteger),
+    Column("comment", Text),
 )
 
 tallies = Table(

@@ -1915,7 +1915,9 @@ class RecordRatingRequest(_message.Message):
     stars: _builtins.int
     """1 (bad) to 5 (good). Thumbs count as 1 and 5."""
     comment: _builtins.str
-    """The rater's words, up to 2,000 characters."""
+    """The rater's words, up to 2,000 characters. Dropped unless the tenant wants texts kept;
+    redacted before they are stored.
+    """
     def __init__(
         self,
         *,
@@ -2527,7 +2529,7 @@ class Evaluation(_message.Message):
     stars: _builtins.int
     """Its rating, 1 to 5; 0 without one."""
     comment: _builtins.str
-    """The rater's words; empty unless texts were asked for."""
+    """The rater's words, redacted; empty unless texts were asked for and are kept."""
     @_builtins.property
     def outcome(self) -> Global___Outcome:
         """How it ended."""

@@ -8,10 +8,11 @@ at random places and fails 15 % of calls, for 2,000 answers through the whole ro
 import asyncio
 from collections import Counter
 
+from parley_services.kit.chat.message import Message, Role
 from parley_services.model_router.app import open_model_router
-from parley_services.model_router.generation import GenerationRequest, Message, Role
+from parley_services.model_router.generation import GenerationRequest
 from parley_services.model_router.providers.provider import TextDelta
-from parley_services.model_router.providers.simulated_answers import Script
+from parley_services.model_router.providers.simulated.answers import Script
 from parley_services.model_router.router import Router
 from parley_services.model_router.servicer import ModelRouterServicer
 from parley_services.model_router.settings import ModelRouterSettings

@@ -17,9 +17,9 @@ from typing import Any
 
 import yaml
 from parley_services.model_router.attempt.failures import ProviderError
-from parley_services.model_router.providers.anthropic_decoder import MessagesDecoder
-from parley_services.model_router.providers.openai_chat_decoder import ChatDecoder
-from parley_services.model_router.providers.openai_responses_decoder import ResponsesDecoder
+from parley_services.model_router.providers.anthropic.messages_decoder import MessagesDecoder
+from parley_services.model_router.providers.openai.chat_decoder import ChatDecoder
+from parley_services.model_router.providers.openai.responses_decoder import ResponsesDecoder
 from parley_services.model_router.providers.provider import Finished, TextDelta, ToolCallDone
 from rich.console import Console
 from rich.table import Table
@@ -123,7 +123,7 @@ def decoded(api: str, body: bytes, size: int) -> dict[str, Any] | str:
             for each in events
             if isinstance(each, ToolCallDone)
         ],
-        "finish": events[-1].finish_reason.value,
+        "finish": events[-1].finish_reason.key,
         "usage": (usage.input_token_count, usage.output_token_count) if usage else None,
     }
 

@@ -10,9 +10,10 @@ short.
 import asyncio
 from collections.abc import Sequence
 
+from parley_services.kit.chat.attempt import AttemptKind
+from parley_services.kit.chat.message import Message, Role
 from parley_services.model_router.app import open_model_router
-from parley_services.model_router.attempt.attempt import AttemptKind
-from parley_services.model_router.generation import GenerationRequest, Message, Role
+from parley_services.model_router.generation import GenerationRequest
 from parley_services.model_router.providers.provider import TextDelta
 from parley_services.model_router.settings import ModelRouterSettings
 from parley_services.model_router.stream.events import AttemptEnded, Emit, RouterEvent

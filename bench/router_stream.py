@@ -17,13 +17,14 @@ from typing import Any
 import httpx2
 import openai
 import uvloop
+from parley_services.kit.chat.message import Message, Role
 from parley_services.model_router.app import open_model_router
-from parley_services.model_router.generation import GenerationRequest, Message, Role
-from parley_services.model_router.providers.anthropic_decoder import MessagesDecoder
-from parley_services.model_router.providers.http_connection import HttpConnection
-from parley_services.model_router.providers.http_transport import StreamingTransport
-from parley_services.model_router.providers.openai_chat_decoder import ChatDecoder
-from parley_services.model_router.providers.openai_provider import OpenAIProvider
+from parley_services.model_router.generation import GenerationRequest
+from parley_services.model_router.providers.anthropic.messages_decoder import MessagesDecoder
+from parley_services.model_router.providers.http.connection import HttpConnection
+from parley_services.model_router.providers.http.transport import StreamingTransport
+from parley_services.model_router.providers.openai.chat_decoder import ChatDecoder
+from parley_services.model_router.providers.openai.openai_provider import OpenAIProvider
 from parley_services.model_router.providers.provider import Finished, ModelTraits, ProviderCall
 from parley_services.model_router.settings import ModelRouterSettings
 from parley_services.model_router.stream.events import RouterEvent

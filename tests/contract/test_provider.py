@@ -7,21 +7,23 @@ from dataclasses import replace
 import httpx2
 import pytest
 import uvloop
-from parley_services.model_router.attempt.failures import FailureKind, ProviderError
-from parley_services.model_router.generation import (
-    AnswerForm,
-    GenerationRequest,
+from parley_services.kit.chat.answer import FinishReason
+from parley_services.kit.chat.message import (
     Message,
+    ResponseFormat,
+    ResponseFormatType,
     Role,
-    Sampling,
+    SamplingParameters,
     Tool,
     ToolCall,
+    ToolChoice,
     ToolChoiceMode,
 )
-from parley_services.model_router.providers.http_transport import StreamingTransport
+from parley_services.model_router.attempt.failures import FailureKind, ProviderError
+from parley_services.model_router.generation import GenerationRequest
+from parley_services.model_router.providers.http.transport import StreamingTransport
 from parley_services.model_router.providers.provider import (
     Finished,
-    FinishReason,
     Logprobs,
     ModelTraits,
     ProviderCall,
@@ -182,11 +184,11 @@ async def test_reasoning_is_apart_from_the_answer(wire):
 
 @pytest.mark.parametrize("reason", list(FinishReason))
 async def test_finish_reasons_mean_the_same(wire, reason):
-    if reason.value not in wire.finishes:
+    if reason.key not in wire.finishes:
         return
     refusal = "I cannot help with that." if reason is FinishReason.REFUSAL else ""
     tools = [("c", "f", ["{}"])] if reason is FinishReason.TOOL_CALL else ()
-    data = wire.answer(refusal=refusal, tools=tools, finish=wire.finishes[reason.value])
+    data = wire.answer(refusal=refusal, tools=tools, finish=wire.finishes[reason.key])
     events, _ = await answer_of(wire, Reply(chunks=[data]))
     assert events[-1] == Finished(reason)
     if refusal:
@@ -334,7 +336,7 @@ async def test_connections_are_used_again(wire):
 
 async def test_stop_sequences_that_the_server_does_not_take_are_kept_by_us(wire):
     data = wire.answer("one\n", "\ntwo", finish=None, usage=False)
-    call = call_for(sampling=Sampling(stop_sequences=("\n\n",)))
+    call = call_for(parameters=SamplingParameters(stop_sequences=("\n\n",)))
     call = replace(call, model=replace(call.model, takes_sampling=False))
     reply = Reply(chunks=[data], hangs=True)
     async with provider_server(reply) as server, provider_for(wire, server) as provider:
@@ -355,14 +357,15 @@ FULL = {
         ),
         Message(role=Role.TOOL, text="found", tool_call_id="c1"),
     ),
-    "sampling": Sampling(
+    "parameters": SamplingParameters(
         temperature=0.5, top_p=0.9, max_output_token_count=64, stop_sequences=("END",), seed=7
     ),
-    "form": AnswerForm.JSON_SCHEMA,
-    "json_schema": '{"type":"object","properties":{"a":{"type":"string"}}}',
+    "response_format": ResponseFormat(
+        type=ResponseFormatType.JSON_SCHEMA,
+        json_schema='{"type":"object","properties":{"a":{"type":"string"}}}',
+    ),
     "tools": (Tool(name="find", description="Finds.", parameters_json_schema='{"type":"object"}'),),
-    "tool_choice": ToolChoiceMode.NAMED,
-    "tool_choice_name": "find",
+    "tool_choice": ToolChoice(mode=ToolChoiceMode.NAMED, tool_name="find"),
 }
 
 
@@ -434,7 +437,11 @@ async def test_the_request_for_chat_completions():
 
 
 async def test_a_request_for_log_probabilities_and_json_of_any_shape():
-    fields = {"top_logprob_count": 3, "form": AnswerForm.JSON_OBJECT, "system_text": "Be brief."}
+    fields = {
+        "top_logprob_count": 3,
+        "response_format": ResponseFormat(type=ResponseFormatType.JSON_OBJECT),
+        "system_text": "Be brief.",
+    }
     body = (await request_of(WIRES["chat"], **fields)).body
     assert (body["logprobs"], body["top_logprobs"]) == (True, 3)
     # OpenAI refuses the form where no message has the word.

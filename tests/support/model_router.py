@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 
+from parley_services.kit.chat.answer import FinishReason
 from parley_services.kit.chat.usage import Usage
 from parley_services.model_router.attempt.failures import FailureKind, ProviderError
 from parley_services.model_router.providers.provider import (
     Finished,
-    FinishReason,
     ProviderCall,
     ProviderEvent,
     ProviderStream,

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import httpx2
 from parley_services.kit.chat.usage import Usage
-from parley_services.model_router.providers.anthropic_provider import AnthropicProvider
-from parley_services.model_router.providers.openai_provider import OpenAIProvider
+from parley_services.model_router.providers.anthropic.anthropic_provider import AnthropicProvider
+from parley_services.model_router.providers.openai.openai_provider import OpenAIProvider
 from parley_services.model_router.providers.provider import Api, Provider
 
 from tests.support.provider_server import sse

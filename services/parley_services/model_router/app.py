@@ -11,6 +11,7 @@ import grpc
 import httpx2
 from parley.model_router.v1 import model_router_service_pb2_grpc as pb_grpc
 
+from parley_services.kit.chat.attempt import MidStreamPolicy
 from parley_services.kit.clock import Clock, SystemClock
 from parley_services.kit.models.prices import SIMULATED, Price, PriceTable, flat_price, nano_usd
 from parley_services.kit.models.tokens import load_vocabulary
@@ -23,19 +24,22 @@ from parley_services.model_router.attempt.attempt_log import AttemptLog, NoAttem
 from parley_services.model_router.attempt.hedging import Hedging
 from parley_services.model_router.attempt.live_attempt import Limits
 from parley_services.model_router.attempt.policy import RouterPolicy
-from parley_services.model_router.attempt.retry_budget import ShareBudget
+from parley_services.model_router.attempt.retry_budget import RetryBudget
 from parley_services.model_router.attempt.shadow import ShadowPool
-from parley_services.model_router.dependencies import Means
+from parley_services.model_router.dependencies import RouterDependencies
 from parley_services.model_router.peers.accounting import JournalledAttempts
-from parley_services.model_router.providers.http_transport import StreamingTransport
+from parley_services.model_router.providers.http.transport import StreamingTransport
 from parley_services.model_router.providers.provider import Provider
-from parley_services.model_router.providers.simulated import SimulatedBehaviour, SimulatedProvider
-from parley_services.model_router.providers.simulated_answers import Script
+from parley_services.model_router.providers.simulated.answers import Script
+from parley_services.model_router.providers.simulated.simulated_provider import (
+    SimulatedBehaviour,
+    SimulatedProvider,
+)
 from parley_services.model_router.route.auto import AutoScore
 from parley_services.model_router.route.catalogue import Catalogue
 from parley_services.model_router.route.config import ProviderConfig, RouterConfig, load_config
 from parley_services.model_router.route.limiter import LimiterPolicy
-from parley_services.model_router.route.provider_keys import KeyRing
+from parley_services.model_router.route.provider_key_pool import ProviderKeyPool
 from parley_services.model_router.route.reload import ConfigFile
 from parley_services.model_router.route.routes import Routes
 from parley_services.model_router.router import Router
@@ -70,7 +74,10 @@ async def open_model_router(
         catalogue = _catalogue(config, settings, usable)
         load_vocabulary(catalogue.group("").links[0].model.traits.name)
         routes = Routes(
-            {name: KeyRing(name, _keys(name, config, settings) or [""]) for name in providers},
+            {
+                name: ProviderKeyPool(name, _keys(name, config, settings) or [""])
+                for name in providers
+            },
             clock=clock,
             limiter_policy=LimiterPolicy(
                 first_limit=settings.first_concurrency_limit,
@@ -81,10 +88,10 @@ async def open_model_router(
         )
         router = Router(
             catalogue,
-            Means(
+            RouterDependencies(
                 providers=providers,
                 routes=routes,
-                retry_budget=ShareBudget(settings.retry_share, reserve=settings.retry_reserve),
+                retry_budget=RetryBudget(settings.retry_share, reserve=settings.retry_reserve),
                 hedging=(
                     Hedging(routes, share=settings.hedge_share, clock=clock)
                     if settings.hedging
@@ -134,11 +141,11 @@ async def _open(*, peers: Peers, health: Health, clock: Clock) -> AsyncIterator[
         Journal(settings.data_dir / "model_router" / "attempts.db"),
         peers.channel("accounting"),
         clock=clock,
-        interval_seconds=settings.tell_interval_seconds,
+        interval_seconds=settings.attempt_report_interval_seconds,
         record_limit=settings.journal_record_limit,
     )
     attempts = JournalledAttempts(
-        journal, clock=clock, tell_after_seconds=settings.tell_after_seconds
+        journal, clock=clock, report_delay_seconds=settings.attempt_report_delay_seconds
     )
     async with (
         journal.telling(),
@@ -162,7 +169,7 @@ def policy_of(settings: ModelRouterSettings) -> RouterPolicy:
             first_token_seconds=settings.first_token_seconds,
             stall_seconds=settings.stall_seconds,
         ),
-        mid_stream_policy=settings.mid_stream_policy,
+        mid_stream_policy=MidStreamPolicy[settings.mid_stream_policy.upper()],
         retries=settings.retries,
         first_pause_seconds=settings.first_pause_seconds,
         max_pause_seconds=settings.max_pause_seconds,
@@ -209,21 +216,23 @@ def _provider(
     has_key = bool(_keys(name, config, settings))
     match each.kind:
         case "openai" if has_key:
-            from parley_services.model_router.providers.openai_provider import OpenAIProvider
+            from parley_services.model_router.providers.openai.openai_provider import OpenAIProvider
 
             return OpenAIProvider(
                 http_client=_http_client(settings),
                 base_url=each.base_url or settings.openai_base_url,
             )
         case "anthropic" if has_key:
-            from parley_services.model_router.providers.anthropic_provider import AnthropicProvider
+            from parley_services.model_router.providers.anthropic.anthropic_provider import (
+                AnthropicProvider,
+            )
 
             return AnthropicProvider(
                 http_client=_http_client(settings),
                 base_url=each.base_url or settings.anthropic_base_url,
             )
         case "openai_compatible":
-            from parley_services.model_router.providers.openai_provider import OpenAIProvider
+            from parley_services.model_router.providers.openai.openai_provider import OpenAIProvider
 
             return OpenAIProvider(
                 http_client=_http_client(settings),

@@ -9,18 +9,18 @@ from parley_services.kit.rpc.pacing import Pacer
 from parley_services.model_router.attempt.attempt_log import AttemptLog, NoAttemptLog
 from parley_services.model_router.attempt.hedging import Hedging
 from parley_services.model_router.attempt.policy import RouterPolicy
-from parley_services.model_router.attempt.retry_budget import ShareBudget
+from parley_services.model_router.attempt.retry_budget import RetryBudget
 from parley_services.model_router.providers.provider import Provider
 from parley_services.model_router.route.routes import Routes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Means:
+class RouterDependencies:
     """What all calls share."""
 
     providers: Mapping[str, Provider]
     routes: Routes
-    retry_budget: ShareBudget
+    retry_budget: RetryBudget
     hedging: Hedging | None
     """When a second route is asked beside a slow first one; None is never."""
     policy: RouterPolicy

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from parley_services.kit.chat.attempt import AttemptKind
 from parley_services.kit.errors import InputTooLarge, InvalidArgument, PriceUnknown
 from parley_services.kit.models.catalogue import AUTO, ListedModel, ModelCatalogue, catalogue_of
 from parley_services.kit.models.prices import Price, PriceTable
 from parley_services.kit.models.tokens import TokenCount, encoding_name, measure_tokens
-from parley_services.model_router.attempt.attempt import AttemptKind
 from parley_services.model_router.attempt.live_attempt import input_token_count
-from parley_services.model_router.dependencies import Means
+from parley_services.model_router.dependencies import RouterDependencies
 from parley_services.model_router.generation import GenerationRequest
 from parley_services.model_router.route.auto import AutoScore
 from parley_services.model_router.route.catalogue import Catalogue, Group, Model
@@ -25,7 +25,7 @@ class Router:
     def __init__(
         self,
         catalogue: Catalogue,
-        means: Means,
+        dependencies: RouterDependencies,
         prices: PriceTable,
         *,
         auto_score: AutoScore,
@@ -37,7 +37,7 @@ class Router:
         A model without a price is priced as *unknown_price*; without one it is not used.
         """
         self._catalogue = catalogue
-        self._means = means
+        self._dependencies = dependencies
         self._prices = prices
         self._auto_score = auto_score
         self._unknown_price = unknown_price
@@ -75,20 +75,20 @@ class Router:
         if not plan.steps:
             raise self._nothing_fits(plan, request)
         if request.kind is not AttemptKind.SHADOW:
-            self._means.retry_budget.note_call()
-            if self._means.hedging is not None:
-                self._means.hedging.note_call()
-        deadline = self._means.clock.monotonic() + timeout_seconds
-        return RoutedCall(request, plan, deadline=deadline, means=self._means)
+            self._dependencies.retry_budget.record_call()
+            if self._dependencies.hedging is not None:
+                self._dependencies.hedging.record_call()
+        deadline = self._dependencies.clock.monotonic() + timeout_seconds
+        return RoutedCall(request, plan, deadline=deadline, dependencies=self._dependencies)
 
-    def health(self, model: Model) -> RouteHealth:
-        """Return how *model* does, from the calls of the last minutes."""
-        return self._means.routes.health(model)
+    def health(self, name: str) -> RouteHealth:
+        """Return how the model of that *name* does, from the calls of the last minutes."""
+        return self._dependencies.routes.health(self._catalogue.models[name])
 
     def price(self, model: Model) -> Price | None:
         """Return what *model* costs now, or None if nobody knows."""
         known = self._prices.price(
-            provider=model.provider, model=model.traits.name, at=self._means.clock.now()
+            provider=model.provider, model=model.traits.name, at=self._dependencies.clock.now()
         )
         return known or self._unknown_price
 
@@ -120,7 +120,7 @@ class Router:
             reason=reason or (RouteReason.PRIORITY if len(group.links) > 1 else RouteReason.NAMED),
             input_token_count=input_token_count(request, first.traits.name),
             price_of=self.price,
-            draw=self._means.draw,
+            draw=self._dependencies.draw,
         )
         if request.kind is AttemptKind.SHADOW:
             # An experiment asks what this very model would say.
@@ -129,13 +129,13 @@ class Router:
 
     def _healthy_first(self, plan: Plan) -> Plan:
         """Return *plan* with routes that are ejected, or far slower than the others, last."""
-        routes = self._means.routes
+        routes = self._dependencies.routes
         slow = routes.outliers([step.model for step in plan.steps])
 
-        def illness(step: Step) -> tuple[bool, bool]:
+        def unhealthiness(step: Step) -> tuple[bool, bool]:
             return not routes.lets_pass(step.model), step.model.name in slow
 
-        steps = tuple(sorted(plan.steps, key=illness))
+        steps = tuple(sorted(plan.steps, key=unhealthiness))
         if steps == plan.steps:
             return plan
         return replace(plan, steps=steps, reason=RouteReason.HEALTH)

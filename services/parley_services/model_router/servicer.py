@@ -11,15 +11,14 @@ import structlog
 from parley.model_router.v1 import model_router_service_pb2 as pb
 from parley.model_router.v1 import model_router_service_pb2_grpc as pb_grpc
 
+from parley_services.kit.chat.attempt import Attempt
 from parley_services.kit.errors import InvalidArgument, ServiceError, SlowReader
 from parley_services.kit.rpc.status import status_of
-from parley_services.model_router.attempt.attempt import Attempt
+from parley_services.model_router import from_proto, to_proto
 from parley_services.model_router.attempt.shadow import ShadowPool
 from parley_services.model_router.generation import GenerationRequest
-from parley_services.model_router.messages import attempt_message, request_of, response_of
-from parley_services.model_router.route.listing import list_models
 from parley_services.model_router.router import Router
-from parley_services.model_router.stream.read_timeout import ReadWatch, TooSlow
+from parley_services.model_router.stream.read_timeout import ReadTimedOut, ReadTimeout
 from parley_services.model_router.stream.routed_call import RoutedCall
 from parley_services.model_router.stream.stream_buffer import Outbox
 
@@ -66,7 +65,7 @@ class ModelRouterServicer(pb_grpc.ModelRouterServiceServicer):
         context: grpc.aio.ServicerContext[pb.GenerateRequest, pb.GenerateResponse],
     ) -> None:
         call = self._router.start(
-            _numbered(request_of(request), context),
+            _numbered(from_proto.generation_request(request), context),
             timeout_seconds=self._timeout_seconds(context),
         )
         try:
@@ -84,7 +83,7 @@ class ModelRouterServicer(pb_grpc.ModelRouterServiceServicer):
         request: pb.ListModelsRequest,
         context: grpc.aio.ServicerContext[pb.ListModelsRequest, pb.ListModelsResponse],
     ) -> pb.ListModelsResponse:
-        return list_models(self._router)
+        return to_proto.model_list(self._router.listed(), self._router.health)
 
     async def CountTokens(
         self,
@@ -111,7 +110,7 @@ class ModelRouterServicer(pb_grpc.ModelRouterServiceServicer):
         call: RoutedCall,
         context: grpc.aio.ServicerContext[pb.GenerateRequest, pb.GenerateResponse],
     ) -> None:
-        outbox, watch = Outbox(), ReadWatch()
+        outbox, watch = Outbox(), ReadTimeout()
         if call.is_shadow:
             pumping = self._shadows.start(partial(pump, call, outbox))
         else:
@@ -119,11 +118,11 @@ class ModelRouterServicer(pb_grpc.ModelRouterServiceServicer):
         try:
             while events := await outbox.take():
                 for event in events:
-                    write = partial(context.write, response_of(event))
+                    write = partial(context.write, to_proto.response(event))
                     await watch.read(write, self._slow_reader_seconds)
                 await outbox.gather()
             await pumping
-        except TooSlow:
+        except ReadTimedOut:
             raise SlowReader("The client read the answer too slowly; read faster.") from None
         finally:
             watch.close()
@@ -167,7 +166,7 @@ def _numbered(
 def _trailers(attempts: Sequence[Attempt]) -> tuple[tuple[str, bytes], ...]:
     if not attempts:
         return ()
-    listed = pb.AttemptList(attempts=map(attempt_message, attempts))
+    listed = to_proto.attempt_list(attempts)
     while listed.ByteSize() > MAX_ATTEMPTS_BYTES:
         del listed.attempts[0]
     return ((ATTEMPTS_KEY, listed.SerializeToString()),)

@@ -8,7 +8,6 @@ from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from parley_services.kit.settings import ParleySettings
-from parley_services.model_router.generation import MidStreamPolicy
 
 
 class ModelRouterSettings(ParleySettings):
@@ -41,17 +40,17 @@ class ModelRouterSettings(ParleySettings):
     """US dollars for 1,000,000 tokens, input or output, of a model without a known price.
     Unset, the default: such a model is refused, since nothing may be free by accident."""
 
-    tell_after_seconds: float = Field(default=5.0, ge=0)
-    """How long after a call's time limit accounting is told of its attempts, from the
-    router's journal. By then whoever asked has booked them, unless it died; what is booked
-    is left as it is. Less than `PARLEY_ORCHESTRATOR_ORPHANED_TURN_RELEASE_DELAY_SECONDS`."""
+    attempt_report_delay_seconds: float = Field(default=5.0, ge=0)
+    """Seconds after a call's deadline at which the router reports its attempts to accounting.
+    By then the caller has booked them, unless it died; what is booked stays as it is. Must be
+    less than `PARLEY_ORCHESTRATOR_ORPHANED_TURN_RELEASE_DELAY_SECONDS`."""
 
-    tell_interval_seconds: float = Field(default=2.0, gt=0)
-    """How often the journal is looked through for what is to be told."""
+    attempt_report_interval_seconds: float = Field(default=2.0, gt=0)
+    """Seconds between two looks at the journal for attempts that are due to be reported."""
 
     journal_record_limit: int = Field(default=100_000, ge=1)
-    """Attempts that may wait to be told, some 300 bytes each. Beyond it, as after a long
-    absence of accounting, no model is called, so that no cost is lost."""
+    """Attempts that may wait in the journal to be reported, about 300 bytes each. Beyond it,
+    as after a long absence of accounting, no model is called, so that no cost is lost."""
 
     simulate: Literal["auto", "always", "never"] = "auto"
     """Whether the simulated provider serves all models: `auto` does if no provider can be
@@ -159,7 +158,7 @@ class ModelRouterSettings(ParleySettings):
     """Calls beside the answers, for experiments, at once at most; one more is dropped. Half of
     the places that one model has at first, so that experiments stay the smaller part."""
 
-    mid_stream_policy: MidStreamPolicy = MidStreamPolicy.CONTINUE
+    mid_stream_policy: Literal["continue", "restart", "fail"] = "continue"
     """What happens when a stream breaks after text was sent: `continue` has the next route
     go on with the text, `restart` begins again, `fail` fails the call."""
 

@@ -5,6 +5,8 @@ import pytest
 from parley.chat.v1 import answer_pb2, attempt_pb2, message_pb2, usage_pb2
 from parley.model_router.v1 import model_router_service_pb2 as pb
 from parley.model_router.v1 import model_router_service_pb2_grpc as pb_grpc
+from parley_services.kit.chat.answer import FinishReason
+from parley_services.kit.chat.message import ToolCall
 from parley_services.kit.chat.usage import Usage
 from parley_services.kit.errors import InvalidArgument, NotFound, ProviderUnavailable, SlowReader
 from parley_services.kit.rpc.interceptors import interceptors_for_tcp
@@ -12,11 +14,9 @@ from parley_services.kit.rpc.peers import channel_options
 from parley_services.kit.rpc.status import service_error_of
 from parley_services.model_router.app import open_model_router
 from parley_services.model_router.attempt.failures import FailureKind, ProviderError
-from parley_services.model_router.generation import ToolCall
 from parley_services.model_router.providers.provider import (
     Alternative,
     Finished,
-    FinishReason,
     Logprobs,
     ReasoningDelta,
     TokenLogprob,

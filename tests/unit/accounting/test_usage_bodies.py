@@ -19,9 +19,9 @@ from parley_services.kit.chat.subject import Subject
 from parley_services.kit.chat.usage import Usage
 from parley_services.kit.models.prices import PriceTable, flat_price
 from parley_services.model_router.attempt.failures import ProviderError
-from parley_services.model_router.providers.anthropic_decoder import MessagesDecoder
-from parley_services.model_router.providers.openai_chat_decoder import ChatDecoder
-from parley_services.model_router.providers.openai_responses_decoder import ResponsesDecoder
+from parley_services.model_router.providers.anthropic.messages_decoder import MessagesDecoder
+from parley_services.model_router.providers.openai.chat_decoder import ChatDecoder
+from parley_services.model_router.providers.openai.responses_decoder import ResponsesDecoder
 
 from tests.support.clock import ManualClock
 

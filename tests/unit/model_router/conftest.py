@@ -1,20 +1,21 @@
 import random
 
 import pytest
+from parley_services.kit.chat.message import Message, Role
 from parley_services.kit.clock import SystemClock
 from parley_services.kit.models.prices import PriceTable
 from parley_services.model_router.attempt.attempt_log import NoAttemptLog
 from parley_services.model_router.attempt.hedging import Hedging
 from parley_services.model_router.attempt.live_attempt import Limits
 from parley_services.model_router.attempt.policy import RouterPolicy
-from parley_services.model_router.attempt.retry_budget import ShareBudget
-from parley_services.model_router.dependencies import Means
-from parley_services.model_router.generation import GenerationRequest, Message, Role
+from parley_services.model_router.attempt.retry_budget import RetryBudget
+from parley_services.model_router.dependencies import RouterDependencies
+from parley_services.model_router.generation import GenerationRequest
 from parley_services.model_router.providers.provider import ModelTraits, TextDelta
 from parley_services.model_router.route.auto import AutoScore
 from parley_services.model_router.route.breaker import BreakerPolicy
 from parley_services.model_router.route.catalogue import Catalogue, Group, Link, Model
-from parley_services.model_router.route.provider_keys import KeyRing
+from parley_services.model_router.route.provider_key_pool import ProviderKeyPool
 from parley_services.model_router.route.routes import Routes
 from parley_services.model_router.router import Router
 from parley_services.model_router.stream.events import AttemptEnded
@@ -66,7 +67,7 @@ class Bench:
         models = models or {name: model(name) for name in providers}
         links = tuple(Link(model=each, priority=n) for n, each in enumerate(models.values()))
         self.routes = Routes(
-            {name: KeyRing(name, (keys or {}).get(name, [""])) for name in providers},
+            {name: ProviderKeyPool(name, (keys or {}).get(name, [""])) for name in providers},
             clock=clock or SystemClock(),
             breaker_policy=breaker_policy or BreakerPolicy(min_calls=1000),
             limiter_policy=limiter_policy,
@@ -82,10 +83,10 @@ class Bench:
                 groups=[Group(name="default", links=links)],
                 default_group="default",
             ),
-            Means(
+            RouterDependencies(
                 providers=providers,
                 routes=self.routes,
-                retry_budget=ShareBudget(0.1, reserve=retry_reserve),
+                retry_budget=RetryBudget(0.1, reserve=retry_reserve),
                 hedging=self.hedging,
                 policy=policy
                 or RouterPolicy(

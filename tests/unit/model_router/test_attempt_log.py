@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
+from parley_services.kit.chat.attempt import AttemptOutcome
 from parley_services.kit.errors import Overloaded
-from parley_services.model_router.attempt.attempt import AttemptOutcome
 from parley_services.model_router.attempt.failures import FailureKind
 from parley_services.model_router.route.limiter import LimiterPolicy
 

@@ -1,5 +1,5 @@
 import pytest
-from parley_services.model_router.generation import AnswerForm, Message, Role, Tool
+from parley_services.kit.chat.message import Message, ResponseFormat, ResponseFormatType, Role, Tool
 from parley_services.model_router.route.auto import THRESHOLD, AutoScore
 from parley_services.model_router.route.auto_features import GRAM_BUCKETS, SURFACE, grams, surface
 
@@ -42,7 +42,9 @@ def test_hard_requests_go_to_the_large_model(text):
 def test_tools_and_schemas_make_a_request_harder():
     plain = SCORE.of(request_for())
     assert SCORE.of(request_for(tools=(Tool(name="find"),))) == pytest.approx(plain + 0.1)
-    assert SCORE.of(request_for(form=AnswerForm.JSON_SCHEMA)) == pytest.approx(plain + 0.05)
+    assert SCORE.of(
+        request_for(response_format=ResponseFormat(type=ResponseFormatType.JSON_SCHEMA))
+    ) == pytest.approx(plain + 0.05)
 
 
 def test_what_the_user_asked_last_counts():

@@ -1,11 +1,11 @@
 import pytest
 from parley_services.model_router.attempt.failures import (
+    FAILURE_ACTIONS,
     ROUTE_FAULTS,
-    TREATMENTS,
     Failure,
     FailureKind,
 )
-from parley_services.model_router.attempt.retry_budget import ShareBudget
+from parley_services.model_router.attempt.retry_budget import RetryBudget
 from parley_services.model_router.route.breaker import Breaker, BreakerPolicy, BreakerState
 
 from tests.support.clock import ManualClock
@@ -98,21 +98,21 @@ def test_being_limited_keeps_calls_away_for_as_long_as_asked(breaker, clock):
 
 
 def test_every_failure_has_a_treatment():
-    assert set(TREATMENTS) == set(FailureKind)
+    assert set(FAILURE_ACTIONS) == set(FailureKind)
 
 
 def test_extra_calls_are_a_share_of_all():
-    budget = ShareBudget(0.1, reserve=5)
+    budget = RetryBudget(0.1, reserve=5)
     assert [budget.take() for _ in range(7)] == [True] * 5 + [False] * 2
     allowed = 0
     for _ in range(1000):
-        budget.note_call()
+        budget.record_call()
         allowed += budget.take()
     assert 99 <= allowed <= 101
 
 
 def test_a_quiet_time_saves_up_to_the_reserve_only():
-    budget = ShareBudget(0.1, reserve=5)
+    budget = RetryBudget(0.1, reserve=5)
     for _ in range(1000):
-        budget.note_call()
+        budget.record_call()
     assert sum(budget.take() for _ in range(100)) == 5

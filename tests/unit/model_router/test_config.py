@@ -1,10 +1,17 @@
 import random
 
 import pytest
+from parley_services.kit.chat.message import (
+    Message,
+    ResponseFormat,
+    ResponseFormatType,
+    Role,
+    SamplingParameters,
+    Tool,
+)
 from parley_services.kit.clock import SystemClock
 from parley_services.kit.errors import InvalidArgument, NotFound
 from parley_services.kit.models.prices import Price, Rates
-from parley_services.model_router.generation import AnswerForm, Message, Role, Sampling, Tool
 from parley_services.model_router.route.auto import THRESHOLD
 from parley_services.model_router.route.catalogue import Conditions, Group, Link
 from parley_services.model_router.route.chain import plan_chain
@@ -141,16 +148,21 @@ IMAGE = (Message(role=Role.USER, image_urls=("https://example.org/a.png",)),)
         (Conditions(needs_images=False), request_for(messages=IMAGE), 10, False),
         (Conditions(regions=frozenset({"eu"})), request_for(), 10, False),
         (Conditions(), request_for(), 128_000, False),
-        (Conditions(), request_for(form=AnswerForm.JSON_SCHEMA), 10, False),
+        (
+            Conditions(),
+            request_for(response_format=ResponseFormat(type=ResponseFormatType.JSON_SCHEMA)),
+            10,
+            False,
+        ),
         (
             Conditions(max_cost_nano_usd=110_000),
-            request_for(sampling=Sampling(max_output_token_count=100)),
+            request_for(parameters=SamplingParameters(max_output_token_count=100)),
             10,
             True,
         ),
         (
             Conditions(max_cost_nano_usd=109_999),
-            request_for(sampling=Sampling(max_output_token_count=100)),
+            request_for(parameters=SamplingParameters(max_output_token_count=100)),
             10,
             False,
         ),

@@ -1,8 +1,8 @@
 import asyncio
 
 import pytest
+from parley_services.kit.chat.attempt import AttemptKind, AttemptOutcome
 from parley_services.kit.errors import DeadlineExceeded, ProviderUnavailable
-from parley_services.model_router.attempt.attempt import AttemptKind, AttemptOutcome
 from parley_services.model_router.attempt.failures import FailureKind
 from parley_services.model_router.providers.provider import TextDelta
 from parley_services.model_router.route.limiter import LimiterPolicy
@@ -51,9 +51,9 @@ def hedged(bench, time):
         made = bench(clock=time, sleep=time.sleep, hedge_share=share, **arguments)
         model = made.router.catalogue.models["a"]
         for _ in range(20 if learn else 0):
-            made.routes.note_first_token(model, USUAL_SECONDS)
+            made.routes.record_first_token(model, USUAL_SECONDS)
         for _ in range(calls if made.hedging else 0):
-            made.hedging.note_call()
+            made.hedging.record_call()
         return made
 
     return make
@@ -226,7 +226,7 @@ async def test_hedges_stay_within_their_share(hedged, time):
     made = hedged(calls=0, a=Timed(time, 3.0, ["a"]), b=ScriptedProvider(["b"]))
     for _ in range(200):
         for _ in range(4):
-            made.routes.note_first_token(made.router.catalogue.models["a"], USUAL_SECONDS)
+            made.routes.record_first_token(made.router.catalogue.models["a"], USUAL_SECONDS)
         await time.run(made.answer())
     assert len(made.providers["b"].calls) == 200 * 0.05
 
@@ -255,8 +255,8 @@ async def test_a_cancel_in_the_middle_of_a_race_books_both(hedged, time):
 async def test_places_are_given_back(hedged, time):
     made = hedged(a=Timed(time, 9.0, ["no"]), b=Timed(time, 0.5, ["yes"]))
     await time.run(made.answer())
-    for model in made.router.catalogue.models.values():
-        assert made.router.health(model).in_flight_count == 0
+    for name in made.router.catalogue.models:
+        assert made.router.health(name).in_flight_count == 0
 
 
 async def test_the_first_route_is_known_to_be_slow(hedged, time):

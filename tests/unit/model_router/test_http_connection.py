@@ -2,7 +2,7 @@ import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from parley_services.model_router.providers.http_connection import ChunkedDecoder, LengthDecoder
+from parley_services.model_router.providers.http.connection import ChunkedDecoder, LengthDecoder
 
 
 def chunked(parts):

@@ -1,6 +1,6 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
-from parley_services.model_router.stream.continuation_dedup import Seam
+from parley_services.model_router.stream.continuation_dedup import ContinuationDedup
 
 WORDS = st.lists(
     st.text(st.sampled_from("abcdefghij\u00e9\u4e2d"), min_size=1, max_size=9),
@@ -12,8 +12,8 @@ WORDS = st.lists(
 
 def joined(prefix, pieces):
     """Return the text that a client has who got *prefix* and then the continuation."""
-    seam = Seam(prefix)
-    return prefix + "".join(map(seam.feed, pieces)) + seam.finish()
+    dedup = ContinuationDedup(prefix)
+    return prefix + "".join(map(dedup.feed, pieces)) + dedup.finish()
 
 
 def cut(text, sizes):
@@ -66,16 +66,16 @@ def test_a_model_that_starts_all_over_repeats_nothing():
 
 
 def test_text_that_cannot_be_a_repetition_is_let_through_at_once():
-    seam = Seam("The quick brown")
-    assert seam.feed("Z") == "Z"
-    assert seam.feed("ebra") == "ebra"
+    dedup = ContinuationDedup("The quick brown")
+    assert dedup.feed("Z") == "Z"
+    assert dedup.feed("ebra") == "ebra"
 
 
 def test_text_is_held_only_while_it_may_be_a_repetition():
-    seam = Seam("The quick brown fo")
-    assert seam.feed("brown ") == ""
-    assert seam.feed("fox") == "x"
-    assert seam.feed(" jumps") == " jumps"
+    dedup = ContinuationDedup("The quick brown fo")
+    assert dedup.feed("brown ") == ""
+    assert dedup.feed("fox") == "x"
+    assert dedup.feed(" jumps") == " jumps"
 
 
 def test_a_short_repetition_inside_a_word_is_chance():

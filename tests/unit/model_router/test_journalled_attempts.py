@@ -1,9 +1,10 @@
 from datetime import timedelta
 
+from parley_services.kit.chat.attempt import Attempt, AttemptKind, AttemptOutcome
+from parley_services.kit.chat.message import Message, Role
 from parley_services.kit.chat.subject import Subject
 from parley_services.kit.chat.usage import Usage
-from parley_services.model_router.attempt.attempt import Attempt, AttemptKind, AttemptOutcome
-from parley_services.model_router.generation import GenerationRequest, Message, Role
+from parley_services.model_router.generation import GenerationRequest
 from parley_services.model_router.peers.accounting import JournalledAttempts
 
 from tests.support.clock import ManualClock
@@ -42,7 +43,7 @@ def attempt(output):
 
 def test_an_attempt_is_noted_with_whose_it_is_and_told_after_its_call():
     notes, clock = Notes(), ManualClock()
-    attempts = JournalledAttempts(notes, clock=clock, tell_after_seconds=5)
+    attempts = JournalledAttempts(notes, clock=clock, report_delay_seconds=5)
     last_time = clock.now() + timedelta(seconds=30)
     number = attempts.begin(REQUEST, attempt(0), last_time=last_time)
     attempts.update(number, REQUEST, attempt(4))

@@ -1,22 +1,24 @@
 """What only OpenAI's Responses API has; the rest is in the contract of all adapters."""
 
 import pytest
-from parley_services.model_router.attempt.failures import FailureKind, ProviderError
-from parley_services.model_router.generation import (
-    AnswerForm,
+from parley_services.kit.chat.answer import FinishReason
+from parley_services.kit.chat.message import (
     Message,
+    ResponseFormat,
+    ResponseFormatType,
     Role,
-    Sampling,
+    SamplingParameters,
     Tool,
     ToolCall,
+    ToolChoice,
     ToolChoiceMode,
 )
-from parley_services.model_router.providers.openai_responses_body import responses_body
-from parley_services.model_router.providers.openai_responses_decoder import ResponsesDecoder
+from parley_services.model_router.attempt.failures import FailureKind, ProviderError
+from parley_services.model_router.providers.openai.responses_body import responses_body
+from parley_services.model_router.providers.openai.responses_decoder import ResponsesDecoder
 from parley_services.model_router.providers.provider import (
     Alternative,
     Finished,
-    FinishReason,
     Logprobs,
     ModelTraits,
     ProviderCall,
@@ -46,14 +48,15 @@ def test_a_request_is_written_as_items():
             ),
             Message(role=Role.TOOL, text="found", tool_call_id="c1"),
         ),
-        sampling=Sampling(
+        parameters=SamplingParameters(
             temperature=0.5, top_p=0.9, max_output_token_count=64, stop_sequences=("END",), seed=7
         ),
-        form=AnswerForm.JSON_SCHEMA,
-        json_schema='{"type":"object","properties":{"a":{"type":"string"}}}',
+        response_format=ResponseFormat(
+            type=ResponseFormatType.JSON_SCHEMA,
+            json_schema='{"type":"object","properties":{"a":{"type":"string"}}}',
+        ),
         tools=(Tool(name="find", description="Finds.", parameters_json_schema='{"a":1}'),),
-        tool_choice=ToolChoiceMode.NAMED,
-        tool_choice_name="find",
+        tool_choice=ToolChoice(mode=ToolChoiceMode.NAMED, tool_name="find"),
         top_logprob_count=2,
     )
     assert body == {
@@ -106,16 +109,23 @@ def test_a_reasoning_model_gets_no_sampling_and_what_the_operator_adds():
         takes_sampling=False,
         extra_body={"reasoning": {"summary": "auto"}},
     )
-    body = body_of(traits=traits, sampling=Sampling(temperature=0.5, top_p=0.9))
+    body = body_of(traits=traits, parameters=SamplingParameters(temperature=0.5, top_p=0.9))
     assert "temperature" not in body
     assert "top_p" not in body
     assert body["reasoning"] == {"summary": "auto"}
 
 
 def test_json_of_any_shape_needs_the_word():
-    assert "JSON" in body_of(form=AnswerForm.JSON_OBJECT)["instructions"]
+    assert (
+        "JSON"
+        in body_of(response_format=ResponseFormat(type=ResponseFormatType.JSON_OBJECT))[
+            "instructions"
+        ]
+    )
     asked = (Message(role=Role.USER, text="Answer in json."),)
-    assert "instructions" not in body_of(form=AnswerForm.JSON_OBJECT, messages=asked)
+    assert "instructions" not in body_of(
+        response_format=ResponseFormat(type=ResponseFormatType.JSON_OBJECT), messages=asked
+    )
 
 
 def decoded(*events):

@@ -1,6 +1,9 @@
 import asyncio
 
 import pytest
+from parley_services.kit.chat.answer import FinishReason
+from parley_services.kit.chat.attempt import AttemptKind, AttemptOutcome, MidStreamPolicy
+from parley_services.kit.chat.message import ToolCall
 from parley_services.kit.chat.usage import Usage
 from parley_services.kit.errors import (
     DeadlineExceeded,
@@ -10,12 +13,10 @@ from parley_services.kit.errors import (
     ProviderRefused,
     ProviderUnavailable,
 )
-from parley_services.model_router.attempt.attempt import AttemptKind, AttemptOutcome
 from parley_services.model_router.attempt.failures import FailureKind, ProviderError
 from parley_services.model_router.attempt.live_attempt import Limits
 from parley_services.model_router.attempt.policy import RouterPolicy
-from parley_services.model_router.generation import MidStreamPolicy, ToolCall
-from parley_services.model_router.providers.provider import FinishReason, ToolCallDone
+from parley_services.model_router.providers.provider import ToolCallDone
 from parley_services.model_router.route.breaker import BreakerPolicy, BreakerState
 from parley_services.model_router.route.limiter import LimiterPolicy
 from parley_services.model_router.route.route_reason import RouteReason
@@ -204,9 +205,8 @@ async def test_without_a_living_key_the_route_is_not_called(bench):
 async def test_a_route_without_a_living_key_is_listed_as_open(bench):
     made = bench(a=ScriptedProvider([FailureKind.KEY_REFUSED]), b=ScriptedProvider(["yes"]))
     await made.answer()
-    models = made.router.catalogue.models
-    assert made.router.health(models["a"]).breaker is BreakerState.OPEN
-    assert made.router.health(models["b"]).breaker is BreakerState.CLOSED
+    assert made.router.health("a").breaker is BreakerState.OPEN
+    assert made.router.health("b").breaker is BreakerState.CLOSED
 
 
 async def test_a_conversation_that_is_too_long_goes_to_a_larger_context(bench):
@@ -387,7 +387,7 @@ class TestAnIllRoute:
 
         clock.advance(5)
         assert text_of(await made.answer()) == "well again"
-        assert made.router.health(made.router.catalogue.models["a"]).breaker is BreakerState.CLOSED
+        assert made.router.health("a").breaker is BreakerState.CLOSED
 
     async def test_alone_it_is_not_called_at_all(self, made):
         for _ in range(4):
@@ -414,5 +414,5 @@ async def test_places_are_given_back(bench):
     )
     for _ in range(3):
         await made.outcome()
-    for model_ in made.router.catalogue.models.values():
-        assert made.router.health(model_).in_flight_count == 0
+    for name in made.router.catalogue.models:
+        assert made.router.health(name).in_flight_count == 0

@@ -1,8 +1,8 @@
 import asyncio
 
 import pytest
+from parley_services.kit.chat.attempt import AttemptKind
 from parley_services.kit.errors import Overloaded, ProviderUnavailable
-from parley_services.model_router.attempt.attempt import AttemptKind
 from parley_services.model_router.attempt.failures import FailureKind, ProviderError
 from parley_services.model_router.attempt.shadow import ShadowPool
 from parley_services.model_router.route.breaker import BreakerPolicy, BreakerState
@@ -44,7 +44,7 @@ async def test_what_happens_to_shadow_calls_teaches_the_routes_nothing(bench):
     )
     for _ in range(11):
         await made.outcome(SHADOW)
-    health = made.router.health(made.router.catalogue.models["a"])
+    health = made.router.health("a")
     assert (health.breaker, health.error_rate) == (BreakerState.CLOSED, 0.0)
     assert (health.in_flight_count, health.concurrency_limit) == (0, 8)
     assert health.first_token_p50_seconds is None

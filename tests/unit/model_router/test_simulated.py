@@ -3,26 +3,31 @@ import json
 
 import jsonschema_rs
 import pytest
-from parley_services.model_router.attempt.failures import ProviderError
-from parley_services.model_router.generation import (
-    AnswerForm,
-    GenerationRequest,
+from parley_services.kit.chat.answer import FinishReason
+from parley_services.kit.chat.message import (
     Message,
+    ResponseFormat,
+    ResponseFormatType,
     Role,
-    Sampling,
+    SamplingParameters,
     Tool,
+    ToolChoice,
     ToolChoiceMode,
 )
+from parley_services.model_router.attempt.failures import ProviderError
+from parley_services.model_router.generation import GenerationRequest
 from parley_services.model_router.providers.provider import (
     Finished,
-    FinishReason,
     ModelTraits,
     ProviderCall,
     TextDelta,
     ToolCallDone,
 )
-from parley_services.model_router.providers.simulated import SimulatedBehaviour, SimulatedProvider
-from parley_services.model_router.providers.simulated_answers import Script
+from parley_services.model_router.providers.simulated.answers import Script
+from parley_services.model_router.providers.simulated.simulated_provider import (
+    SimulatedBehaviour,
+    SimulatedProvider,
+)
 
 from tests.support.clock import ManualClock
 
@@ -110,10 +115,10 @@ async def test_time_passes_as_asked():
 
 
 async def test_limits_and_stop_sequences_hold():
-    short = await events_of(sampling=Sampling(max_output_token_count=3))
+    short = await events_of(parameters=SamplingParameters(max_output_token_count=3))
     assert short[-1] == Finished(FinishReason.LENGTH)
     assert len(short) == 4
-    stopped = await events_of(sampling=Sampling(stop_sequences=("Paris",)))
+    stopped = await events_of(parameters=SamplingParameters(stop_sequences=("Paris",)))
     assert text_of(stopped) == "The capital of France is "
 
 
@@ -128,7 +133,11 @@ async def test_limits_and_stop_sequences_hold():
     ],
 )
 async def test_json_answers_fit_their_schema(schema):
-    events = await events_of(form=AnswerForm.JSON_SCHEMA, json_schema=json.dumps(schema))
+    events = await events_of(
+        response_format=ResponseFormat(
+            type=ResponseFormatType.JSON_SCHEMA, json_schema=json.dumps(schema)
+        )
+    )
     jsonschema_rs.validate(schema, json.loads(text_of(events)))
 
 
@@ -138,7 +147,7 @@ async def test_a_tool_that_the_question_is_about_is_called():
     assert isinstance(events[0], ToolCallDone)
     assert events[-1] == Finished(FinishReason.TOOL_CALL)
     assert text_of(await events_of(tools=tools))
-    forced = await events_of(tools=tools, tool_choice=ToolChoiceMode.REQUIRED)
+    forced = await events_of(tools=tools, tool_choice=ToolChoice(mode=ToolChoiceMode.REQUIRED))
     assert isinstance(forced[0], ToolCallDone)
 
 

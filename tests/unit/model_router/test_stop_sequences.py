@@ -1,10 +1,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from parley_services.model_router.generation import ToolCall
+from parley_services.kit.chat.answer import FinishReason
+from parley_services.kit.chat.message import ToolCall
 from parley_services.model_router.providers.provider import (
     Finished,
-    FinishReason,
     ProviderCall,
     TextDelta,
     ToolCallDone,

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Protocol
 
-from parley_services.model_router.attempt.attempt import Attempt
+from parley_services.kit.chat.attempt import Attempt
 from parley_services.model_router.generation import GenerationRequest
 
 

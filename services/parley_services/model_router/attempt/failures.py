@@ -43,14 +43,14 @@ class FailureKind(StrEnum):
     """Our own: the route has no place for a further call. Nothing was sent."""
 
 
-class Treatment(StrEnum):
+class FailureAction(StrEnum):
     """What is done about a failure before any output was sent on."""
 
     RETRY = "retry"
     """The same route again after a pause, then the next one."""
-    NEXT = "next"
+    FALLBACK = "fallback"
     """The next route at once; the last route is asked again after a pause."""
-    NEXT_ONLY = "next_only"
+    FALLBACK_NO_RETRY = "fallback_no_retry"
     """The next route; this one cannot succeed now, however often it is asked."""
     OTHER_KEY = "other_key"
     """The key is dead: the same route with another key, then the next route."""
@@ -60,24 +60,24 @@ class Treatment(StrEnum):
     """Nothing: the request itself cannot succeed."""
 
 
-TREATMENTS: Final[dict[FailureKind, Treatment]] = {
-    FailureKind.RATE_LIMITED: Treatment.RETRY,
-    FailureKind.QUOTA_EXHAUSTED: Treatment.NEXT_ONLY,
-    FailureKind.SERVER_ERROR: Treatment.RETRY,
-    FailureKind.OVERLOADED: Treatment.NEXT,
-    FailureKind.CONNECT_FAILED: Treatment.RETRY,
-    FailureKind.CONNECT_TIMEOUT: Treatment.NEXT,
-    FailureKind.FIRST_TOKEN_TIMEOUT: Treatment.NEXT,
-    FailureKind.STALLED: Treatment.NEXT,
-    FailureKind.CUT: Treatment.RETRY,
-    FailureKind.MALFORMED: Treatment.RETRY,
-    FailureKind.INVALID_REQUEST: Treatment.GIVE_UP,
-    FailureKind.KEY_REFUSED: Treatment.OTHER_KEY,
-    FailureKind.MODEL_NOT_FOUND: Treatment.NEXT_ONLY,
-    FailureKind.CONTEXT_TOO_LONG: Treatment.LARGER_CONTEXT,
-    FailureKind.CONTENT_POLICY: Treatment.GIVE_UP,
-    FailureKind.BREAKER_OPEN: Treatment.NEXT_ONLY,
-    FailureKind.BUSY: Treatment.NEXT_ONLY,
+FAILURE_ACTIONS: Final[dict[FailureKind, FailureAction]] = {
+    FailureKind.RATE_LIMITED: FailureAction.RETRY,
+    FailureKind.QUOTA_EXHAUSTED: FailureAction.FALLBACK_NO_RETRY,
+    FailureKind.SERVER_ERROR: FailureAction.RETRY,
+    FailureKind.OVERLOADED: FailureAction.FALLBACK,
+    FailureKind.CONNECT_FAILED: FailureAction.RETRY,
+    FailureKind.CONNECT_TIMEOUT: FailureAction.FALLBACK,
+    FailureKind.FIRST_TOKEN_TIMEOUT: FailureAction.FALLBACK,
+    FailureKind.STALLED: FailureAction.FALLBACK,
+    FailureKind.CUT: FailureAction.RETRY,
+    FailureKind.MALFORMED: FailureAction.RETRY,
+    FailureKind.INVALID_REQUEST: FailureAction.GIVE_UP,
+    FailureKind.KEY_REFUSED: FailureAction.OTHER_KEY,
+    FailureKind.MODEL_NOT_FOUND: FailureAction.FALLBACK_NO_RETRY,
+    FailureKind.CONTEXT_TOO_LONG: FailureAction.LARGER_CONTEXT,
+    FailureKind.CONTENT_POLICY: FailureAction.GIVE_UP,
+    FailureKind.BREAKER_OPEN: FailureAction.FALLBACK_NO_RETRY,
+    FailureKind.BUSY: FailureAction.FALLBACK_NO_RETRY,
 }
 """The one table of what is done about what. A test holds it complete."""
 
@@ -93,7 +93,7 @@ ROUTE_FAULTS: Final = frozenset(
         FailureKind.MALFORMED,
     }
 )
-"""Failures that say that the route is ill. Being limited or refused does not."""
+"""Failures that say that the route is unhealthy. Being limited or refused does not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +128,6 @@ class ProviderError(Exception):
         return self.failure.kind
 
     @property
-    def treatment(self) -> Treatment:
+    def action(self) -> FailureAction:
         """What the table says to do about it."""
-        return TREATMENTS[self.failure.kind]
+        return FAILURE_ACTIONS[self.failure.kind]

@@ -1,4 +1,4 @@
-"""What the caller is told when no route gave an answer."""
+"""The error of a call that no route answered."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -10,7 +10,7 @@ from parley_services.kit.errors import (
     ProviderUnavailable,
     ServiceError,
 )
-from parley_services.model_router.attempt.failures import FailureKind, ProviderError, Treatment
+from parley_services.model_router.attempt.failures import FailureAction, FailureKind, ProviderError
 from parley_services.model_router.route.chain import Plan, Step
 
 RETRY_AFTER_SECONDS: Final = 5.0
@@ -21,11 +21,11 @@ BUSY_RETRY_AFTER_SECONDS: Final = 1.0
 """A place comes free with each answer that ends."""
 
 
-def error_of_failures(failures: Sequence[tuple[Step, ProviderError]], plan: Plan) -> ServiceError:
+def final_error(failures: Sequence[tuple[Step, ProviderError]], plan: Plan) -> ServiceError:
     """Return the error for a call whose routes all failed, or whose last one cannot be helped."""
     step, last = failures[-1]
     metadata = {"provider": step.model.provider, "kind": last.kind.value}
-    if last.treatment is Treatment.GIVE_UP:
+    if last.action is FailureAction.GIVE_UP:
         return ProviderRefused(
             f"{step.model.provider} refused the request ({last.kind.value}); change it.",
             metadata=metadata,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from parley_services.kit.clock import Clock
-from parley_services.model_router.attempt.retry_budget import ShareBudget
+from parley_services.model_router.attempt.retry_budget import RetryBudget
 from parley_services.model_router.route.chain import Step
 from parley_services.model_router.route.routes import Permit, Routes
 
@@ -28,11 +28,11 @@ class Hedging:
         """Keep hedges within *share* (0 to 1) of the calls, from the first call on."""
         self._routes = routes
         self._clock = clock
-        self._budget = ShareBudget(share, reserve=SAVED_HEDGES, first=0.0)
+        self._budget = RetryBudget(share, reserve=SAVED_HEDGES, first=0.0)
 
-    def note_call(self) -> None:
+    def record_call(self) -> None:
         """Count a call of a client."""
-        self._budget.note_call()
+        self._budget.record_call()
 
     def wait_seconds(self, first: Step, second: Step, *, deadline: float) -> float | None:
         """

@@ -4,11 +4,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from parley_services.kit.chat.attempt import Attempt, AttemptKind, AttemptOutcome
 from parley_services.kit.chat.usage import Usage
 from parley_services.kit.clock import Clock
 from parley_services.kit.models.prices import Price
 from parley_services.kit.models.tokens import count_tokens
-from parley_services.model_router.attempt.attempt import Attempt, AttemptKind, AttemptOutcome
 from parley_services.model_router.attempt.failures import FailureKind, ProviderError
 from parley_services.model_router.generation import GenerationRequest
 from parley_services.model_router.providers.provider import (
@@ -22,7 +22,7 @@ from parley_services.model_router.providers.provider import (
     TextDelta,
     ToolCallDone,
 )
-from parley_services.model_router.stream.read_timeout import ReadWatch, TooSlow
+from parley_services.model_router.stream.read_timeout import ReadTimedOut, ReadTimeout
 
 TOKENS_PER_MESSAGE: Final = 4
 """What a message costs besides its text: role and separators (OpenAI's cookbook, "How to
@@ -74,9 +74,9 @@ class LiveAttempt:
         self.first: Sequence[ProviderEvent] = ()
         """The first output, once opened."""
         self.first_token_seconds: float | None = None
-        self.note = 0
+        self.record_number = 0
         """The number under which it is written down."""
-        self.noted_at = clock.monotonic()
+        self.recorded_at = clock.monotonic()
         """When it was written down last."""
         self._provider = provider
         self._call = call
@@ -85,7 +85,7 @@ class LiveAttempt:
         self._limits = limits
         self._deadline = deadline
         self._clock = clock
-        self._watch = ReadWatch()
+        self._watch = ReadTimeout()
         self._stream: ProviderStream | None = None
         self._sent_at = clock.monotonic()
         self._texts: list[str] = []
@@ -163,7 +163,7 @@ class LiveAttempt:
             raise DeadlinePassed
         try:
             return await self._watch.read(read, min(limit_seconds, left))
-        except TooSlow:
+        except ReadTimedOut:
             if left <= limit_seconds:
                 raise DeadlinePassed from None
             raise ProviderError(too_slow) from None

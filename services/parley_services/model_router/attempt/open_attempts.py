@@ -3,18 +3,18 @@
 from datetime import timedelta
 from typing import Final
 
+from parley_services.kit.chat.attempt import Attempt, AttemptKind, AttemptOutcome
 from parley_services.kit.errors import ServiceError
-from parley_services.model_router.attempt.attempt import Attempt, AttemptKind, AttemptOutcome
 from parley_services.model_router.attempt.failures import ProviderError
 from parley_services.model_router.attempt.live_attempt import LiveAttempt
-from parley_services.model_router.dependencies import Means
+from parley_services.model_router.dependencies import RouterDependencies
 from parley_services.model_router.generation import GenerationRequest
 from parley_services.model_router.providers.provider import ProviderCall
 from parley_services.model_router.route.chain import Step
 from parley_services.model_router.route.routes import Permit
 from parley_services.model_router.stream.events import AttemptEnded, Emit
 
-WINDOWS_BETWEEN_NOTES: Final = 4
+WINDOWS_BETWEEN_RECORDS: Final = 4
 """How often it is written down what an attempt has used so far, in windows of the pacer: every
 20 ms while there are few streams, every 0.6 s with hundreds, so that it takes some hundredths
 of a core at most. If a stream's router and its caller die, so much of it is not booked."""
@@ -23,7 +23,9 @@ of a core at most. If a stream's router and its caller die, so much of it is not
 class OpenAttempts:
     """Begins and ends the attempts of one call, and books each of them once."""
 
-    def __init__(self, request: GenerationRequest, *, deadline: float, means: Means) -> None:
+    def __init__(
+        self, request: GenerationRequest, *, deadline: float, dependencies: RouterDependencies
+    ) -> None:
         """Number as *request* says; all must end by *deadline*, on the monotonic clock."""
         self.unreported: list[Attempt] = []
         """Attempts that ended and that no event has reported yet."""
@@ -33,9 +35,11 @@ class OpenAttempts:
         """What the attempts that ended cost together."""
         self._request = request
         self._deadline = deadline
-        self._means = means
+        self._dependencies = dependencies
         self._open: dict[LiveAttempt, Permit] = {}
-        self._last_time = means.clock.now() + timedelta(seconds=deadline - means.clock.monotonic())
+        self._last_time = dependencies.clock.now() + timedelta(
+            seconds=deadline - dependencies.clock.monotonic()
+        )
 
     def begin(
         self, step: Step, permit: Permit, kind: AttemptKind, request: GenerationRequest
@@ -45,7 +49,7 @@ class OpenAttempts:
 
         Raises Overloaded if it cannot be written down; *permit* is given back then.
         """
-        means, model = self._means, step.model
+        dependencies, model = self._dependencies, step.model
         number = self.next_number
         self.next_number += 1
         live = LiveAttempt(
@@ -53,34 +57,36 @@ class OpenAttempts:
             kind=kind,
             model_name=model.name,
             provider_name=model.provider,
-            provider=means.providers[model.provider],
+            provider=dependencies.providers[model.provider],
             call=ProviderCall(
                 model=model.traits, request=request, api_key=permit.key, attempt_number=number
             ),
             price=step.price,
-            price_version=means.price_version,
-            limits=means.policy.limits,
+            price_version=dependencies.price_version,
+            limits=dependencies.policy.limits,
             deadline=self._deadline,
-            clock=means.clock,
+            clock=dependencies.clock,
         )
         try:
-            live.note = means.log.begin(
+            live.record_number = dependencies.log.begin(
                 self._request, live.book(AttemptOutcome.CANCELLED), last_time=self._last_time
             )
         except ServiceError:
-            means.routes.leave(permit, None)
+            dependencies.routes.leave(permit, None)
             raise
         self._open[live] = permit
         return live
 
-    def note_progress(self, live: LiveAttempt) -> None:
+    def record_progress(self, live: LiveAttempt) -> None:
         """Write down what *live* has used so far, unless that was done a moment ago."""
-        now = self._means.clock.monotonic()
-        between_seconds = WINDOWS_BETWEEN_NOTES * self._means.pacer.window_seconds()
-        if now - live.noted_at < between_seconds:
+        now = self._dependencies.clock.monotonic()
+        between_seconds = WINDOWS_BETWEEN_RECORDS * self._dependencies.pacer.window_seconds()
+        if now - live.recorded_at < between_seconds:
             return
-        live.noted_at = now
-        self._means.log.update(live.note, self._request, live.book(AttemptOutcome.CANCELLED))
+        live.recorded_at = now
+        self._dependencies.log.update(
+            live.record_number, self._request, live.book(AttemptOutcome.CANCELLED)
+        )
 
     async def end(
         self, live: LiveAttempt, outcome: AttemptOutcome, error: ProviderError | None = None
@@ -88,11 +94,11 @@ class OpenAttempts:
         """Book *live* and close its connection."""
         # Booked before the connection is closed: a cancel in between loses no booking.
         attempt = live.book(outcome, error)
-        self._means.log.update(live.note, self._request, attempt)
+        self._dependencies.log.update(live.record_number, self._request, attempt)
         permit = self._open.pop(live)
         self.unreported.append(attempt)
         self.cost_nano_usd += attempt.cost_nano_usd
-        self._means.routes.leave(permit, attempt, error)
+        self._dependencies.routes.leave(permit, attempt, error)
         await live.aclose()
         return attempt
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from parley_services.model_router.attempt.attempt import AttemptOutcome
+from parley_services.kit.chat.attempt import AttemptOutcome
 from parley_services.model_router.attempt.failures import ProviderError
 from parley_services.model_router.attempt.live_attempt import LiveAttempt
 from parley_services.model_router.attempt.open_attempts import OpenAttempts

@@ -1,7 +1,7 @@
 """Keeps extra calls a small share of all calls, so that a failure does not become a storm."""
 
 
-class ShareBudget:
+class RetryBudget:
     """
     Allows extra calls up to a share of the calls.
 
@@ -21,12 +21,12 @@ class ShareBudget:
         self._reserve = reserve
         self._tokens = reserve if first is None else first
 
-    def note_call(self) -> None:
+    def record_call(self) -> None:
         """Count a call."""
         self._tokens = min(self._tokens + self._share, self._reserve)
 
     def take(self) -> bool:
-        """Tell whether an extra call may be made now, and count it."""
+        """Return whether an extra call may be made now, and count it."""
         if self._tokens < 1:
             return False
         self._tokens -= 1

@@ -7,7 +7,7 @@ from tenacity.stop import stop_base
 from tenacity.wait import wait_base
 
 from parley_services.kit.clock import Clock
-from parley_services.model_router.attempt.failures import ProviderError, Treatment
+from parley_services.model_router.attempt.failures import FailureAction, ProviderError
 from parley_services.model_router.attempt.policy import RouterPolicy
 
 
@@ -33,7 +33,7 @@ class PauseBetweenTries(wait_base):
 
     def __call__(self, retry_state: RetryCallState) -> float:
         error = _error(retry_state)
-        if error is not None and error.treatment is Treatment.OTHER_KEY:
+        if error is not None and error.action is FailureAction.OTHER_KEY:
             return 0.0
         asked = error.failure.retry_after_seconds if error is not None else None
         return pause_seconds(self._policy, retry_state.attempt_number, self._draw, asked or 0.0)

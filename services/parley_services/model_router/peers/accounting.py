@@ -1,15 +1,14 @@
-"""Tells accounting of every attempt, once the turn that it was made for is over."""
+"""Reports every attempt to accounting, once the turn that it was made for is over."""
 
 from datetime import datetime, timedelta
 
 from parley.accounting.v1 import accounting_service_pb2 as pb
 
 from parley_services.kit.chat import to_proto
+from parley_services.kit.chat.attempt import Attempt
 from parley_services.kit.clock import Clock
 from parley_services.kit.storage.attempt_journal import AttemptJournal
-from parley_services.model_router.attempt.attempt import Attempt
 from parley_services.model_router.generation import GenerationRequest
-from parley_services.model_router.messages import attempt_message
 
 
 class JournalledAttempts:
@@ -20,14 +19,16 @@ class JournalledAttempts:
     they are. So only what nobody could book any more is booked from here.
     """
 
-    def __init__(self, journal: AttemptJournal, *, clock: Clock, tell_after_seconds: float) -> None:
-        """Tell of an attempt *tell_after_seconds* after its call's last moment."""
+    def __init__(
+        self, journal: AttemptJournal, *, clock: Clock, report_delay_seconds: float
+    ) -> None:
+        """Report an attempt *report_delay_seconds* after its call's last moment."""
         self._journal = journal
         self._clock = clock
-        self._tell_after = timedelta(seconds=tell_after_seconds)
+        self._report_delay = timedelta(seconds=report_delay_seconds)
 
     def begin(self, request: GenerationRequest, attempt: Attempt, *, last_time: datetime) -> int:
-        due_time = (last_time + self._tell_after).timestamp()
+        due_time = (last_time + self._report_delay).timestamp()
         return self._journal.begin(self._message(request, attempt), due_time=due_time)
 
     def update(self, number: int, request: GenerationRequest, attempt: Attempt) -> None:
@@ -37,6 +38,6 @@ class JournalledAttempts:
         return pb.TurnAttempt(
             request_id=request.request_id,
             subject=to_proto.subject(request.subject),
-            attempt=attempt_message(attempt),
+            attempt=to_proto.attempt(attempt),
             end_time=to_proto.timestamp(self._clock.now()),
         )

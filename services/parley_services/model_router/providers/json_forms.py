@@ -2,19 +2,20 @@
 
 from typing import Any, Final
 
-from parley_services.model_router.generation import AnswerForm, GenerationRequest
+from parley_services.kit.chat.message import ResponseFormatType
+from parley_services.model_router.generation import GenerationRequest
 
 JSON_ONLY: Final = "Answer with one JSON object and nothing else."
 
 
 def needs_instruction(request: GenerationRequest) -> bool:
     """
-    Tell whether `JSON_ONLY` must be added to the system text.
+    Return whether `JSON_ONLY` must be added to the system text.
 
     OpenAI refuses its mode for JSON of any shape where no message has the word:
     https://platform.openai.com/docs/guides/structured-outputs#json-mode.
     """
-    if request.form is not AnswerForm.JSON_OBJECT:
+    if request.response_format.type is not ResponseFormatType.JSON_OBJECT:
         return False
     texts = (request.system_text, *(message.text for message in request.messages))
     return not any("json" in text.lower() for text in texts)
@@ -22,7 +23,7 @@ def needs_instruction(request: GenerationRequest) -> bool:
 
 def may_be_strict(schema: Any) -> bool:
     """
-    Tell whether OpenAI takes *schema* with `strict`.
+    Return whether OpenAI takes *schema* with `strict`.
 
     Each object must forbid further properties and require all of its own:
     https://platform.openai.com/docs/guides/structured-outputs#supported-schemas.

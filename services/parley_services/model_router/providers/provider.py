@@ -5,18 +5,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, TypeAlias
 
+from parley_services.kit.chat.answer import FinishReason
+from parley_services.kit.chat.message import ToolCall
 from parley_services.kit.chat.usage import Usage
-from parley_services.model_router.generation import GenerationRequest, ToolCall
-
-
-class FinishReason(StrEnum):
-    """Why an answer ended, as all providers mean it."""
-
-    STOP = "stop"
-    LENGTH = "length"
-    TOOL_CALL = "tool_call"
-    CONTENT_FILTER = "content_filter"
-    REFUSAL = "refusal"
+from parley_services.model_router.generation import GenerationRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +89,7 @@ class ModelTraits:
     extra_body: Mapping[str, Any] = field(default_factory=dict)
     """Fields that the operator adds to each request, as the provider documents them."""
     behaviour: str = ""
-    """How a simulated model behaves, as `overloaded`; empty is well."""
+    """The failure of a simulated model, as `overloaded`; empty makes it answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

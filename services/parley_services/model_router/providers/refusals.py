@@ -87,10 +87,10 @@ _QUOTA_PHRASES: Final = ("credit balance", "exceeded your current quota")
 
 def failure_of_body(status: int | None, error: Any) -> FailureKind:
     """
-    Return what *error*, the error object of a JSON body or of a stream's frame, means.
+    Return what *error*, the error object of a JSON body or of a stream's frame, dependencies.
 
     *status* is that of the response, None in the middle of a stream. The code in the body
-    goes before the status; words are looked at only where no code tells.
+    goes before the status; words are looked at only where there is no known code.
     """
     if isinstance(error, Mapping):
         labels = [str(error.get(field) or "").lower() for field in ("code", "type")]
@@ -116,7 +116,7 @@ def failure_of_body(status: int | None, error: Any) -> FailureKind:
 
 
 def failure_of_status(status: int) -> FailureKind:
-    """Return what a response of *status* without a telling body means."""
+    """Return what a response of *status* with nothing of use in its body means."""
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     return FailureKind.SERVER_ERROR if status >= 500 else FailureKind.INVALID_REQUEST

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
+from parley_services.kit.chat.answer import FinishReason
 from parley_services.kit.chat.usage import Usage
 from parley_services.model_router.providers.provider import (
     Finished,
-    FinishReason,
     ProviderEvent,
     ProviderStream,
     TextDelta,

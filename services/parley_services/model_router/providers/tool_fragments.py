@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from parley_services.model_router.generation import ToolCall
+from parley_services.kit.chat.message import ToolCall
 from parley_services.model_router.providers.provider import ToolCallDone
 
 

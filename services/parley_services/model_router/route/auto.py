@@ -11,7 +11,8 @@ from typing import Final
 
 import orjson
 
-from parley_services.model_router.generation import AnswerForm, GenerationRequest, Role
+from parley_services.kit.chat.message import ResponseFormatType, Role
+from parley_services.model_router.generation import GenerationRequest
 from parley_services.model_router.route.auto_features import grams, reasoning_word_count, surface
 
 WEIGHTS_PATH: Final = Path(__file__).parent / "weights" / "auto.json"
@@ -70,7 +71,7 @@ class AutoScore:
         score = self.of_text(text)
         score += REASONING_WORD * min(reasoning_word_count(text), MAX_REASONING_WORDS)
         score += TOOLS * bool(request.tools)
-        score += SCHEMA * (request.form is AnswerForm.JSON_SCHEMA)
+        score += SCHEMA * (request.response_format.type is ResponseFormatType.JSON_SCHEMA)
         return score
 
     def of_text(self, text: str) -> float:

@@ -1,4 +1,4 @@
-"""Stops calls to a route that keeps failing, and probes whether it is well again."""
+"""Stops calls to a route that keeps failing, and probes whether it is healthy again."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Breaker:
     """
     The breaker of one provider, model and key.
 
-    A route that is rate limited is not ill: it is left alone for as long as the provider
+    A route that is rate limited is not unhealthy: it is left alone for as long as the provider
     asks and then used again at once, without a probe.
     """
 

@@ -8,7 +8,7 @@ from operator import attrgetter
 
 from parley_services.kit.chat.usage import Usage
 from parley_services.kit.models.prices import Price
-from parley_services.model_router.generation import AnswerForm, GenerationRequest
+from parley_services.model_router.generation import GenerationRequest
 from parley_services.model_router.route.catalogue import Conditions, Group, Link, Model
 from parley_services.model_router.route.route_reason import RouteReason
 
@@ -80,8 +80,8 @@ def _fits(link: Link, request: GenerationRequest, input_token_count: int, price:
         needed.add("tools")
     if request.has_images:
         needed.add("vision")
-    if request.form is not AnswerForm.TEXT:
-        needed.add(request.form.value)
+    if request.response_format.is_json:
+        needed.add(request.response_format.type.key)
     if request.top_logprob_count is not None:
         needed.add("logprobs")
     if not needed <= model.features:
@@ -112,6 +112,6 @@ def _holds(
     if conditions.max_cost_nano_usd is None:
         return True
     traits = link.model.traits
-    output = request.sampling.max_output_token_count or traits.max_output_token_count
+    output = request.parameters.max_output_token_count or traits.max_output_token_count
     worst = Usage(input_token_count=input_token_count, output_token_count=output)
     return price.cost_nano_usd(worst) <= conditions.max_cost_nano_usd

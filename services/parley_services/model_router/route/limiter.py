@@ -69,7 +69,7 @@ class Limiter:
 
     def enter_shadow(self) -> bool:
         """
-        Let a call beside the answers in while the route has much room; tell whether it is in.
+        Let a call beside the answers in while the route has much room; return whether it is in.
 
         It takes no place that an answer could have, and is given back by `leave_shadow`.
         """
@@ -83,7 +83,7 @@ class Limiter:
         self._shadow_count -= 1
 
     def enter_now(self) -> bool:
-        """Take a place if one is free and nobody waits for it; tell whether it was taken."""
+        """Take a place if one is free and nobody waits for it; return whether it was taken."""
         if self.in_flight >= self.limit or self._waiting_count:
             return False
         self.in_flight += 1

@@ -39,7 +39,7 @@ class ConfigFile:
         self._seen = self._digest(path.read_bytes())
 
     def check(self) -> bool:
-        """Take the file over if it has changed and is right; tell whether it was taken over."""
+        """Take over the file if it changed and is valid; return whether it was taken over."""
         try:
             content = self._path.read_bytes()
         except OSError:

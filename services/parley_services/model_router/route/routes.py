@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
+from parley_services.kit.chat.attempt import Attempt, AttemptOutcome
 from parley_services.kit.clock import Clock
-from parley_services.model_router.attempt.attempt import Attempt, AttemptOutcome
 from parley_services.model_router.attempt.failures import FailureKind, ProviderError
 from parley_services.model_router.route.breaker import Breaker, BreakerPolicy, BreakerState
 from parley_services.model_router.route.catalogue import Model
 from parley_services.model_router.route.first_tokens import FirstTokens
 from parley_services.model_router.route.limiter import Limiter, LimiterPolicy, NoPlace
-from parley_services.model_router.route.provider_keys import KeyRing
+from parley_services.model_router.route.provider_key_pool import ProviderKeyPool
 
 MIN_SAMPLES: Final = 20
 """The least times to first token before a percentile of them means anything."""
@@ -50,7 +50,7 @@ class Routes:
 
     def __init__(
         self,
-        keys: dict[str, KeyRing],
+        keys: dict[str, ProviderKeyPool],
         *,
         clock: Clock,
         breaker_policy: BreakerPolicy | None = None,
@@ -110,13 +110,15 @@ class Routes:
             raise ProviderError(FailureKind.KEY_REFUSED)
         keys = (ring.pick() or "" for _ in range(len(ring)))
         breakers = ((key, self._breaker(model, key)) for key in keys)
-        well = next((each for each in breakers if each[1].state is BreakerState.CLOSED), None)
-        if well is None:
+        healthy = next((each for each in breakers if each[1].state is BreakerState.CLOSED), None)
+        if healthy is None:
             raise ProviderError(FailureKind.BREAKER_OPEN)
         limiter = self._limiter(model)
         if not limiter.enter_shadow():
             raise ProviderError(FailureKind.BUSY)
-        return Permit(model=model, key=well[0], breaker=well[1], limiter=limiter, is_shadow=True)
+        return Permit(
+            model=model, key=healthy[0], breaker=healthy[1], limiter=limiter, is_shadow=True
+        )
 
     def leave(
         self, permit: Permit, attempt: Attempt | None, error: ProviderError | None = None
@@ -140,18 +142,18 @@ class Routes:
             ended_well=error is None and not was_cancelled,
         )
         if attempt is not None and attempt.first_token_seconds is not None:
-            self.note_first_token(permit.model, attempt.first_token_seconds)
+            self.record_first_token(permit.model, attempt.first_token_seconds)
 
-    def note_first_token(self, model: Model, seconds: float) -> None:
+    def record_first_token(self, model: Model, seconds: float) -> None:
         """Note that an answer of *model* began after *seconds*, or had not begun by then."""
         self._times(model).add(seconds)
 
     def has_key(self, model: Model) -> bool:
-        """Tell whether a key of the model's provider is alive."""
+        """Return whether a key of the model's provider is alive."""
         return len(self._keys[model.provider]) > 0
 
     def lets_pass(self, model: Model) -> bool:
-        """Tell whether a call to *model* could be made now, as far as breakers go."""
+        """Return whether a call to *model* could be made now, as far as breakers go."""
         keys = self._keys[model.provider].alive
         return any(self._breaker(model, key).lets_pass for key in keys)
 

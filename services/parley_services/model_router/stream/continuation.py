@@ -3,8 +3,9 @@
 from dataclasses import replace
 from typing import Final
 
+from parley_services.kit.chat.message import Message, Role
 from parley_services.kit.models.tokens import count_tokens
-from parley_services.model_router.generation import GenerationRequest, Message, Role
+from parley_services.model_router.generation import GenerationRequest
 
 _INSTRUCTION: Final = (
     "Your last message broke off in the middle. Begin by repeating its last words exactly, "
@@ -26,13 +27,13 @@ def continuation_of(request: GenerationRequest, prefix: str) -> GenerationReques
     The limit of the output is what the prefix has left of it. Log probabilities are not
     asked for: those of the repeated words would be of no use.
     """
-    sampling = request.sampling
-    if sampling.max_output_token_count is not None:
-        left = sampling.max_output_token_count - count_tokens(prefix)
-        sampling = replace(sampling, max_output_token_count=max(1, left) + _REPEATED_TOKENS)
+    parameters = request.parameters
+    if parameters.max_output_token_count is not None:
+        left = parameters.max_output_token_count - count_tokens(prefix)
+        parameters = replace(parameters, max_output_token_count=max(1, left) + _REPEATED_TOKENS)
     return replace(
         request,
-        sampling=sampling,
+        parameters=parameters,
         top_logprob_count=None,
         messages=(
             *request.messages,

@@ -10,7 +10,7 @@ MIN_OVERLAP_CHARACTERS: Final = 12
 ones happen by chance."""
 
 
-class Seam:
+class ContinuationDedup:
     """
     Lets the continuation of a text through, without what it repeats of that text.
 

@@ -1,13 +1,13 @@
-"""What the router tells its caller while an answer is made."""
+"""The events of one call of the router."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from parley_services.kit.chat.answer import FinishReason
+from parley_services.kit.chat.attempt import Attempt
 from parley_services.kit.chat.usage import Usage
-from parley_services.model_router.attempt.attempt import Attempt
 from parley_services.model_router.providers.provider import (
-    FinishReason,
     Logprobs,
     ReasoningDelta,
     TextDelta,

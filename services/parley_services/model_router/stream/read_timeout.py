@@ -7,11 +7,11 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-class TooSlow(Exception):
+class ReadTimedOut(Exception):
     """A read took longer than its limit. It was cancelled."""
 
 
-class ReadWatch:
+class ReadTimeout:
     """
     Runs reads one after the other, each within a limit.
 
@@ -28,7 +28,7 @@ class ReadWatch:
 
     async def read(self, read: Callable[[], Awaitable[T]], limit_seconds: float) -> T:
         """
-        Return what *read* returns. Raises TooSlow after *limit_seconds*.
+        Return what *read* returns. Raises ReadTimedOut after *limit_seconds*.
 
         A cancel from elsewhere goes through as CancelledError.
         """
@@ -43,7 +43,7 @@ class ReadWatch:
             return await read()
         except asyncio.CancelledError:
             if self._fired and task.uncancel() <= cancels_before:
-                raise TooSlow from None
+                raise ReadTimedOut from None
             raise
         finally:
             self._task = None

@@ -6,10 +6,11 @@ from typing import assert_never
 
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
 
+from parley_services.kit.chat.answer import FinishReason
+from parley_services.kit.chat.attempt import Attempt, AttemptKind, AttemptOutcome, MidStreamPolicy
 from parley_services.kit.errors import DeadlineExceeded
-from parley_services.model_router.attempt.attempt import Attempt, AttemptKind, AttemptOutcome
-from parley_services.model_router.attempt.failures import ProviderError, Treatment
-from parley_services.model_router.attempt.final_error import error_of_failures, unavailable
+from parley_services.model_router.attempt.failures import FailureAction, ProviderError
+from parley_services.model_router.attempt.final_error import final_error, unavailable
 from parley_services.model_router.attempt.live_attempt import DeadlinePassed, LiveAttempt
 from parley_services.model_router.attempt.open_attempts import OpenAttempts
 from parley_services.model_router.attempt.race import first_to_begin
@@ -18,11 +19,10 @@ from parley_services.model_router.attempt.retrying import (
     StopAtDeadline,
     pause_seconds,
 )
-from parley_services.model_router.dependencies import Means
-from parley_services.model_router.generation import AnswerForm, GenerationRequest, MidStreamPolicy
+from parley_services.model_router.dependencies import RouterDependencies
+from parley_services.model_router.generation import GenerationRequest
 from parley_services.model_router.providers.provider import (
     Finished,
-    FinishReason,
     Logprobs,
     ProviderEvent,
     ReasoningDelta,
@@ -32,7 +32,7 @@ from parley_services.model_router.providers.provider import (
 from parley_services.model_router.route.chain import Plan, Step
 from parley_services.model_router.route.route_reason import RouteReason
 from parley_services.model_router.stream.continuation import continuation_of
-from parley_services.model_router.stream.continuation_dedup import Seam
+from parley_services.model_router.stream.continuation_dedup import ContinuationDedup
 from parley_services.model_router.stream.events import (
     Completed,
     Emit,
@@ -51,15 +51,20 @@ class RoutedCall:
     """
 
     def __init__(
-        self, request: GenerationRequest, plan: Plan, *, deadline: float, means: Means
+        self,
+        request: GenerationRequest,
+        plan: Plan,
+        *,
+        deadline: float,
+        dependencies: RouterDependencies,
     ) -> None:
         """Know when the answer must be whole: *deadline*, on the monotonic clock."""
         self._request = request
         self._plan = plan
         self._deadline = deadline
-        self._means = means
+        self._dependencies = dependencies
         self._steps = deque(plan.steps)
-        self._attempts = OpenAttempts(request, deadline=deadline, means=means)
+        self._attempts = OpenAttempts(request, deadline=deadline, dependencies=dependencies)
         self._failures: list[tuple[Step, ProviderError]] = []
         self._sent: list[str] = []
         self._sent_tool_call = False
@@ -67,7 +72,7 @@ class RoutedCall:
         self._switches = 0
         self.is_shadow = request.kind is AttemptKind.SHADOW
         """Whether it is made beside the answers: once, by the first route, and on its own."""
-        self._may_hedge = means.hedging is not None and not self.is_shadow
+        self._may_hedge = dependencies.hedging is not None and not self.is_shadow
 
     @property
     def unreported(self) -> Sequence[Attempt]:
@@ -98,7 +103,7 @@ class RoutedCall:
             while True:
                 try:
                     live = await self._open(self._steps[0], emit, announced=announced)
-                    with self._means.pacer.stream():
+                    with self._dependencies.pacer.stream():
                         await self._relay(live, emit)
                     return
                 except (ProviderError, DeadlinePassed) as caught:
@@ -109,38 +114,40 @@ class RoutedCall:
                 pause = self._pause_before(switched)
                 await emit(switched)
                 if pause:
-                    await self._means.sleep(pause)
+                    await self._dependencies.sleep(pause)
                 announced = True
         finally:
             await self._attempts.cancel_all()
 
     async def _relay(self, live: LiveAttempt, emit: Emit) -> None:
         """Pass on what *live* writes and how it ends. Raises ProviderError when it breaks."""
-        seam = Seam("".join(self._sent))
+        dedup = ContinuationDedup("".join(self._sent))
         batch = live.first
         while True:
-            for event in self._passed(batch, seam):
+            for event in self._passed(batch, dedup):
                 await emit(event)
             if isinstance(last := batch[-1], Finished):
                 return await self._complete(live, last.finish_reason, emit)
-            if self._means.pacer.is_busy:
+            if self._dependencies.pacer.is_busy:
                 # Meanwhile the text waits in the socket's buffer, and costs nothing there.
-                await self._means.sleep(self._means.pacer.window_seconds())
+                await self._dependencies.sleep(self._dependencies.pacer.window_seconds())
             try:
                 batch = await live.read()
             except ProviderError as error:
-                # What the seam still holds was not sent, so the next route writes it again.
+                # What the dedup still holds was not sent, so the next route writes it again.
                 self._broke = True
                 await self._attempts.end(live, AttemptOutcome.CUT, error)
                 raise
-            self._attempts.note_progress(live)
+            self._attempts.record_progress(live)
 
-    def _passed(self, batch: Iterable[ProviderEvent], seam: Seam) -> Iterator[RouterEvent]:
+    def _passed(
+        self, batch: Iterable[ProviderEvent], dedup: ContinuationDedup
+    ) -> Iterator[RouterEvent]:
         """Yield what of *batch* goes to the caller."""
         for event in batch:
             match event:
                 case TextDelta(text=text):
-                    if fresh := seam.feed(text):
+                    if fresh := dedup.feed(text):
                         self._sent.append(fresh)
                         yield event if fresh is text else TextDelta(fresh)
                 case ReasoningDelta() | Logprobs():
@@ -149,7 +156,7 @@ class RoutedCall:
                     self._sent_tool_call = True
                     yield event
                 case Finished():
-                    if fresh := seam.finish():
+                    if fresh := dedup.finish():
                         self._sent.append(fresh)
                         yield TextDelta(fresh)
                 case _:
@@ -172,17 +179,19 @@ class RoutedCall:
         """
         Return an answer of *step* that has begun, after as many tries as are worth it.
 
-        *announced* tells that the caller knows of the first try already.
+        *announced* says that the caller knows of the first try already.
         """
-        means, tries = self._means, 0
+        dependencies, tries = self._dependencies, 0
 
         async def open_once() -> LiveAttempt:
             nonlocal tries
             tries += 1
             if self.is_shadow:
-                permit = means.routes.enter_shadow(step.model)
+                permit = dependencies.routes.enter_shadow(step.model)
             else:
-                permit = await means.routes.enter(step.model, self._request.subject.tenant_id)
+                permit = await dependencies.routes.enter(
+                    step.model, self._request.subject.tenant_id
+                )
             live = self._attempts.begin(
                 step, permit, self._kind(is_retry=tries > 1), self._request_now()
             )
@@ -201,12 +210,12 @@ class RoutedCall:
             return live
 
         retrying = AsyncRetrying(
-            sleep=means.sleep,
+            sleep=dependencies.sleep,
             stop=(
-                stop_after_attempt(1 + means.policy.retries)
-                | StopAtDeadline(self._deadline, means.clock)
+                stop_after_attempt(1 + dependencies.policy.retries)
+                | StopAtDeadline(self._deadline, dependencies.clock)
             ),
-            wait=PauseBetweenTries(means.policy, means.draw),
+            wait=PauseBetweenTries(dependencies.policy, dependencies.draw),
             retry=retry_if_exception(lambda error: self._is_worth_a_retry(step, error)),
             reraise=True,
         )
@@ -215,7 +224,7 @@ class RoutedCall:
 
     def _hedge_of(self, step: Step) -> tuple[Step, float] | None:
         """Return who is asked beside *step* and after how many seconds, None if nobody is."""
-        hedging = self._means.hedging
+        hedging = self._dependencies.hedging
         if hedging is None or not self._may_hedge or self._sent:
             return None
         second = hedging.second([each for each in self._steps if each is not step])
@@ -228,7 +237,7 @@ class RoutedCall:
         self, first: LiveAttempt, second: Step, wait_seconds: float, emit: Emit
     ) -> LiveAttempt:
         """Return the one of *first* and its hedge that begins, and turn to its step."""
-        hedging, hedge = self._means.hedging, None
+        hedging, hedge = self._dependencies.hedging, None
         assert hedging is not None
 
         async def open_second() -> LiveAttempt | None:
@@ -243,7 +252,7 @@ class RoutedCall:
         try:
             begun = await first_to_begin(
                 first,
-                after=self._means.sleep(wait_seconds),
+                after=self._dependencies.sleep(wait_seconds),
                 open_second=open_second,
                 attempts=self._attempts,
             )
@@ -256,7 +265,7 @@ class RoutedCall:
         if begun is hedge:
             from_model = first.model_name
             # Else only its quick answers would be known, and hedges would come ever earlier.
-            self._means.routes.note_first_token(self._steps[0].model, first.waited_seconds)
+            self._dependencies.routes.record_first_token(self._steps[0].model, first.waited_seconds)
             self._steps.remove(second)
             self._steps.appendleft(second)
             await emit(_switched(from_model, second, "hedge", number=hedge.number))
@@ -281,23 +290,27 @@ class RoutedCall:
     def _is_worth_a_retry(self, step: Step, error: BaseException) -> bool:
         if not isinstance(error, ProviderError) or self.is_shadow:
             return False
-        match error.treatment:
-            case Treatment.RETRY:
+        match error.action:
+            case FailureAction.RETRY:
                 asked = error.failure.retry_after_seconds or 0.0
-                may = asked <= self._means.policy.max_retry_after_seconds
-            case Treatment.NEXT:
+                may = asked <= self._dependencies.policy.max_retry_after_seconds
+            case FailureAction.FALLBACK:
                 may = len(self._steps) == 1
-            case Treatment.OTHER_KEY:
+            case FailureAction.OTHER_KEY:
                 # Not a burden on the provider, so the budget does not count it.
-                return self._means.routes.has_key(step.model)
-            case Treatment.NEXT_ONLY | Treatment.LARGER_CONTEXT | Treatment.GIVE_UP:
+                return self._dependencies.routes.has_key(step.model)
+            case (
+                FailureAction.FALLBACK_NO_RETRY
+                | FailureAction.LARGER_CONTEXT
+                | FailureAction.GIVE_UP
+            ):
                 return False
             case _:
-                assert_never(error.treatment)
-        return may and self._means.retry_budget.take()
+                assert_never(error.action)
+        return may and self._dependencies.retry_budget.take()
 
     def _switch_after(self, failure: ProviderError | DeadlinePassed) -> Switched:
-        """Turn to the next step and say so. Raises what the caller is told if there is none."""
+        """Turn to the next step and return the event. Raises the call's error if there is none."""
         if isinstance(failure, DeadlinePassed):
             raise DeadlineExceeded("The time for the call was over before the answer was whole.")
         step = self._steps[0]
@@ -311,8 +324,10 @@ class RoutedCall:
         else:
             self._drop_first_step(failure)
         if not self._steps:
-            raise error_of_failures(self._failures, self._plan)
-        while len(self._steps) > 1 and not self._means.routes.lets_pass(self._steps[0].model):
+            raise final_error(self._failures, self._plan)
+        while len(self._steps) > 1 and not self._dependencies.routes.lets_pass(
+            self._steps[0].model
+        ):
             self._steps.popleft()
         return _switched(
             step.model.name,
@@ -330,10 +345,10 @@ class RoutedCall:
         """
         if switched.from_model != switched.to_model:
             return 0.0
-        means = self._means
-        pause = pause_seconds(means.policy, self._switches, means.draw)
-        fits = means.clock.monotonic() + pause < self._deadline
-        if not fits or not means.retry_budget.take():
+        dependencies = self._dependencies
+        pause = pause_seconds(dependencies.policy, self._switches, dependencies.draw)
+        fits = dependencies.clock.monotonic() + pause < self._deadline
+        if not fits or not dependencies.retry_budget.take():
             metadata = {"provider": switched.to_provider, "kind": switched.reason}
             raise unavailable(self._plan, metadata)
         return pause
@@ -341,14 +356,18 @@ class RoutedCall:
     def _restarts_after_break(self, step: Step, failure: ProviderError) -> bool:
         """Return whether the answer starts again. Raises ProviderUnavailable if it fails."""
         request = self._request
-        policy = request.mid_stream_policy or self._means.policy.mid_stream_policy
-        if policy is MidStreamPolicy.CONTINUE and request.form is not AnswerForm.TEXT:
+        policy = request.mid_stream_policy or self._dependencies.policy.mid_stream_policy
+        if policy is MidStreamPolicy.CONTINUE and request.response_format.is_json:
             # A model that must answer in JSON can only write a whole document.
             policy = MidStreamPolicy.RESTART
         self._switches += 1
         gives_up = self.is_shadow or (policy is MidStreamPolicy.FAIL and bool(self._sent))
         # A call of a tool may have been acted upon; it cannot be taken back.
-        if gives_up or self._sent_tool_call or self._switches > self._means.policy.max_switches:
+        if (
+            gives_up
+            or self._sent_tool_call
+            or self._switches > self._dependencies.policy.max_switches
+        ):
             metadata = {"provider": step.model.provider, "kind": failure.kind.value}
             raise unavailable(self._plan, metadata)
         restarts = policy is MidStreamPolicy.RESTART and bool(self._sent)
@@ -358,10 +377,10 @@ class RoutedCall:
 
     def _drop_first_step(self, failure: ProviderError) -> None:
         step = self._steps.popleft()
-        match failure.treatment:
-            case Treatment.GIVE_UP:
+        match failure.action:
+            case FailureAction.GIVE_UP:
                 self._steps.clear()
-            case Treatment.LARGER_CONTEXT:
+            case FailureAction.LARGER_CONTEXT:
                 known = step.model.context_token_count
                 self._steps = deque(
                     each for each in self._steps if each.model.context_token_count > known

@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 
 import httpx2
 
-from parley_services.model_router.providers.http_connection import (
+from parley_services.model_router.providers.http.connection import (
     MAX_HEAD_BYTES,
     ChunkedDecoder,
     HttpConnection,

@@ -11,7 +11,7 @@ import httpx2
 
 from parley_services.kit.chat.usage import Usage
 from parley_services.model_router.attempt.failures import FailureKind, ProviderError
-from parley_services.model_router.providers.http_transport import READ_EXTENSION
+from parley_services.model_router.providers.http.transport import READ_EXTENSION
 from parley_services.model_router.providers.provider import Finished, ProviderEvent
 from parley_services.model_router.providers.refusals import (
     failure_of_body,

@@ -6,14 +6,17 @@ import anthropic
 import httpx2
 
 from parley_services.model_router.attempt.failures import FailureKind, ProviderError
-from parley_services.model_router.providers.anthropic_body import messages_body, unsent_stops
-from parley_services.model_router.providers.anthropic_decoder import MessagesDecoder
-from parley_services.model_router.providers.provider import ProviderCall, ProviderStream
-from parley_services.model_router.providers.raw_stream import (
+from parley_services.model_router.providers.anthropic.messages_body import (
+    messages_body,
+    unsent_stops,
+)
+from parley_services.model_router.providers.anthropic.messages_decoder import MessagesDecoder
+from parley_services.model_router.providers.http.raw_stream import (
     RawStream,
     error_of_connection,
     error_of_response,
 )
+from parley_services.model_router.providers.provider import ProviderCall, ProviderStream
 from parley_services.model_router.providers.stop_sequences import stopping
 
 ANTHROPIC_BASE_URL: Final = "https://api.anthropic.com"

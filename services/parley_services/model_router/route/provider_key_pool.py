@@ -7,7 +7,7 @@ import structlog
 log = structlog.get_logger()
 
 
-class KeyRing:
+class ProviderKeyPool:
     """
     Hands out keys in turn.
 

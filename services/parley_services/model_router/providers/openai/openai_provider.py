@@ -6,17 +6,17 @@ import httpx2
 import openai
 
 from parley_services.model_router.attempt.failures import FailureKind, ProviderError
-from parley_services.model_router.providers.openai_chat_body import chat_body, unsent_stops
-from parley_services.model_router.providers.openai_chat_decoder import ChatDecoder
-from parley_services.model_router.providers.openai_responses_body import responses_body
-from parley_services.model_router.providers.openai_responses_decoder import ResponsesDecoder
-from parley_services.model_router.providers.provider import Api, ProviderCall, ProviderStream
-from parley_services.model_router.providers.raw_stream import (
+from parley_services.model_router.providers.http.raw_stream import (
     Decoder,
     RawStream,
     error_of_connection,
     error_of_response,
 )
+from parley_services.model_router.providers.openai.chat_body import chat_body, unsent_stops
+from parley_services.model_router.providers.openai.chat_decoder import ChatDecoder
+from parley_services.model_router.providers.openai.responses_body import responses_body
+from parley_services.model_router.providers.openai.responses_decoder import ResponsesDecoder
+from parley_services.model_router.providers.provider import Api, ProviderCall, ProviderStream
 from parley_services.model_router.providers.stop_sequences import stopping
 
 OPENAI_BASE_URL: Final = "https://api.openai.com/v1"
@@ -54,7 +54,7 @@ class OpenAIProvider:
                 decoder, stops = ChatDecoder(), unsent_stops(call)
             case Api.RESPONSES:
                 path, body = "/responses", responses_body(call)
-                decoder, stops = ResponsesDecoder(), call.request.sampling.stop_sequences
+                decoder, stops = ResponsesDecoder(), call.request.parameters.stop_sequences
             case _:
                 assert_never(call.model.api)
         try:

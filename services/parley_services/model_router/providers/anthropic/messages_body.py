@@ -5,13 +5,8 @@ from typing import Any, Final
 
 import orjson
 
-from parley_services.model_router.generation import (
-    AnswerForm,
-    GenerationRequest,
-    Message,
-    Role,
-    ToolChoiceMode,
-)
+from parley_services.kit.chat.message import Message, ResponseFormatType, Role, ToolChoiceMode
+from parley_services.model_router.generation import GenerationRequest
 from parley_services.model_router.providers.json_forms import JSON_ONLY
 from parley_services.model_router.providers.provider import ProviderCall
 
@@ -28,20 +23,20 @@ def messages_body(call: ProviderCall) -> dict[str, Any]:
     request, model = call.request, call.model
     systems = [request.system_text]
     systems += [message.text for message in request.messages if message.role is Role.SYSTEM]
-    if request.form is AnswerForm.JSON_OBJECT:
+    if request.response_format.type is ResponseFormatType.JSON_OBJECT:
         systems.append(JSON_ONLY)  # The API has a mode for a schema only.
     body: dict[str, Any] = {
         "model": model.name,
-        "max_tokens": request.sampling.max_output_token_count or model.max_output_token_count,
+        "max_tokens": request.parameters.max_output_token_count or model.max_output_token_count,
         "messages": [_message(each) for each in request.messages if each.role is not Role.SYSTEM],
         "stream": True,
     }
     if system := "\n\n".join(text for text in systems if text):
         body["system"] = system
-    if stops := [each for each in request.sampling.stop_sequences if each.strip()]:
+    if stops := [each for each in request.parameters.stop_sequences if each.strip()]:
         body["stop_sequences"] = stops
-    if request.form is AnswerForm.JSON_SCHEMA:
-        schema = orjson.loads(request.json_schema)
+    if request.response_format.type is ResponseFormatType.JSON_SCHEMA:
+        schema = orjson.loads(request.response_format.json_schema)
         body["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
     if request.tools:
         body["tools"] = [
@@ -59,7 +54,7 @@ def messages_body(call: ProviderCall) -> dict[str, Any]:
 
 def unsent_stops(call: ProviderCall) -> tuple[str, ...]:
     """Return the stop sequences that the API refuses: those of white space only."""
-    return tuple(each for each in call.request.sampling.stop_sequences if not each.strip())
+    return tuple(each for each in call.request.parameters.stop_sequences if not each.strip())
 
 
 def _message(message: Message) -> dict[str, Any]:
@@ -71,7 +66,7 @@ def _message(message: Message) -> dict[str, Any]:
         }
         return {"role": "user", "content": [result]}
     if not message.image_urls and not message.tool_calls:
-        return {"role": message.role.value, "content": message.text}
+        return {"role": message.role.key, "content": message.text}
     blocks: list[dict[str, Any]] = [_image(url) for url in message.image_urls]
     if message.text:
         blocks.append({"type": "text", "text": message.text})
@@ -84,7 +79,7 @@ def _message(message: Message) -> dict[str, Any]:
         }
         for each in message.tool_calls
     ]
-    return {"role": message.role.value, "content": blocks}
+    return {"role": message.role.key, "content": blocks}
 
 
 def _image(url: str) -> dict[str, Any]:
@@ -96,12 +91,12 @@ def _image(url: str) -> dict[str, Any]:
 
 
 def _tool_choice(request: GenerationRequest) -> dict[str, str]:
-    match request.tool_choice:
-        case ToolChoiceMode.AUTO:
-            return {"type": "auto"}
+    match request.tool_choice.mode:
         case ToolChoiceMode.NONE:
             return {"type": "none"}
         case ToolChoiceMode.REQUIRED:
             return {"type": "any"}
         case ToolChoiceMode.NAMED:
-            return {"type": "tool", "name": request.tool_choice_name}
+            return {"type": "tool", "name": request.tool_choice.tool_name}
+        case _:
+            return {"type": "auto"}

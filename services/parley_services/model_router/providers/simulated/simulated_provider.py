@@ -7,15 +7,16 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from parley_services.kit.chat.answer import FinishReason
+from parley_services.kit.chat.message import ResponseFormatType, ToolCall
 from parley_services.kit.chat.usage import Usage
 from parley_services.kit.clock import Clock, SystemClock
 from parley_services.kit.models.tokens import count_tokens
 from parley_services.model_router.attempt.failures import FailureKind, ProviderError
-from parley_services.model_router.generation import AnswerForm, GenerationRequest, ToolCall
+from parley_services.model_router.generation import GenerationRequest
 from parley_services.model_router.providers.provider import (
     Alternative,
     Finished,
-    FinishReason,
     Logprobs,
     ProviderCall,
     ProviderEvent,
@@ -24,8 +25,8 @@ from parley_services.model_router.providers.provider import (
     TokenLogprob,
     ToolCallDone,
 )
-from parley_services.model_router.providers.simulated_answers import Script, tool_to_call
-from parley_services.model_router.providers.simulated_json import example_of
+from parley_services.model_router.providers.simulated.answers import Script, tool_to_call
+from parley_services.model_router.providers.simulated.json_example import example_of
 from parley_services.model_router.stream.continuation import split_continuation
 
 _WORDS: Final = re.compile(r"\s*\S+\s*")
@@ -127,10 +128,10 @@ class SimulatedProvider:
             done = ToolCall(id=f"call_{tool.name}", name=tool.name, arguments_json=arguments)
             return [ToolCallDone(done), Finished(FinishReason.TOOL_CALL)]
         text = self._text(request)
-        for stop in request.sampling.stop_sequences:
+        for stop in request.parameters.stop_sequences:
             text = text.split(stop, 1)[0]
         words = _WORDS.findall(text) or [text]
-        limit = request.sampling.max_output_token_count
+        limit = request.parameters.max_output_token_count
         finish = FinishReason.STOP
         if limit is not None and count_tokens(text, call.model.name) > limit:
             words, finish = words[:limit], FinishReason.LENGTH
@@ -145,12 +146,12 @@ class SimulatedProvider:
         return [*events, Finished(finish)]
 
     def _text(self, request: GenerationRequest) -> str:
-        match request.form:
-            case AnswerForm.JSON_SCHEMA:
-                return example_of(request.json_schema)
-            case AnswerForm.JSON_OBJECT:
+        match request.response_format.type:
+            case ResponseFormatType.JSON_SCHEMA:
+                return example_of(request.response_format.json_schema)
+            case ResponseFormatType.JSON_OBJECT:
                 return '{"answer": "This is a simulated answer.", "confidence": 0.5}'
-            case AnswerForm.TEXT:
+            case _:
                 return self._behaviour.answer or self._script.answer(request)
 
 

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from parley_services.kit.chat.answer import FinishReason
 from parley_services.kit.chat.usage import Usage
 from parley_services.model_router.attempt.failures import FailureKind, ProviderError
-from parley_services.model_router.providers.logprobs import logprobs_of
-from parley_services.model_router.providers.provider import Finished, FinishReason, ProviderEvent
+from parley_services.model_router.providers.http.sse import EventStreamDecoder, parse_object
+from parley_services.model_router.providers.openai.logprobs import logprobs_of
+from parley_services.model_router.providers.provider import Finished, ProviderEvent
 from parley_services.model_router.providers.refusals import failure_of_body
-from parley_services.model_router.providers.sse import EventStreamDecoder, parse_object
 from parley_services.model_router.providers.text_run import TextRun
 from parley_services.model_router.providers.tool_fragments import ToolFragments
 

@@ -4,19 +4,14 @@ from typing import Any
 
 import orjson
 
-from parley_services.model_router.generation import (
-    AnswerForm,
-    GenerationRequest,
-    Message,
-    Role,
-    Tool,
-    ToolChoiceMode,
-)
+from parley_services.kit.chat.message import Message, ResponseFormatType, Role, Tool, ToolChoiceMode
+from parley_services.model_router.generation import GenerationRequest
 from parley_services.model_router.providers.json_forms import (
     JSON_ONLY,
     may_be_strict,
     needs_instruction,
 )
+from parley_services.model_router.providers.openai.tool_choice import TOOL_CHOICE_WORDS
 from parley_services.model_router.providers.provider import ProviderCall
 
 
@@ -37,18 +32,18 @@ def chat_body(call: ProviderCall, *, limit_field: str) -> dict[str, Any]:
         "stream": True,
         "stream_options": {"include_usage": True},
     }
-    sampling = request.sampling
-    if sampling.max_output_token_count is not None:
-        body[limit_field] = sampling.max_output_token_count
+    parameters = request.parameters
+    if parameters.max_output_token_count is not None:
+        body[limit_field] = parameters.max_output_token_count
     if model.takes_sampling:
-        if sampling.temperature is not None:
-            body["temperature"] = sampling.temperature
-        if sampling.top_p is not None:
-            body["top_p"] = sampling.top_p
-        if sampling.stop_sequences:
-            body["stop"] = list(sampling.stop_sequences)
-    if sampling.seed is not None:
-        body["seed"] = sampling.seed
+        if parameters.temperature is not None:
+            body["temperature"] = parameters.temperature
+        if parameters.top_p is not None:
+            body["top_p"] = parameters.top_p
+        if parameters.stop_sequences:
+            body["stop"] = list(parameters.stop_sequences)
+    if parameters.seed is not None:
+        body["seed"] = parameters.seed
     if (form := _response_format(request)) is not None:
         body["response_format"] = form
     if request.tools:
@@ -63,11 +58,11 @@ def chat_body(call: ProviderCall, *, limit_field: str) -> dict[str, Any]:
 
 def unsent_stops(call: ProviderCall) -> tuple[str, ...]:
     """Return the stop sequences that the body of *call* leaves out."""
-    return () if call.model.takes_sampling else call.request.sampling.stop_sequences
+    return () if call.model.takes_sampling else call.request.parameters.stop_sequences
 
 
 def _message(message: Message) -> dict[str, Any]:
-    written: dict[str, Any] = {"role": message.role.value, "content": message.text}
+    written: dict[str, Any] = {"role": message.role.key, "content": message.text}
     match message.role:
         case Role.TOOL:
             written["tool_call_id"] = message.tool_call_id
@@ -89,13 +84,11 @@ def _message(message: Message) -> dict[str, Any]:
 
 
 def _response_format(request: GenerationRequest) -> dict[str, Any] | None:
-    match request.form:
-        case AnswerForm.TEXT:
-            return None
-        case AnswerForm.JSON_OBJECT:
+    match request.response_format.type:
+        case ResponseFormatType.JSON_OBJECT:
             return {"type": "json_object"}
-        case AnswerForm.JSON_SCHEMA:
-            schema = orjson.loads(request.json_schema)
+        case ResponseFormatType.JSON_SCHEMA:
+            schema = orjson.loads(request.response_format.json_schema)
             return {
                 "type": "json_schema",
                 "json_schema": {
@@ -104,6 +97,8 @@ def _response_format(request: GenerationRequest) -> dict[str, Any] | None:
                     "strict": may_be_strict(schema),
                 },
             }
+        case _:
+            return None
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
@@ -116,6 +111,6 @@ def _tool(tool: Tool) -> dict[str, Any]:
 
 
 def _tool_choice(request: GenerationRequest) -> Any:
-    if request.tool_choice is ToolChoiceMode.NAMED:
-        return {"type": "function", "function": {"name": request.tool_choice_name}}
-    return request.tool_choice.value
+    if request.tool_choice.mode is ToolChoiceMode.NAMED:
+        return {"type": "function", "function": {"name": request.tool_choice.tool_name}}
+    return TOOL_CHOICE_WORDS[request.tool_choice.mode]

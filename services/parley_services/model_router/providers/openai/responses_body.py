@@ -5,19 +5,14 @@ from typing import Any
 
 import orjson
 
-from parley_services.model_router.generation import (
-    AnswerForm,
-    GenerationRequest,
-    Message,
-    Role,
-    Tool,
-    ToolChoiceMode,
-)
+from parley_services.kit.chat.message import Message, ResponseFormatType, Role, Tool, ToolChoiceMode
+from parley_services.model_router.generation import GenerationRequest
 from parley_services.model_router.providers.json_forms import (
     JSON_ONLY,
     may_be_strict,
     needs_instruction,
 )
+from parley_services.model_router.providers.openai.tool_choice import TOOL_CHOICE_WORDS
 from parley_services.model_router.providers.provider import ProviderCall
 
 
@@ -38,14 +33,14 @@ def responses_body(call: ProviderCall) -> dict[str, Any]:
     instructions = [request.system_text, JSON_ONLY if needs_instruction(request) else ""]
     if system := "\n\n".join(text for text in instructions if text):
         body["instructions"] = system
-    sampling = request.sampling
-    if sampling.max_output_token_count is not None:
-        body["max_output_tokens"] = sampling.max_output_token_count
+    parameters = request.parameters
+    if parameters.max_output_token_count is not None:
+        body["max_output_tokens"] = parameters.max_output_token_count
     if model.takes_sampling:
-        if sampling.temperature is not None:
-            body["temperature"] = sampling.temperature
-        if sampling.top_p is not None:
-            body["top_p"] = sampling.top_p
+        if parameters.temperature is not None:
+            body["temperature"] = parameters.temperature
+        if parameters.top_p is not None:
+            body["top_p"] = parameters.top_p
     if (form := _text_format(request)) is not None:
         body["text"] = {"format": form}
     if request.tools:
@@ -78,7 +73,7 @@ def _items(message: Message) -> Iterator[dict[str, Any]]:
                     "arguments": each.arguments_json,
                 }
         case Role.USER | Role.SYSTEM:
-            yield {"role": message.role.value, "content": _content(message)}
+            yield {"role": message.role.key, "content": _content(message)}
 
 
 def _content(message: Message) -> str | list[dict[str, Any]]:
@@ -89,19 +84,19 @@ def _content(message: Message) -> str | list[dict[str, Any]]:
 
 
 def _text_format(request: GenerationRequest) -> dict[str, Any] | None:
-    match request.form:
-        case AnswerForm.TEXT:
-            return None
-        case AnswerForm.JSON_OBJECT:
+    match request.response_format.type:
+        case ResponseFormatType.JSON_OBJECT:
             return {"type": "json_object"}
-        case AnswerForm.JSON_SCHEMA:
-            schema = orjson.loads(request.json_schema)
+        case ResponseFormatType.JSON_SCHEMA:
+            schema = orjson.loads(request.response_format.json_schema)
             return {
                 "type": "json_schema",
                 "name": "answer",
                 "schema": schema,
                 "strict": may_be_strict(schema),
             }
+        case _:
+            return None
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
@@ -118,6 +113,6 @@ def _tool(tool: Tool) -> dict[str, Any]:
 
 
 def _tool_choice(request: GenerationRequest) -> Any:
-    if request.tool_choice is ToolChoiceMode.NAMED:
-        return {"type": "function", "name": request.tool_choice_name}
-    return request.tool_choice.value
+    if request.tool_choice.mode is ToolChoiceMode.NAMED:
+        return {"type": "function", "name": request.tool_choice.tool_name}
+    return TOOL_CHOICE_WORDS[request.tool_choice.mode]

@@ -173,7 +173,7 @@ class ChunkedDecoder:
 
 
 class LengthDecoder:
-    """Counts a body whose length was told; None is until the connection ends."""
+    """Counts a body of known length; None is until the connection ends."""
 
     def __init__(self, length: int | None) -> None:
         self._left = length

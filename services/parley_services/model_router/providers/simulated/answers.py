@@ -7,9 +7,10 @@ from typing import Final
 
 import yaml
 
-from parley_services.model_router.generation import GenerationRequest, Role, Tool, ToolChoiceMode
+from parley_services.kit.chat.message import Role, Tool, ToolChoiceMode
+from parley_services.model_router.generation import GenerationRequest
 
-SCRIPT_PATH: Final = Path(__file__).parent / "simulated_answers.yaml"
+SCRIPT_PATH: Final = Path(__file__).parent / "answers.yaml"
 
 _WORD: Final = re.compile(r"[a-z0-9]+")
 _QUOTED_WORDS: Final = 16
@@ -24,7 +25,7 @@ class Entry:
     text: str
 
     def fits(self, question: frozenset[str]) -> bool:
-        """Tell whether the question has all the words."""
+        """Return whether the question has all the words."""
         return all(not choice.isdisjoint(question) for choice in self.words)
 
 
@@ -64,10 +65,10 @@ class Script:
 
 def tool_to_call(request: GenerationRequest) -> Tool | None:
     """Return the tool that a model would call: the one asked for, or one the text is about."""
-    if not request.tools or request.tool_choice is ToolChoiceMode.NONE:
+    if not request.tools or request.tool_choice.mode is ToolChoiceMode.NONE:
         return None
-    if request.tool_choice is ToolChoiceMode.NAMED:
-        named = (tool for tool in request.tools if tool.name == request.tool_choice_name)
+    if request.tool_choice.mode is ToolChoiceMode.NAMED:
+        named = (tool for tool in request.tools if tool.name == request.tool_choice.tool_name)
         return next(named, None)
     last = request.messages[-1]
     if last.role is Role.TOOL:
@@ -76,7 +77,7 @@ def tool_to_call(request: GenerationRequest) -> Tool | None:
     for tool in request.tools:
         if words & {word for word in _WORD.findall(tool.name.lower()) if len(word) > 3}:
             return tool
-    return request.tools[0] if request.tool_choice is ToolChoiceMode.REQUIRED else None
+    return request.tools[0] if request.tool_choice.mode is ToolChoiceMode.REQUIRED else None
 
 
 def _shortened(text: str) -> str:

@@ -5,7 +5,7 @@ ENV := .venv/.installed
 PROTOS := $(shell find protos/parley -name '*.proto')
 
 .PHONY: help env demo test check proto proto-check proto-release lint types imports lock docs apart clean \
-  bench bench-load bench-env bench-accounting bench-cache bench-guardrails bench-prompts bench-router
+  mutants bench bench-load bench-env bench-accounting bench-cache bench-guardrails bench-prompts bench-router
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -98,6 +98,9 @@ bench-router: bench-env  ## Measure decoding, failover and choice; needs PARLEY_
 	$(BIN)/python -m bench.router_failover
 	$(BIN)/python -m bench.router_hedging
 	$(BIN)/python -m bench.router_auto
+
+mutants: bench-env  ## Count which of 200 small mutations of the code the tests notice; an hour
+	$(BIN)/python -m bench.mutants
 
 lock: $(ENV)  ## Resolve the lock files again
 	scripts/lock

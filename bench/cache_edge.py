@@ -5,7 +5,7 @@ Times lookups in a store at 1,000, 10,000 and 100,000 entries; about five minute
 
 The store is the embedded one, or a Qdrant server, in which it makes a collection of its own and
 drops it at the end; the CPU is then that of this process alone.
-Each store is filled through `put` and tidied by `maintain`, as upkeep does. A lookup finds the
+Each store is filled through `put` and tidied by `maintain`, as maintenance does. A lookup finds the
 five nearest living entries of one partition of one tenant at a cosine of at least 0.70, by the
 vector of a question like a stored one. Entries are spread over ten tenants, or all of one.
 """

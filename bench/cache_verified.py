@@ -13,6 +13,7 @@ import random
 import tempfile
 from pathlib import Path
 
+from parley_services.kit.chat.answer import FinishReason
 from parley_services.kit.clock import SystemClock
 from parley_services.semantic_cache.cache import CacheLimits, SemanticCache
 from parley_services.semantic_cache.embed.wordllama import WordLlamaEmbedder
@@ -22,7 +23,7 @@ from parley_services.semantic_cache.partition import Partition
 from parley_services.semantic_cache.policy import Policies, Policy
 from parley_services.semantic_cache.statistics import Statistics
 from parley_services.semantic_cache.store.edge import open_edge_store
-from parley_services.semantic_cache.verify.feedback import Experience
+from parley_services.semantic_cache.verify.feedback import Feedback
 from parley_services.semantic_cache.verify.judge import Judge
 from parley_services.semantic_cache.verify.trained_verifier import TrainedVerifier, Weights
 from parley_services.semantic_cache.verify.words import WordReader
@@ -61,7 +62,7 @@ async def simulate(bound: float | None) -> list[str]:
                 store=store,
                 embedder=embedder,
                 judge=judge,
-                experience=Experience(store, judge, reader),
+                feedback=Feedback(store, judge, reader),
                 policies=Policies(default=policy),
                 limits=CacheLimits(),
                 clock=SystemClock(),
@@ -77,7 +78,7 @@ async def simulate(bound: float | None) -> list[str]:
                     case Miss(reason=reason):
                         explored += reason is MissReason.EXPLORE
                         answer = Answer(text=intent)
-                        await cache.store(PARTITION, text, answer, ended_normally=True)
+                        await cache.store(PARTITION, text, answer, finish_reason=FinishReason.STOP)
                 if number % (len(rows) // PARTS) == 0:
                     shown.append(
                         f"{hits / number:6.1%} {false_hits / number:6.2%} {explored / number:6.1%}"

@@ -1,4 +1,4 @@
-"""What every store of answers and every store of leases does alike."""
+"""What every store of answers and every store of locks does alike."""
 
 import os
 import uuid
@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
-from parley_services.semantic_cache.generation_locks import Lease, MemoryLeases
+from parley_services.semantic_cache.generation_locks import GenerationLock, MemoryGenerationLocks
 from parley_services.semantic_cache.store.edge import open_edge_store
 from parley_services.semantic_cache.store.qdrant import open_qdrant_store
-from parley_services.semantic_cache.store.qdrant_locks import QdrantLeases
+from parley_services.semantic_cache.store.qdrant_locks import QdrantGenerationLocks
 from parley_services.semantic_cache.store.store import Selection
 from parley_services.semantic_cache.verify.calibration import Observation
 from qdrant_client import AsyncQdrantClient
@@ -64,13 +64,13 @@ async def store(request, tmp_path):
 
 
 @pytest.fixture(params=["memory", *SERVERS])
-async def leases(request):
+async def locks(request):
     if request.param == "memory":
-        yield MemoryLeases()
+        yield MemoryGenerationLocks()
     else:
         collection = f"test_{uuid.uuid4().hex}"
         async with _client(request.param) as client:
-            yield QdrantLeases(client, collection)
+            yield QdrantGenerationLocks(client, collection)
             await client.delete_collection(collection)
 
 
@@ -218,15 +218,15 @@ async def test_an_entry_that_is_gone_learns_nothing(store):
     assert (await store.get(entry("other").entry_id)).observations == ()
 
 
-async def test_upkeep_loses_nothing(store):
+async def test_maintenance_loses_nothing(store):
     await store.put(entry(), NEAR)
     await store.maintain()
     assert await store.count(ACME) == 1
     assert await store.byte_count() >= 0
 
 
-def lease(holder="r1", **fields):
-    return Lease(
+def lock(holder="r1", **fields):
+    return GenerationLock(
         **{
             "key": entry().entry_id,
             "holder": holder,
@@ -237,33 +237,33 @@ def lease(holder="r1", **fields):
     )
 
 
-async def test_one_holder_at_a_time(leases):
-    assert await leases.take(lease("r1"), now=0.0) == lease("r1")
-    assert await leases.take(lease("r2", expire_time=99.0), now=5.0) == lease("r1")
+async def test_one_holder_at_a_time(locks):
+    assert await locks.acquire(lock("r1"), now=0.0) == lock("r1")
+    assert await locks.acquire(lock("r2", expire_time=99.0), now=5.0) == lock("r1")
 
 
-async def test_a_holder_extends_its_lease(leases):
-    await leases.take(lease("r1"), now=0.0)
-    longer = lease("r1", expire_time=20.0)
-    assert await leases.take(longer, now=5.0) == longer
-    assert await leases.take(lease("r2"), now=15.0) == longer
+async def test_a_holder_extends_its_lock(locks):
+    await locks.acquire(lock("r1"), now=0.0)
+    longer = lock("r1", expire_time=20.0)
+    assert await locks.acquire(longer, now=5.0) == longer
+    assert await locks.acquire(lock("r2"), now=15.0) == longer
 
 
-async def test_an_expired_lease_is_free(leases):
-    await leases.take(lease("r1"), now=0.0)
-    later = lease("r2", expire_time=20.0)
-    assert await leases.take(later, now=10.0) == later
+async def test_an_expired_lock_is_free(locks):
+    await locks.acquire(lock("r1"), now=0.0)
+    later = lock("r2", expire_time=20.0)
+    assert await locks.acquire(later, now=10.0) == later
 
 
-async def test_a_lease_given_back_is_free_and_giving_back_twice_is_nothing(leases):
-    await leases.take(lease("r1"), now=0.0)
-    await leases.give_back(lease("r1"))
-    await leases.give_back(lease("r1"))
-    assert await leases.take(lease("r2"), now=0.0) == lease("r2")
+async def test_a_lock_given_back_is_free_and_giving_back_twice_is_nothing(locks):
+    await locks.acquire(lock("r1"), now=0.0)
+    await locks.release(lock("r1"))
+    await locks.release(lock("r1"))
+    assert await locks.acquire(lock("r2"), now=0.0) == lock("r2")
 
 
 @pytest.mark.parametrize("change", [{"holder": "r2"}, {"tenant_id": "umbrella"}])
-async def test_nobody_else_gives_a_lease_back(leases, change):
-    await leases.take(lease("r1"), now=0.0)
-    await leases.give_back(lease(**change))
-    assert await leases.take(lease("r3"), now=0.0) == lease("r1")
+async def test_nobody_else_gives_a_lock_back(locks, change):
+    await locks.acquire(lock("r1"), now=0.0)
+    await locks.release(lock(**change))
+    assert await locks.acquire(lock("r3"), now=0.0) == lock("r1")

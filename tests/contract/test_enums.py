@@ -9,6 +9,7 @@ from parley.guardrails.v1 import guardrails_service_pb2 as guardrails_pb2
 from parley.model_router.v1 import model_router_service_pb2 as router_pb2
 from parley.orchestrator.v1 import orchestrator_service_pb2 as orchestrator_pb2
 from parley.prompt_registry.v1 import prompt_registry_service_pb2 as prompts_pb2
+from parley.semantic_cache.v1 import semantic_cache_service_pb2 as cache_pb2
 from parley_services.kit import chat
 from parley_services.kit.chat.answer import AnswerSource, FinishReason
 from parley_services.kit.chat.attempt import AttemptKind, AttemptOutcome, MidStreamPolicy
@@ -27,6 +28,7 @@ from parley_services.prompt_registry.experiments.experiment import (
     ExperimentMode,
     ExperimentState,
 )
+from parley_services.semantic_cache.outcome import MissReason, Tier
 from pydantic import TypeAdapter, ValidationError
 
 PAIRS = [
@@ -54,6 +56,8 @@ PAIRS = [
     (CacheMode, orchestrator_pb2.CacheMode, "CACHE_MODE_"),
     (TurnStage, orchestrator_pb2.TurnStage, "TURN_STAGE_"),
     (FormatOutcome, orchestrator_pb2.FormatOutcome, "FORMAT_OUTCOME_"),
+    (Tier, cache_pb2.Tier, "TIER_"),
+    (MissReason, cache_pb2.MissReason, "MISS_REASON_"),
 ]
 
 

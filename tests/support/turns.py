@@ -267,11 +267,11 @@ class FakeCache:
     fallback_answer: str = ""
     looked_up: list = field(default_factory=list)
     reported: list = field(default_factory=list)
-    leases: dict = field(default_factory=dict)
-    """The holder of each text's lease, as all replicas with this cache see it."""
+    locks: dict = field(default_factory=dict)
+    """The holder of each text's lock, as all replicas with this cache see it."""
 
     async def lookup(
-        self, partition, text, *, request_id, is_fallback, lease_seconds, timeout_seconds
+        self, partition, text, *, request_id, is_fallback, lock_seconds, timeout_seconds
     ):
         self.looked_up.append((partition, text, is_fallback))
         await asyncio.sleep(0)
@@ -279,10 +279,10 @@ class FakeCache:
             raise AWAY
         answer = self.fallback_answer if is_fallback else self.answer
         if not answer:
-            if not lease_seconds:
+            if not lock_seconds:
                 return Vacant()
-            holder = self.leases.setdefault(text, request_id)
-            return Vacant(lease_id=text) if holder == request_id else Held()
+            holder = self.locks.setdefault(text, request_id)
+            return Vacant(lock_id=text) if holder == request_id else Held()
         return Hit(
             entry_id="e1",
             source=AnswerSource.CACHE_FALLBACK if is_fallback else AnswerSource.CACHE_EXACT,
@@ -304,10 +304,10 @@ class FakeCache:
             raise AWAY
         self.reported.append((hit.entry_id, hit.probability, correct))
 
-    async def release(self, tenant_id, lease_id, *, timeout_seconds):
+    async def release(self, tenant_id, lock_id, *, timeout_seconds):
         if self.away:
             raise AWAY
-        self.leases.pop(lease_id, None)
+        self.locks.pop(lock_id, None)
 
 
 class ScriptedRouter:

@@ -14,6 +14,9 @@ from parley_services.cli.console import console, dollars
 
 _TIMEOUT_SECONDS = 10.0
 
+_PAGE_SIZE = 200
+"""The cache counts the entries of no more templates at once."""
+
 app = typer.Typer(help="Look into the semantic cache.", no_args_is_help=True)
 
 Tenant = Annotated[str, typer.Option(help="The tenant.")]
@@ -22,9 +25,7 @@ Tenant = Annotated[str, typer.Option(help="The tenant.")]
 @app.command()
 def stats(tenant: Annotated[str, typer.Option(help="Only this tenant.")] = "") -> None:
     """Show hits, misses, refusals and savings of all replicas and all time, and entries now."""
-    response = _ask(
-        lambda stub: stub.GetStats(pb.GetStatsRequest(tenant_id=tenant), timeout=_TIMEOUT_SECONDS)
-    )
+    response = _ask(lambda stub: _all_stats(stub, tenant))
     table = Table(
         "tenant",
         "template",
@@ -121,6 +122,20 @@ def purge(
         )
     )
     console.print(f"Removed {response.removed_count} entries.")
+
+
+async def _all_stats(
+    stub: "pb_grpc.SemanticCacheServiceAsyncStub", tenant: str
+) -> pb.GetStatsResponse:
+    """Return the statistics with the templates of all pages."""
+    request = pb.GetStatsRequest(tenant_id=tenant, page_size=_PAGE_SIZE)
+    whole = await stub.GetStats(request, timeout=_TIMEOUT_SECONDS)
+    while whole.next_page_token:
+        request.page_token = whole.next_page_token
+        page = await stub.GetStats(request, timeout=_TIMEOUT_SECONDS)
+        whole.partitions.extend(page.partitions)
+        whole.next_page_token = page.next_page_token
+    return whole
 
 
 def _ask(

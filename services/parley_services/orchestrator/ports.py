@@ -135,11 +135,11 @@ class Cache(Protocol):
         *,
         request_id: str,
         is_fallback: bool,
-        lease_seconds: float,
+        lock_seconds: float,
         timeout_seconds: float,
     ) -> Found:
         """
-        Look for an answer; without one, take its lease for *lease_seconds* if that is above 0.
+        Look for an answer; on a miss take its generation lock for *lock_seconds*, if above 0.
 
         Raises DependencyUnavailable or DeadlineExceeded.
         """
@@ -149,8 +149,8 @@ class Cache(Protocol):
         """Say whether a hit was right. Raises NotFound, DependencyUnavailable."""
         ...
 
-    async def release(self, tenant_id: str, lease_id: str, *, timeout_seconds: float) -> None:
-        """Give a lease back. Raises DependencyUnavailable."""
+    async def release(self, tenant_id: str, lock_id: str, *, timeout_seconds: float) -> None:
+        """Release a generation lock. Raises DependencyUnavailable."""
         ...
 
 

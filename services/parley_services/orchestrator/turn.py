@@ -249,7 +249,7 @@ class Turn:
                     request_id=plan.call.request_id,
                     partition=cache_plan.partition,
                     text=cache_plan.text,
-                    lease_id=stages.reuse.coalescing.take(cache_plan.coalescing_key),
+                    lock_id=stages.reuse.coalescing.take(cache_plan.coalescing_key),
                     answer=CachedAnswer(
                         text=generated.cacheable_text,
                         provider=generated.provider,

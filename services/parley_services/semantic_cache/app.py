@@ -21,7 +21,12 @@ from parley_services.semantic_cache.embed.embedder import Embedder
 from parley_services.semantic_cache.embed.onnx import OnnxEmbedder, OnnxMissing, open_onnx_embedder
 from parley_services.semantic_cache.embed.openai import OpenAIEmbedder
 from parley_services.semantic_cache.embed.wordllama import WordLlamaEmbedder
-from parley_services.semantic_cache.generation_locks import LeaseStore, Leasing, MemoryLeases
+from parley_services.semantic_cache.generation_locks import (
+    GenerationLocks,
+    GenerationLockStore,
+    MemoryGenerationLocks,
+)
+from parley_services.semantic_cache.maintenance import maintained
 from parley_services.semantic_cache.peers.accounting import JournalledBills
 from parley_services.semantic_cache.policy import Policies, Policy
 from parley_services.semantic_cache.policy_file import PolicyFileError, read_policies
@@ -32,13 +37,12 @@ from parley_services.semantic_cache.store.edge import open_edge_store
 from parley_services.semantic_cache.store.file_statistics import FileStatistics
 from parley_services.semantic_cache.store.guarded import GuardedStore, Say, say_nothing
 from parley_services.semantic_cache.store.persisted_statistics import (
-    KeptStatistics,
     MemoryStatistics,
+    PersistedStatistics,
     StatisticsStore,
 )
 from parley_services.semantic_cache.store.store import AnswerStore, StoreUnavailable
-from parley_services.semantic_cache.upkeep import keeping_tidy
-from parley_services.semantic_cache.verify.feedback import Experience
+from parley_services.semantic_cache.verify.feedback import Feedback
 from parley_services.semantic_cache.verify.judge import Judge
 from parley_services.semantic_cache.verify.trained_verifier import TrainedVerifier, Weights
 from parley_services.semantic_cache.verify.verifier import RuleVerifier, Verifier
@@ -71,11 +75,11 @@ async def open_semantic_cache(
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
         embedder = embedder or await _open_embedder(settings, clock, accounting, stack)
-        leases: LeaseStore = MemoryLeases()
-        kept: StatisticsStore = MemoryStatistics()
+        locks: GenerationLockStore = MemoryGenerationLocks()
+        persisted: StatisticsStore = MemoryStatistics()
         if store is None:
             try:
-                store, leases, kept = await _open_stores(settings, embedder, stack)
+                store, locks, persisted = await _open_stores(settings, embedder, stack)
             except StoreUnavailable as error:
                 raise StartRefused(f"The semantic cache cannot start: {error}.") from error
         store = GuardedStore(store, clock, say=say)
@@ -87,12 +91,12 @@ async def open_semantic_cache(
             second=_open_second(settings, stack),
         )
         statistics = Statistics()
-        keeping = KeptStatistics(statistics, kept, leases, clock)
+        statistics_writer = PersistedStatistics(statistics, persisted, locks, clock)
         cache = SemanticCache(
             store=store,
             embedder=embedder,
             judge=judge,
-            experience=Experience(store, judge, reader),
+            feedback=Feedback(store, judge, reader),
             policies=_policies(settings),
             limits=CacheLimits(
                 capacity=settings.capacity,
@@ -104,13 +108,15 @@ async def open_semantic_cache(
             random=random.random,
             statistics=statistics,
         )
-        servicer = SemanticCacheServicer(cache, Leasing(leases, clock), keeping)
+        servicer = SemanticCacheServicer(cache, GenerationLocks(locks, clock), statistics_writer)
 
         def register(server: grpc.aio.Server) -> None:
             pb_grpc.add_SemanticCacheServiceServicer_to_server(servicer, server)
 
         await stack.enter_async_context(
-            keeping_tidy(store, keeping, clock, seconds=settings.upkeep_seconds)
+            maintained(
+                store, statistics_writer, clock, seconds=settings.maintenance_interval_seconds
+            )
         )
         yield register
 
@@ -131,7 +137,7 @@ async def _open_embedder(
         Journal(settings.data_dir / "embeddings" / "attempts.db"),
         accounting,
         clock=clock,
-        interval_seconds=settings.upkeep_seconds,
+        interval_seconds=settings.maintenance_interval_seconds,
         record_limit=settings.embedding_record_limit,
     )
     await stack.enter_async_context(journal.telling())
@@ -185,19 +191,19 @@ def _verifier(settings: SemanticCacheSettings, reader: WordReader, *, is_own: bo
 
 async def _open_stores(
     settings: SemanticCacheSettings, embedder: Embedder, stack: AsyncExitStack
-) -> tuple[AnswerStore, LeaseStore, StatisticsStore]:
+) -> tuple[AnswerStore, GenerationLockStore, StatisticsStore]:
     if settings.store == "edge":
         folder = settings.data_dir / NAME / embedder.name
         edge = await stack.enter_async_context(
             open_edge_store(folder, dimension=embedder.dimension)
         )
         file = folder.with_name(f"{folder.name}.statistics.json")
-        return edge, MemoryLeases(), FileStatistics(file)
+        return edge, MemoryGenerationLocks(), FileStatistics(file)
     # 50 MiB that an embedded cache does without.
     from qdrant_client import AsyncQdrantClient
 
     from parley_services.semantic_cache.store.qdrant import open_qdrant_store
-    from parley_services.semantic_cache.store.qdrant_locks import QdrantLeases
+    from parley_services.semantic_cache.store.qdrant_locks import QdrantGenerationLocks
     from parley_services.semantic_cache.store.qdrant_statistics import QdrantStatistics
 
     client = AsyncQdrantClient(
@@ -218,7 +224,7 @@ async def _open_stores(
     )
     return (
         store,
-        QdrantLeases(client, f"{settings.qdrant_collection}_leases"),
+        QdrantGenerationLocks(client, f"{settings.qdrant_collection}_locks"),
         QdrantStatistics(client, f"{settings.qdrant_collection}_statistics"),
     )
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from parley_services.kit.chat.answer import FinishReason
 from parley_services.kit.clock import Clock
 from parley_services.kit.errors import NotFound
 from parley_services.semantic_cache.checks import (
@@ -16,9 +17,9 @@ from parley_services.semantic_cache.checks import (
 )
 from parley_services.semantic_cache.embed.embedder import Embedder, EmbedderUnavailable
 from parley_services.semantic_cache.entry import Answer, Candidate, Entry
-from parley_services.semantic_cache.evictor import Room
+from parley_services.semantic_cache.evictor import Evictor
 from parley_services.semantic_cache.outcome import (
-    Considered,
+    CandidateVerdict,
     Explanation,
     Hit,
     Miss,
@@ -36,8 +37,8 @@ from parley_services.semantic_cache.store.store import (
     StoreUnavailable,
     Vector,
 )
-from parley_services.semantic_cache.verify.feedback import Experience
-from parley_services.semantic_cache.verify.judge import EXPLORE, Asked, Judge
+from parley_services.semantic_cache.verify.feedback import Feedback
+from parley_services.semantic_cache.verify.judge import EXPLORE, Judge, LookupContext
 from parley_services.semantic_cache.verify.time_bound import asks_about_now, speaks_of_now
 
 log = structlog.get_logger()
@@ -81,7 +82,7 @@ class SemanticCache:
         store: AnswerStore,
         embedder: Embedder,
         judge: Judge,
-        experience: Experience,
+        feedback: Feedback,
         policies: Policies,
         limits: CacheLimits,
         clock: Clock,
@@ -91,13 +92,13 @@ class SemanticCache:
         self._store = store
         self._embedder = embedder
         self._judge = judge
-        self._experience = experience
+        self._feedback = feedback
         self._policies = policies
         self._limits = limits
         self._clock = clock
         self._random = random
         self._statistics = statistics
-        self._room = Room(store, capacity=limits.capacity)
+        self._evictor = Evictor(store, capacity=limits.capacity)
 
     async def lookup(
         self, partition: Partition, text: str, *, is_fallback: bool = False, request_id: str = ""
@@ -113,7 +114,7 @@ class SemanticCache:
         check_text(partition, text)
         counts = self._statistics.of(partition.tenant_id, partition.template)
         outcome, _ = await self._find(
-            self._asked(partition, text, request_id), is_fallback=is_fallback, judge_all=False
+            self._context(partition, text, request_id), is_fallback=is_fallback, judge_all=False
         )
         counts.add(outcome)
         return outcome
@@ -130,16 +131,16 @@ class SemanticCache:
         DependencyUnavailable.
         """
         check_text(partition, text)
-        asked = self._asked(partition, text)
+        context = self._context(partition, text)
         try:
-            outcome, considered = await self._find(asked, judge_all=True)
+            outcome, verdicts = await self._find(context, judge_all=True)
             if any_partition and len(text) <= self._limits.semantic_characters:
                 everywhere = Selection(tenant_id=partition.tenant_id)
-                found = await self._nearest(asked, everywhere, floor=0.0)
-                considered = await self._judge.first_accepted(asked, found, all_of_them=True)
+                found = await self._nearest(context, everywhere, floor=0.0)
+                verdicts = await self._judge.first_accepted(context, found, all_of_them=True)
         except (StoreUnavailable, EmbedderUnavailable) as error:
             raise store_away() from error
-        return Explanation(outcome=outcome, considered=tuple(considered))
+        return Explanation(outcome=outcome, candidates=tuple(verdicts))
 
     async def store(
         self,
@@ -147,7 +148,7 @@ class SemanticCache:
         text: str,
         answer: Answer,
         *,
-        ended_normally: bool,
+        finish_reason: FinishReason,
         ttl_seconds: float | None = None,
         tags: Sequence[str] = (),
         request_id: str = "",
@@ -164,15 +165,15 @@ class SemanticCache:
         """
         check_text(partition, text)
         check_kept(tags, ttl_seconds)
-        asked = self._asked(partition, text, request_id)
+        context = self._context(partition, text, request_id)
         counts = self._statistics.of(partition.tenant_id, partition.template)
-        ttl_seconds = asked.policy.ttl_seconds if ttl_seconds is None else ttl_seconds
+        ttl_seconds = context.policy.ttl_seconds if ttl_seconds is None else ttl_seconds
         refusal = ""
-        if not ended_normally:
+        if finish_reason is not FinishReason.STOP:
             refusal = "not_ended_normally"
         elif not answer.text.strip():
             refusal = "empty_answer"
-        elif asked.policy.scope is Scope.USER and not partition.user_id:
+        elif context.policy.scope is Scope.USER and not partition.user_id:
             refusal = "no_user"
         elif asks_about_now(text) or speaks_of_now(answer.text):
             ttl_seconds = min(ttl_seconds, self._limits.time_bound_ttl_seconds)
@@ -181,25 +182,29 @@ class SemanticCache:
             counts.store_refusals[refusal] += 1
             return NotStored(refusal=refusal)
         entry = Entry(
-            entry_id=entry_id_of(asked.partition, text),
-            partition=asked.partition,
+            entry_id=entry_id_of(context.partition, text),
+            partition=context.partition,
             text=text,
             answer=answer,
-            create_time=asked.now,
-            expire_time=asked.now + ttl_seconds * (1.0 - self._limits.ttl_jitter * self._random()),
+            create_time=context.now,
+            expire_time=context.now
+            + ttl_seconds * (1.0 - self._limits.ttl_jitter * self._random()),
             tags=tuple(tags),
         )
         try:
-            vector = await self._vector_of(asked)
-            if asked.policy.max_error_rate is not None and vector is not None:
+            vector = await self._vector_of(context)
+            if context.policy.max_error_rate is not None and vector is not None:
                 candidates = await self._nearest(
-                    asked, self._own(asked), floor=asked.policy.similarity_threshold, vector=vector
+                    context,
+                    self._own(context),
+                    floor=context.policy.similarity_threshold,
+                    vector=vector,
                 )
-                if await self._experience.compare(asked, answer, candidates):
+                if await self._feedback.compare(context, answer, candidates):
                     vector = None
             await self._store.put(entry, vector)
-            counts.evicted += await self._room.make(
-                partition.tenant_id, asked.policy.tenant_capacity
+            counts.evicted += await self._evictor.make_room(
+                partition.tenant_id, context.policy.tenant_capacity
             )
         except StoreUnavailable as error:
             raise store_away() from error
@@ -229,7 +234,7 @@ class SemanticCache:
             policy = self._policies.of(tenant_id, entry.partition.template)
             # The probability of an exact hit is 1: it says nothing about nearness.
             if policy.max_error_rate is not None and 0.0 < probability < 1.0:
-                await self._experience.add(entry, probability, correct=correct)
+                await self._feedback.add(entry, probability, correct=correct)
         except StoreUnavailable as error:
             raise store_away() from error
         counts = self._statistics.of(tenant_id, entry.partition.template)
@@ -285,11 +290,11 @@ class SemanticCache:
         except StoreUnavailable as error:
             raise store_away() from error
 
-    def _asked(self, partition: Partition, text: str, request_id: str = "") -> Asked:
+    def _context(self, partition: Partition, text: str, request_id: str = "") -> LookupContext:
         policy = self._policies.of(partition.tenant_id, partition.template)
         if policy.scope is Scope.TENANT and partition.user_id:
             partition = replace(partition, user_id="")
-        return Asked(
+        return LookupContext(
             partition=partition,
             text=text,
             policy=policy,
@@ -298,15 +303,15 @@ class SemanticCache:
         )
 
     async def _find(
-        self, asked: Asked, *, is_fallback: bool = False, judge_all: bool
-    ) -> tuple[Hit | Miss, list[Considered]]:
-        policy, text = asked.policy, asked.text
+        self, context: LookupContext, *, is_fallback: bool = False, judge_all: bool
+    ) -> tuple[Hit | Miss, list[CandidateVerdict]]:
+        policy, text = context.policy, context.text
         if (asks_about_now(text) and not self._limits.time_bound_ttl_seconds) or (
-            policy.scope is Scope.USER and not asked.partition.user_id
+            policy.scope is Scope.USER and not context.partition.user_id
         ):
             return Miss(reason=MissReason.NOT_CACHEABLE), []
         try:
-            exact = await self._exact(asked)
+            exact = await self._exact(context)
             if exact is not None and not judge_all:
                 return exact, []
             if len(text) > self._limits.semantic_characters:
@@ -314,72 +319,79 @@ class SemanticCache:
             floor = (
                 policy.fallback_similarity_threshold if is_fallback else policy.similarity_threshold
             )
-            candidates = await self._nearest(asked, self._own(asked), floor=floor)
+            candidates = await self._nearest(context, self._own(context), floor=floor)
         except (StoreUnavailable, EmbedderUnavailable):
             return Miss(reason=MissReason.STORE_UNAVAILABLE), []
         if policy.max_error_rate is None or is_fallback:
-            considered = await self._judge.first_accepted(asked, candidates, all_of_them=judge_all)
+            verdicts = await self._judge.first_accepted(context, candidates, all_of_them=judge_all)
         else:
-            considered = await self._judge.by_experience(asked, candidates)
-        accepted = next((each for each in considered if not each.refusal), None)
+            verdicts = await self._judge.by_feedback(context, candidates)
+        accepted = next((each for each in verdicts if not each.refusal), None)
         if exact is not None:
-            return exact, considered
+            return exact, verdicts
         if accepted is None:
-            return _miss(considered), considered
+            return _miss(verdicts), verdicts
         tier = Tier.FALLBACK if is_fallback else Tier.SEMANTIC
-        return _hit(asked, accepted.entry, tier, accepted), considered
+        return _hit(context, accepted.entry, tier, accepted), verdicts
 
-    async def _exact(self, asked: Asked) -> Hit | None:
-        entry = await self._store.get(entry_id_of(asked.partition, asked.text))
+    async def _exact(self, context: LookupContext) -> Hit | None:
+        entry = await self._store.get(entry_id_of(context.partition, context.text))
         if (
             entry is None
             # The id is a hash of both; what a hit gives away is checked all the same.
-            or entry.partition != asked.partition
-            or normalise(entry.text) != normalise(asked.text)
-            or entry.expire_time <= asked.now
+            or entry.partition != context.partition
+            or normalise(entry.text) != normalise(context.text)
+            or entry.expire_time <= context.now
         ):
             return None
-        return _hit(asked, entry, Tier.EXACT)
+        return _hit(context, entry, Tier.EXACT)
 
-    def _own(self, asked: Asked) -> Selection:
-        return Selection(tenant_id=asked.partition.tenant_id, partition=asked.partition)
+    def _own(self, context: LookupContext) -> Selection:
+        return Selection(tenant_id=context.partition.tenant_id, partition=context.partition)
 
     async def _nearest(
-        self, asked: Asked, selection: Selection, *, floor: float, vector: Vector | None = None
+        self,
+        context: LookupContext,
+        selection: Selection,
+        *,
+        floor: float,
+        vector: Vector | None = None,
     ) -> list[Candidate]:
         return await self._store.nearest(
-            await self._embedder.embed(asked.text, asked.payer) if vector is None else vector,
+            await self._embedder.embed(context.text, context.payer) if vector is None else vector,
             selection,
-            now=asked.now,
+            now=context.now,
             floor=floor,
             limit=self._limits.candidates,
         )
 
-    async def _vector_of(self, asked: Asked) -> Vector | None:
-        if len(asked.text) > self._limits.semantic_characters:
+    async def _vector_of(self, context: LookupContext) -> Vector | None:
+        if len(context.text) > self._limits.semantic_characters:
             return None
         try:
-            return await self._embedder.embed(asked.text, asked.payer)
+            return await self._embedder.embed(context.text, context.payer)
         except EmbedderUnavailable:
             log.warning("embedder_away", degraded="exact only")
             return None
 
 
-def _hit(asked: Asked, entry: Entry, tier: Tier, considered: Considered | None = None) -> Hit:
+def _hit(
+    context: LookupContext, entry: Entry, tier: Tier, verdict: CandidateVerdict | None = None
+) -> Hit:
     return Hit(
         entry=entry,
         tier=tier,
-        similarity=considered.similarity if considered else 1.0,
-        probability=considered.probability if considered else 1.0,
-        age_seconds=max(0.0, asked.now - entry.create_time),
-        original_text=entry.text if asked.policy.show_original_text else "",
+        similarity=verdict.similarity if verdict else 1.0,
+        probability=verdict.probability if verdict else 1.0,
+        age_seconds=max(0.0, context.now - entry.create_time),
+        original_text=entry.text if context.policy.show_original_text else "",
     )
 
 
-def _miss(considered: Sequence[Considered]) -> Miss:
-    if not considered:
+def _miss(verdicts: Sequence[CandidateVerdict]) -> Miss:
+    if not verdicts:
         return Miss(reason=MissReason.NO_CANDIDATE)
-    best = considered[0]
+    best = verdicts[0]
     if best.refusal == EXPLORE:
         return Miss(
             reason=MissReason.EXPLORE,

@@ -5,7 +5,7 @@ from parley_services.semantic_cache.store.store import AnswerStore, Selection
 _MAX_TENANTS = 10_000
 
 
-class Room:
+class Evictor:
     """
     Removes the oldest quarter where a capacity is exceeded.
 
@@ -19,7 +19,7 @@ class Room:
         self._max_tenants = max_tenants
         self._since_count: dict[str, int] = {}
 
-    async def make(self, tenant_id: str, tenant_capacity: int) -> int:
+    async def make_room(self, tenant_id: str, tenant_capacity: int) -> int:
         """Remove what is too much after one more entry; return how many. StoreUnavailable."""
         removed = 0
         for selected, capacity in ((tenant_id, tenant_capacity), ("", self._capacity)):

@@ -1,4 +1,4 @@
-"""Short leases: one replica generates an answer while the others wait for it."""
+"""Generation locks: one replica generates an answer while the others wait for it."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -9,12 +9,12 @@ from parley_services.semantic_cache.outcome import Miss, MissReason
 from parley_services.semantic_cache.partition import Partition, entry_id_of, is_entry_id
 from parley_services.semantic_cache.store.store import StoreUnavailable
 
-MAX_LEASE_SECONDS = 60.0
+MAX_LOCK_SECONDS = 60.0
 _MAX_REQUEST_ID_CHARACTERS = 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lease:
+class GenerationLock:
     """Who may generate the answer to one text in one partition, and until when."""
 
     key: str
@@ -28,68 +28,66 @@ class Lease:
     """Seconds since the Unix epoch."""
 
     @property
-    def lease_id(self) -> str:
+    def lock_id(self) -> str:
         return f"{self.key}/{self.holder}"
 
 
-class LeaseStore(Protocol):
-    """Holds at most one living lease for a key. Methods raise StoreUnavailable."""
+class GenerationLockStore(Protocol):
+    """Holds at most one unexpired lock for a key. Methods raise StoreUnavailable."""
 
-    async def take(self, lease: Lease, *, now: float) -> Lease:
+    async def acquire(self, lock: GenerationLock, *, now: float) -> GenerationLock:
         """
-        Keep *lease* unless another holder's lives at *now*, and return the one in force.
+        Keep *lock* unless another holder's is unexpired at *now*; return the one in force.
 
-        Atomic among all that share the store. A holder that takes again extends.
+        Atomic among all that share the store. A holder that acquires again extends.
         """
         ...
 
-    async def give_back(self, lease: Lease) -> None:
-        """Remove the lease of this key, holder and tenant, if it is there."""
+    async def release(self, lock: GenerationLock) -> None:
+        """Remove the lock of this key, holder and tenant, if it is there."""
         ...
 
 
-class MemoryLeases:
-    """A LeaseStore for the one process that has the embedded store open."""
+class MemoryGenerationLocks:
+    """A GenerationLockStore for the one process that has the embedded store open."""
 
-    def __init__(self, max_leases: int = 10_000) -> None:
-        self._leases: dict[str, Lease] = {}
-        self._max_leases = max_leases
+    def __init__(self, max_locks: int = 10_000) -> None:
+        self._locks: dict[str, GenerationLock] = {}
+        self._max_locks = max_locks
 
-    async def take(self, lease: Lease, *, now: float) -> Lease:
-        """Keep or return a lease. Raises Overloaded if there are too many."""
-        held = self._leases.get(lease.key)
-        if held is not None and held.expire_time > now and held.holder != lease.holder:
+    async def acquire(self, lock: GenerationLock, *, now: float) -> GenerationLock:
+        """Keep or return a lock. Raises Overloaded if there are too many."""
+        held = self._locks.get(lock.key)
+        if held is not None and held.expire_time > now and held.holder != lock.holder:
             return held
-        if held is None and len(self._leases) >= self._max_leases:
-            self._leases = {
-                key: each for key, each in self._leases.items() if each.expire_time > now
-            }
-            if len(self._leases) >= self._max_leases:
+        if held is None and len(self._locks) >= self._max_locks:
+            self._locks = {key: each for key, each in self._locks.items() if each.expire_time > now}
+            if len(self._locks) >= self._max_locks:
                 raise Overloaded(
-                    "Too many answers are being generated at once; go on without a lease.",
+                    "Too many answers are being generated at once; go on without a lock.",
                     retry_after_seconds=1.0,
                 )
-        self._leases[lease.key] = lease
-        return lease
+        self._locks[lock.key] = lock
+        return lock
 
-    async def give_back(self, lease: Lease) -> None:
-        held = self._leases.get(lease.key)
-        if held and (held.holder, held.tenant_id) == (lease.holder, lease.tenant_id):
-            del self._leases[lease.key]
+    async def release(self, lock: GenerationLock) -> None:
+        held = self._locks.get(lock.key)
+        if held and (held.holder, held.tenant_id) == (lock.holder, lock.tenant_id):
+            del self._locks[lock.key]
 
 
-class Leasing:
-    """Grants leases by *clock*; replicas that share a store need clocks that agree roughly."""
+class GenerationLocks:
+    """Grants locks by *clock*; the clocks of replicas that share a store must roughly agree."""
 
-    def __init__(self, leases: LeaseStore, clock: Clock) -> None:
-        self._leases = leases
+    def __init__(self, locks: GenerationLockStore, clock: Clock) -> None:
+        self._locks = locks
         self._clock = clock
 
     async def acquire(
         self, partition: Partition, text: str, *, request_id: str, ttl_seconds: float
-    ) -> Lease:
+    ) -> GenerationLock:
         """
-        Return the lease in force: the caller's own if its holder is *request_id*.
+        Return the lock in force: the caller's own if its holder is *request_id*.
 
         *ttl_seconds* is above 0 and up to 60. Acquiring again with the same request id
         extends. Raises InvalidArgument, DependencyUnavailable and Overloaded.
@@ -100,27 +98,27 @@ class Leasing:
             raise InvalidArgument.field("text", "Give the user's text; it may not be blank.")
         if not 0 < len(request_id) <= _MAX_REQUEST_ID_CHARACTERS:
             raise InvalidArgument.field("request_id", "Give 1 to 128 characters.")
-        if not 0 < ttl_seconds <= MAX_LEASE_SECONDS:
+        if not 0 < ttl_seconds <= MAX_LOCK_SECONDS:
             raise InvalidArgument.field("ttl", "Give a time above zero, up to 60 seconds.")
         now = self._clock.now().timestamp()
-        lease = Lease(
+        lock = GenerationLock(
             key=entry_id_of(partition, text),
             holder=request_id,
             tenant_id=partition.tenant_id,
             expire_time=now + ttl_seconds,
         )
         try:
-            return await self._leases.take(lease, now=now)
+            return await self._locks.acquire(lock, now=now)
         except StoreUnavailable as error:
             raise _unavailable() from error
 
     async def on_miss(
         self, miss: Miss, partition: Partition, text: str, *, request_id: str, ttl_seconds: float
-    ) -> Lease | None:
+    ) -> GenerationLock | None:
         """
-        Return the lease in force for the answer that *miss* lacks.
+        Return the lock in force for the answer that *miss* lacks.
 
-        None where no answer would be kept, and where leases cannot be had: the caller goes on
+        None where no answer would be kept, and where locks cannot be had: the caller goes on
         without. Raises InvalidArgument.
         """
         if miss.reason in (MissReason.NOT_CACHEABLE, MissReason.STORE_UNAVAILABLE):
@@ -132,25 +130,27 @@ class Leasing:
         except (DependencyUnavailable, Overloaded):
             return None
 
-    async def release(self, tenant_id: str, lease_id: str) -> None:
+    async def release(self, tenant_id: str, lock_id: str) -> None:
         """
-        Give a lease back; one that is gone or another's changes nothing.
+        Release a lock; one that is gone or held by another turn is left as it is.
 
         Raises InvalidArgument and DependencyUnavailable.
         """
-        key, _, holder = lease_id.partition("/")
+        key, _, holder = lock_id.partition("/")
         if not is_entry_id(key) or not holder:
-            raise InvalidArgument.field("lease_id", "Give the id that AcquireLease returned.")
+            raise InvalidArgument.field(
+                "lock_id", "Give the id that AcquireGenerationLock returned."
+            )
         if not tenant_id:
             raise InvalidArgument.field("tenant_id", "Name the tenant.")
-        lease = Lease(key=key, holder=holder, tenant_id=tenant_id, expire_time=0.0)
+        lock = GenerationLock(key=key, holder=holder, tenant_id=tenant_id, expire_time=0.0)
         try:
-            await self._leases.give_back(lease)
+            await self._locks.release(lock)
         except StoreUnavailable as error:
             raise _unavailable() from error
 
 
 def _unavailable() -> DependencyUnavailable:
     return DependencyUnavailable(
-        "The store of leases cannot be reached; go on without a lease.", retry_after_seconds=1.0
+        "The store of locks cannot be reached; go on without a lock.", retry_after_seconds=1.0
     )

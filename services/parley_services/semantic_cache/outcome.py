@@ -2,27 +2,29 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum, auto
 
+from parley_services.kit.chat.wire_enum import WireEnum
 from parley_services.semantic_cache.entry import Entry
 
 
-class Tier(Enum):
+class Tier(WireEnum):
     """How a hit was found."""
 
-    EXACT = auto()
-    SEMANTIC = auto()
-    FALLBACK = auto()
+    UNSPECIFIED = 0
+    EXACT = 1
+    SEMANTIC = 2
+    FALLBACK = 3
 
 
-class MissReason(Enum):
+class MissReason(WireEnum):
     """Why there was no hit."""
 
-    NO_CANDIDATE = auto()
-    REFUSED = auto()
-    STORE_UNAVAILABLE = auto()
-    EXPLORE = auto()
-    NOT_CACHEABLE = auto()
+    UNSPECIFIED = 0
+    NO_CANDIDATE = 1
+    REFUSED = 2
+    STORE_UNAVAILABLE = 3
+    EXPLORE = 4
+    NOT_CACHEABLE = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +71,7 @@ class NotStored:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Considered:
+class CandidateVerdict:
     """A candidate and the verdict on it."""
 
     entry: Entry
@@ -87,4 +89,4 @@ class Explanation:
     """What a lookup would answer, and what it would look at."""
 
     outcome: Hit | Miss
-    considered: tuple[Considered, ...]
+    candidates: tuple[CandidateVerdict, ...]

@@ -127,7 +127,7 @@ class SemanticCacheSettings(ParleySettings):
     """Whether hits and explanations show the text that an answer was written for. Off by
     default: it may be another user's."""
 
-    upkeep_seconds: float = Field(default=5.0, gt=0)
+    maintenance_interval_seconds: float = Field(default=5.0, gt=0)
     """Seconds between rounds that keep the statistics, remove expired entries and, once a
     minute, write what is pending to disk. What was stored in the last minute may be lost in a
     power cut, not in a crash."""

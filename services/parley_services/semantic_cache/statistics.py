@@ -79,7 +79,7 @@ class Counts:
                 self.semantic_hits += 1
             case Miss(reason=reason, refusal=refusal):
                 self.misses += 1
-                self.miss_reasons[reason.name.lower()] += 1
+                self.miss_reasons[reason.key] += 1
                 if refusal:
                     self.refusals[refusal] += 1
         if isinstance(outcome, Hit):

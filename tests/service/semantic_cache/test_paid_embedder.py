@@ -35,7 +35,7 @@ def settings_for(folder, **fields):
         embedder="openai",
         openai_dimension=8,
         openai_timeout_seconds=0.5,
-        upkeep_seconds=0.01,
+        maintenance_interval_seconds=0.01,
         **fields,
     )
 

@@ -150,7 +150,7 @@ async def test_statistics_are_those_of_all_replicas_over_restarts(replica, stop,
 
 
 async def test_replicas_at_once_keep_statistics_in_places_of_their_own(replica, server):
-    one, other = [await replica(upkeep_seconds=0.01) for _ in range(2)]
+    one, other = [await replica(maintenance_interval_seconds=0.01) for _ in range(2)]
     for stub in (one, other, other):
         await look_up(stub)
 
@@ -161,18 +161,18 @@ async def test_replicas_at_once_keep_statistics_in_places_of_their_own(replica, 
     assert await places_of(server) == [0, 1]
 
 
-async def test_of_two_replicas_one_gets_the_lease(replica):
+async def test_of_two_replicas_one_gets_the_lock(replica):
     def request(request_id):
         message = pb.LookupRequest(request_id=request_id, partition=PARTITION, text=STORED)
-        message.lease_ttl.FromSeconds(30)
+        message.lock_ttl.FromSeconds(30)
         return message
 
     one, other = await replica(), await replica()
     leader = (await one.Lookup(request("r1"), timeout=60)).miss
     waiting = (await other.Lookup(request("r2"), timeout=60)).miss
-    assert leader.lease_id
-    assert waiting.HasField("held_until_time")
-    await one.ReleaseLease(
-        pb.ReleaseLeaseRequest(tenant_id="acme", lease_id=leader.lease_id), timeout=60
+    assert leader.lock_id
+    assert waiting.HasField("lock_expire_time")
+    await one.ReleaseGenerationLock(
+        pb.ReleaseGenerationLockRequest(tenant_id="acme", lock_id=leader.lock_id), timeout=60
     )
-    assert (await other.Lookup(request("r2"), timeout=60)).miss.lease_id
+    assert (await other.Lookup(request("r2"), timeout=60)).miss.lock_id

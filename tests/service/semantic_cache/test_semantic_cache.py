@@ -156,10 +156,10 @@ async def test_statistics_outlive_the_process(serve, closing, tmp_path):
     assert list(stats.partitions) == []
 
 
-async def test_one_turn_holds_the_lease_until_it_gives_it_back(stub):
+async def test_one_turn_holds_the_lock_until_it_gives_it_back(stub):
     def acquire(request_id):
-        return stub.AcquireLease(
-            pb.AcquireLeaseRequest(
+        return stub.AcquireGenerationLock(
+            pb.AcquireGenerationLockRequest(
                 request_id=request_id,
                 partition=partition(),
                 text="Hello there",
@@ -169,54 +169,54 @@ async def test_one_turn_holds_the_lease_until_it_gives_it_back(stub):
         )
 
     first = await acquire("r1")
-    assert first.lease_id
+    assert first.lock_id
     waiting = await acquire("r2")
-    assert (waiting.lease_id, waiting.expire_time) == ("", first.expire_time)
-    release = pb.ReleaseLeaseRequest(tenant_id="acme", lease_id=first.lease_id)
-    await stub.ReleaseLease(release, timeout=60)
-    await stub.ReleaseLease(release, timeout=60)
-    assert (await acquire("r2")).lease_id
+    assert (waiting.lock_id, waiting.expire_time) == ("", first.expire_time)
+    release = pb.ReleaseGenerationLockRequest(tenant_id="acme", lock_id=first.lock_id)
+    await stub.ReleaseGenerationLock(release, timeout=60)
+    await stub.ReleaseGenerationLock(release, timeout=60)
+    assert (await acquire("r2")).lock_id
 
 
-async def test_a_miss_gives_one_turn_the_lease_and_the_others_wait_for_its_answer(stub):
+async def test_a_miss_gives_one_turn_the_lock_and_the_others_wait_for_its_answer(stub):
     def look_up_for(request_id):
         return stub.Lookup(
             pb.LookupRequest(
                 request_id=request_id,
                 partition=partition(),
                 text="Hello there",
-                lease_ttl=Duration(seconds=30),
+                lock_ttl=Duration(seconds=30),
             ),
             timeout=60,
         )
 
     leader = (await look_up_for("r1")).miss
-    assert leader.lease_id
-    assert not leader.HasField("held_until_time")
+    assert leader.lock_id
+    assert not leader.HasField("lock_expire_time")
     waiting = (await look_up_for("r2")).miss
-    assert not waiting.lease_id
-    assert waiting.HasField("held_until_time")
-    await store(stub, "Hello there", lease_id=leader.lease_id)
+    assert not waiting.lock_id
+    assert waiting.HasField("lock_expire_time")
+    await store(stub, "Hello there", lock_id=leader.lock_id)
     assert (await look_up_for("r2")).HasField("hit")
     # Given back with the answer: the entry gone, the next turn leads.
     await stub.PurgeEntries(
         pb.PurgeEntriesRequest(tenant_id="acme", template="general_chat"), timeout=60
     )
-    assert (await look_up_for("r2")).miss.lease_id
+    assert (await look_up_for("r2")).miss.lock_id
 
 
-async def test_a_miss_that_no_answer_can_fill_has_no_lease(stub):
+async def test_a_miss_that_no_answer_can_fill_has_no_lock(stub):
     response = await stub.Lookup(
         pb.LookupRequest(
             request_id="r1",
             partition=partition(),
             text="What is the weather today?",
-            lease_ttl=Duration(seconds=30),
+            lock_ttl=Duration(seconds=30),
         ),
         timeout=60,
     )
     assert response.miss.reason == pb.MISS_REASON_NOT_CACHEABLE
-    assert not response.miss.lease_id
+    assert not response.miss.lock_id
 
 
 @pytest.mark.parametrize(
@@ -226,8 +226,8 @@ async def test_a_miss_that_no_answer_can_fill_has_no_lease(stub):
         ("Lookup", pb.LookupRequest(partition=pb.Partition(tenant_id="acme"))),
         ("PurgeEntries", pb.PurgeEntriesRequest()),
         ("ReportHit", pb.ReportHitRequest(tenant_id="acme", entry_id="x")),
-        ("AcquireLease", pb.AcquireLeaseRequest()),
-        ("ReleaseLease", pb.ReleaseLeaseRequest(tenant_id="acme", lease_id="x")),
+        ("AcquireGenerationLock", pb.AcquireGenerationLockRequest()),
+        ("ReleaseGenerationLock", pb.ReleaseGenerationLockRequest(tenant_id="acme", lock_id="x")),
     ],
 )
 async def test_what_is_missing_is_an_invalid_argument(stub, method, request_message):

@@ -643,7 +643,7 @@ class TestCoalescingOverReplicas:
         go.set()
         await first
         (stored,) = leader.writer.of(NewAnswer)
-        assert stored.lease_id == request().text
+        assert stored.lock_id == request().text
         cache.answer = stored.answer.text
         results = await asyncio.gather(*(task for task, _ in runs))
         assert {text_of(events) for events in results} == {"one two"}
@@ -694,10 +694,10 @@ class TestCoalescingOverReplicas:
         await cancel(first)
         assert (other.router.calls, other.stages.reuse.coalescing._waits) == ([], {})
 
-    async def test_a_turn_that_may_not_share_takes_no_lease(self):
+    async def test_a_turn_that_may_not_share_takes_no_lock(self):
         cache = FakeCache()
         await Bench("x", cache=cache, prompts=FakePrompts(scope=CacheScope.NONE)).run()
-        assert cache.leases == {}
+        assert cache.locks == {}
 
 
 async def test_an_unexpected_error_still_books():

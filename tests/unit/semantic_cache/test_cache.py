@@ -2,6 +2,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from parley_services.kit.chat.answer import FinishReason
 from parley_services.kit.errors import (
     DependencyUnavailable,
     InputTooLarge,
@@ -14,7 +15,7 @@ from parley_services.semantic_cache.outcome import Hit, Miss, MissReason, NotSto
 from parley_services.semantic_cache.policy import Policies, Policy
 from parley_services.semantic_cache.statistics import Statistics
 from parley_services.semantic_cache.store.store import Selection
-from parley_services.semantic_cache.verify.feedback import Experience
+from parley_services.semantic_cache.verify.feedback import Feedback
 from parley_services.semantic_cache.verify.judge import Judge
 from parley_services.semantic_cache.verify.verifier import RuleVerifier
 
@@ -48,7 +49,7 @@ def build(clock, statistics):
             store=store,
             embedder=embedder or TableEmbedder(VECTORS),
             judge=judge,
-            experience=Experience(store, judge, WordCosine()),
+            feedback=Feedback(store, judge, WordCosine()),
             policies=Policies(default=policy or Policy()),
             limits=limits or CacheLimits(),
             clock=clock,
@@ -60,7 +61,7 @@ def build(clock, statistics):
 
 
 async def stored(cache, text=ASKED, partition=PARTITION, answer=ANSWER, **options):
-    return await cache.store(partition, text, answer, ended_normally=True, **options)
+    return await cache.store(partition, text, answer, finish_reason=FinishReason.STOP, **options)
 
 
 class TestLookup:
@@ -211,19 +212,19 @@ class TestStore:
         assert kept.expire_time - clock.now().timestamp() == pytest.approx(95.0)
 
     @pytest.mark.parametrize(
-        ("text", "answer", "normally", "refusal"),
+        ("text", "answer", "finish_reason", "refusal"),
         [
-            (ASKED, ANSWER, False, "not_ended_normally"),
-            (ASKED, Answer(text=" "), True, "empty_answer"),
-            ("What is the latest news?", ANSWER, True, "time_bound"),
-            (ASKED, Answer(text="As of today, click here."), True, "time_bound"),
+            (ASKED, ANSWER, FinishReason.LENGTH, "not_ended_normally"),
+            (ASKED, Answer(text=" "), FinishReason.STOP, "empty_answer"),
+            ("What is the latest news?", ANSWER, FinishReason.STOP, "time_bound"),
+            (ASKED, Answer(text="As of today, click here."), FinishReason.STOP, "time_bound"),
         ],
     )
     async def test_an_unfit_answer_is_not_kept(
-        self, build, statistics, text, answer, normally, refusal
+        self, build, statistics, text, answer, finish_reason, refusal
     ):
         cache = build()
-        outcome = await cache.store(PARTITION, text, answer, ended_normally=normally)
+        outcome = await cache.store(PARTITION, text, answer, finish_reason=finish_reason)
         assert outcome == NotStored(refusal=refusal)
         assert await cache.entry_count() == 0
         [counts] = statistics.changed().values()
@@ -284,7 +285,7 @@ class TestExplain:
         await stored(cache, "How do I reset 2 passwords?")
         explanation = await cache.explain(PARTITION, SIMILAR)
         assert isinstance(explanation.outcome, Hit)
-        refusals = {each.original_text: each.refusal for each in explanation.considered}
+        refusals = {each.original_text: each.refusal for each in explanation.candidates}
         assert refusals == {ASKED: "", "How do I reset 2 passwords?": "number_changed"}
         [counts] = statistics.changed().values()
         assert counts.lookups == 0
@@ -295,7 +296,7 @@ class TestExplain:
         await stored(cache, partition=replace(PARTITION, tenant_id="umbrella"))
         explanation = await cache.explain(PARTITION, ASKED, any_partition=True)
         assert isinstance(explanation.outcome, Miss)
-        assert [each.refusal for each in explanation.considered] == [
+        assert [each.refusal for each in explanation.candidates] == [
             "partition:template_version,fingerprint"
         ]
 

@@ -79,7 +79,7 @@ async def filled(folder, *, living, removed):
         yield store
 
 
-async def test_upkeep_moves_the_living_once_more_were_removed(tmp_path):
+async def test_maintenance_moves_the_living_once_more_were_removed(tmp_path):
     async with filled(tmp_path / "answers", living=60, removed=1_100) as store:
         assert (tmp_path / "answers").is_dir()
         await store.maintain()
@@ -93,7 +93,7 @@ async def test_upkeep_moves_the_living_once_more_were_removed(tmp_path):
         assert near[0].entry.text == "text 0"
 
 
-async def test_upkeep_leaves_a_store_in_place_that_wastes_little(tmp_path):
+async def test_maintenance_leaves_a_store_in_place_that_wastes_little(tmp_path):
     async with filled(tmp_path / "answers", living=60, removed=500) as store:
         await store.maintain()
         assert await store.byte_count() > 0

@@ -2,7 +2,7 @@ import pytest
 from parley_services.semantic_cache.embed.embedder import EmbedderUnavailable
 from parley_services.semantic_cache.entry import Candidate
 from parley_services.semantic_cache.policy import Policy
-from parley_services.semantic_cache.verify.judge import Asked, Judge
+from parley_services.semantic_cache.verify.judge import Judge, LookupContext
 from parley_services.semantic_cache.verify.verifier import Verdict
 
 from tests.support.semantic_cache import PARTITION, entry
@@ -35,7 +35,9 @@ class FixedComparison:
         return self.given
 
 
-ASKED = Asked(partition=PARTITION, text="asked", policy=Policy(max_false_hit_rate=0.05), now=100.0)
+ASKED = LookupContext(
+    partition=PARTITION, text="asked", policy=Policy(max_false_hit_rate=0.05), now=100.0
+)
 
 
 async def judged(probability, second, kept=None):
@@ -47,8 +49,8 @@ async def judged(probability, second, kept=None):
 @pytest.mark.parametrize(("cosine", "refusal"), [(0.9, ""), (0.3, "improbable")])
 async def test_a_second_look_decides_where_there_is_one(cosine, refusal):
     second = FixedComparison(cosine)
-    considered = await judged(0.6, second)
-    assert (considered.refusal, considered.probability) == (refusal, cosine)
+    verdict = await judged(0.6, second)
+    assert (verdict.refusal, verdict.probability) == (refusal, cosine)
     assert second.asked == [("asked", "stored")]
 
 
@@ -69,5 +71,5 @@ async def test_the_policys_rate_reaches_the_verifier():
 
 
 async def test_time_is_checked_again():
-    considered = await judged(0.9, None, entry("stored", expire_time=100.0))
-    assert considered.refusal == "expired"
+    verdict = await judged(0.9, None, entry("stored", expire_time=100.0))
+    assert verdict.refusal == "expired"

@@ -46,7 +46,7 @@ class GrpcCache:
         *,
         request_id: str,
         is_fallback: bool,
-        lease_seconds: float,
+        lock_seconds: float,
         timeout_seconds: float,
     ) -> Found:
         with calling(PEER):
@@ -56,7 +56,7 @@ class GrpcCache:
                     partition=_partition_to_proto(partition),
                     text=text,
                     fallback=is_fallback,
-                    lease_ttl=to_proto.duration(lease_seconds) if lease_seconds else None,
+                    lock_ttl=to_proto.duration(lock_seconds) if lock_seconds else None,
                 ),
                 timeout=timeout_seconds,
             )
@@ -65,9 +65,9 @@ class GrpcCache:
                 "The cache's store is unavailable: go on without.", metadata={"dependency": PEER}
             )
         if not response.HasField("hit"):
-            if response.miss.HasField("held_until_time"):
+            if response.miss.HasField("lock_expire_time"):
                 return Held()
-            return Vacant(lease_id=response.miss.lease_id)
+            return Vacant(lock_id=response.miss.lock_id)
         hit = response.hit
         return Hit(
             entry_id=hit.entry_id,
@@ -98,11 +98,11 @@ class GrpcCache:
                 timeout=timeout_seconds,
             )
 
-    async def release(self, tenant_id: str, lease_id: str, *, timeout_seconds: float) -> None:
-        """Give a lease back. Raises DependencyUnavailable."""
+    async def release(self, tenant_id: str, lock_id: str, *, timeout_seconds: float) -> None:
+        """Release a generation lock. Raises DependencyUnavailable."""
         with calling(PEER):
-            await self._stub.ReleaseLease(
-                pb.ReleaseLeaseRequest(tenant_id=tenant_id, lease_id=lease_id),
+            await self._stub.ReleaseGenerationLock(
+                pb.ReleaseGenerationLockRequest(tenant_id=tenant_id, lock_id=lock_id),
                 timeout=timeout_seconds,
             )
 
@@ -113,7 +113,7 @@ def new_answer_to_proto(new: NewAnswer) -> pb.StoreRequest:
         request_id=new.request_id,
         partition=_partition_to_proto(new.partition),
         text=new.text,
-        lease_id=new.lease_id,
+        lock_id=new.lock_id,
         answer=pb.Answer(
             text=new.answer.text,
             finish_reason=answer_pb2.FINISH_REASON_STOP,

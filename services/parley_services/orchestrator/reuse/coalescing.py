@@ -1,9 +1,9 @@
 """
 One model call for identical turns on different replicas.
 
-Turns on one replica share a generation. Between replicas a lease in the cache decides: the replica
-that holds it generates, the others look again until the answer is there, the lease is free, or
-they have waited long enough.
+Turns on one replica share a generation. Between replicas a generation lock in the cache
+decides: the replica that holds it generates, the others look again until the answer is there,
+the lock is free, or they have waited long enough.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from parley_services.kit.errors import ServiceError
 from parley_services.orchestrator.ports import Cache
 from parley_services.orchestrator.values.cache import Found, Held, Hit, Vacant
 
-MAX_LEASE_SECONDS = 60.0
+MAX_LOCK_SECONDS = 60.0
 """The cache grants no longer ones."""
 
 FIRST_PAUSE_SECONDS = 0.02
@@ -37,20 +37,20 @@ class _Wait:
 
 @dataclass(slots=True, kw_only=True)
 class Coalescing:
-    """The leases that this replica holds and the answers that it waits for, by coalescing key."""
+    """The locks that this replica holds and the answers that it waits for, by coalescing key."""
 
     cache: Cache
     clock: Clock
     wait_seconds: float
-    """How long a turn waits for another replica's answer; 0 takes no leases."""
+    """How long a turn waits for another replica's answer; 0 takes no locks."""
 
     _held: dict[bytes, tuple[str, str]] = field(default_factory=dict)
     _waits: dict[bytes, _Wait] = field(default_factory=dict)
     _releasing: set[asyncio.Task[None]] = field(default_factory=set)
 
-    def note(self, key: bytes, tenant_id: str, lease_id: str) -> None:
-        """Remember a lease that a lookup took."""
-        self._held[key] = (tenant_id, lease_id)
+    def note(self, key: bytes, tenant_id: str, lock_id: str) -> None:
+        """Remember a lock that a lookup took."""
+        self._held[key] = (tenant_id, lock_id)
 
     async def wait(
         self, key: bytes, look: Look, *, is_in_flight: Callable[[], bool]
@@ -77,11 +77,11 @@ class Coalescing:
                     del self._waits[key]
 
     def take(self, key: bytes | None) -> str:
-        """Return the lease of *key* for a record that gives it back; empty without one."""
+        """Return the lock of *key* for a record that gives it back; empty without one."""
         return self._held.pop(key, ("", ""))[1] if key is not None else ""
 
     def give_back(self, key: bytes | None) -> None:
-        """Give the lease of *key* back in the background, if there is one."""
+        """Give the lock of *key* back in the background, if there is one."""
         held = self._held.pop(key, None) if key is not None else None
         if held is not None:
             task = asyncio.create_task(self._release(*held))
@@ -99,6 +99,6 @@ class Coalescing:
             pause = min(MAX_PAUSE_SECONDS, pause * 1.5)
         return Vacant()
 
-    async def _release(self, tenant_id: str, lease_id: str) -> None:
+    async def _release(self, tenant_id: str, lock_id: str) -> None:
         with suppress(ServiceError):  # It expires.
-            await self.cache.release(tenant_id, lease_id, timeout_seconds=_RELEASE_TIMEOUT_SECONDS)
+            await self.cache.release(tenant_id, lock_id, timeout_seconds=_RELEASE_TIMEOUT_SECONDS)

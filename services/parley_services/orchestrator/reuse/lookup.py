@@ -15,7 +15,7 @@ from parley_services.orchestrator.deadline import Deadline
 from parley_services.orchestrator.events import TurnStage
 from parley_services.orchestrator.generate.shared_generation import Generated, SharedGeneration
 from parley_services.orchestrator.ports import Cache
-from parley_services.orchestrator.reuse.coalescing import MAX_LEASE_SECONDS, Coalescing
+from parley_services.orchestrator.reuse.coalescing import MAX_LOCK_SECONDS, Coalescing
 from parley_services.orchestrator.reuse.partition import FingerprintInputs, coalescing_key
 from parley_services.orchestrator.trace import Trace
 from parley_services.orchestrator.values.cache import Found, Held, Hit, Partition, Vacant
@@ -107,14 +107,14 @@ class Reuse:
         """
         if not plan.may_read or is_in_flight():
             return None
-        lease_seconds = 0.0
+        lock_seconds = 0.0
         if plan.coalescing_key is not None and self.coalescing.wait_seconds:
-            lease_seconds = deadline.timeout(MAX_LEASE_SECONDS)
+            lock_seconds = deadline.timeout(MAX_LOCK_SECONDS)
 
         async def look() -> Found:
-            found = await self._look(plan, deadline, trace, lease_seconds=lease_seconds)
-            if isinstance(found, Vacant) and found.lease_id and plan.coalescing_key is not None:
-                self.coalescing.note(plan.coalescing_key, plan.partition.tenant_id, found.lease_id)
+            found = await self._look(plan, deadline, trace, lock_seconds=lock_seconds)
+            if isinstance(found, Vacant) and found.lock_id and plan.coalescing_key is not None:
+                self.coalescing.note(plan.coalescing_key, plan.partition.tenant_id, found.lock_id)
             return found
 
         with trace.stage(TurnStage.CACHE), _without(trace):
@@ -144,14 +144,14 @@ class Reuse:
         trace: Trace,
         *,
         is_fallback: bool = False,
-        lease_seconds: float = 0.0,
+        lock_seconds: float = 0.0,
     ) -> Found:
         return await self.cache.lookup(
             plan.partition,
             plan.text,
             request_id=trace.request_id,
             is_fallback=is_fallback,
-            lease_seconds=lease_seconds,
+            lock_seconds=lock_seconds,
             timeout_seconds=deadline.timeout(self.lookup_timeout_seconds),
         )
 

@@ -48,8 +48,8 @@ class Hit:
 class Vacant:
     """There is no answer, and no other replica is known to write one."""
 
-    lease_id: str = ""
-    """The lease that the lookup took; empty without one."""
+    lock_id: str = ""
+    """The lock that the lookup took; empty without one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -98,8 +98,8 @@ class NewAnswer:
     partition: Partition
     text: str
     answer: CachedAnswer
-    lease_id: str = ""
-    """The lease under which it was generated, to be given back; empty without one."""
+    lock_id: str = ""
+    """The generation lock under which it was made, to be released; empty without one."""
 
 
 Record = Settlement | Outcome | ShadowOutcome | NewAnswer

@@ -32,7 +32,7 @@ class GuardedStore:
     An AnswerStore with a circuit breaker around another.
 
     After *max_failures* calls in a row that failed, calls raise StoreUnavailable at once
-    for *pause_seconds*; then the next one tries the store again. Since upkeep calls it
+    for *pause_seconds*; then the next one tries the store again. Since maintenance calls it
     every few seconds, the store is found again without anybody asking.
     """
 

@@ -9,7 +9,7 @@ import structlog
 from parley_services.kit.clock import Clock
 from parley_services.kit.errors import Overloaded
 from parley_services.semantic_cache.checks import store_away
-from parley_services.semantic_cache.generation_locks import Lease, LeaseStore
+from parley_services.semantic_cache.generation_locks import GenerationLock, GenerationLockStore
 from parley_services.semantic_cache.statistics import MAX_KEYS, OVERFLOW, Counts, Key, Statistics
 from parley_services.semantic_cache.store.store import StoreUnavailable
 
@@ -64,27 +64,31 @@ class MemoryStatistics:
         self._counts.update({(place, key): each for key, each in counts.items()})
 
 
-class KeptStatistics:
+class PersistedStatistics:
     """
     Adds what *statistics* counts to a place of its own in *store*.
 
-    It takes the first place whose lease is free and goes on with the counts there. What was
+    It takes the first place whose lock is free and goes on with the counts there. What was
     not written yet when a process is killed is lost: the last round. A process that was away
     for a minute may have lost its place; it takes another and loses nothing.
     """
 
     def __init__(
-        self, statistics: Statistics, store: StatisticsStore, leases: LeaseStore, clock: Clock
+        self,
+        statistics: Statistics,
+        store: StatisticsStore,
+        locks: GenerationLockStore,
+        clock: Clock,
     ) -> None:
         self._statistics = statistics
         self._store = store
-        self._leases = leases
+        self._locks = locks
         self._clock = clock
         self._holder = str(uuid.uuid4())
         self._place: int | None = None
-        self._kept: dict[Key, Counts] = {}
+        self._persisted: dict[Key, Counts] = {}
 
-    async def keep(self) -> None:
+    async def persist(self) -> None:
         """
         Write what was counted since the last call. Raises StoreUnavailable.
 
@@ -94,19 +98,19 @@ class KeptStatistics:
         if not counted and self._place is None:
             return
         if self._place is None or not await self._holds(self._place):
-            self._place, self._kept = None, {}
-            self._place, self._kept = await self._take()
+            self._place, self._persisted = None, {}
+            self._place, self._persisted = await self._take()
         if not counted:
             return
         totals: dict[Key, Counts] = {}
         for key, counts in counted.items():
-            if key not in self._kept and len(self._kept) + len(totals) >= MAX_KEYS:
+            if key not in self._persisted and len(self._persisted) + len(totals) >= MAX_KEYS:
                 key = (OVERFLOW, OVERFLOW)
             if key not in totals:
-                totals[key] = self._kept.get(key, Counts()).copy()
+                totals[key] = self._persisted.get(key, Counts()).copy()
             totals[key].add_all(counts)
         await self._store.write(self._place, totals)
-        self._kept.update(totals)
+        self._persisted.update(totals)
         self._statistics.subtract(counted)
 
     async def totals(self, tenant_id: str = "") -> dict[Key, Counts]:
@@ -121,7 +125,7 @@ class KeptStatistics:
         except StoreUnavailable as error:
             raise store_away() from error
         # No await from here on: what is written next is neither missed nor counted twice.
-        ours = [(key, each) for key, each in self._kept.items() if tenant_id in ("", key[0])]
+        ours = [(key, each) for key, each in self._persisted.items() if tenant_id in ("", key[0])]
         unwritten = self._statistics.changed().items()
         for key, counts in (
             *((key, counts) for place, key, counts in kept if place != self._place),
@@ -131,12 +135,12 @@ class KeptStatistics:
             totals.setdefault(key, Counts()).add_all(counts)
         return dict(sorted(totals.items()))
 
-    async def give_up(self) -> None:
+    async def close(self) -> None:
         """Write what is left and leave the place to the next process; never raises."""
         try:
-            await self.keep()
+            await self.persist()
             if self._place is not None:
-                await self._leases.give_back(self._lease(self._place))
+                await self._locks.release(self._lock(self._place))
         except StoreUnavailable:
             log.warning("cache_statistics_lost")
 
@@ -150,13 +154,13 @@ class KeptStatistics:
     async def _holds(self, place: int) -> bool:
         now = self._clock.now().timestamp()
         try:
-            lease = await self._leases.take(self._lease(place), now=now)
+            lock = await self._locks.acquire(self._lock(place), now=now)
         except Overloaded as error:
-            raise StoreUnavailable("there is no lease for a place of statistics") from error
-        return lease.holder == self._holder
+            raise StoreUnavailable("there is no lock for a place of statistics") from error
+        return lock.holder == self._holder
 
-    def _lease(self, place: int) -> Lease:
-        return Lease(
+    def _lock(self, place: int) -> GenerationLock:
+        return GenerationLock(
             key=str(uuid.uuid5(_PLACES, str(place))),
             holder=self._holder,
             tenant_id="",

@@ -1,18 +1,18 @@
-"""Leases on a Qdrant server, shared by all replicas of the cache."""
+"""Locks on a Qdrant server, shared by all replicas of the cache."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
 from qdrant_client import AsyncQdrantClient, models
 
-from parley_services.semantic_cache.generation_locks import Lease
+from parley_services.semantic_cache.generation_locks import GenerationLock
 from parley_services.semantic_cache.store.qdrant import reached
 from parley_services.semantic_cache.store.store import StoreUnavailable
 
 
-class QdrantLeases:
+class QdrantGenerationLocks:
     """
-    A LeaseStore in a collection of its own, one point without a vector for each key.
+    A GenerationLockStore in a collection of its own, one point without a vector for each key.
 
     Qdrant applies an upsert with a condition to one point as a whole, so of two replicas
     that try at once one wins, and reading back tells which. The collection is made by
@@ -24,21 +24,21 @@ class QdrantLeases:
         self._collection = collection
         self._is_ready = False
 
-    async def take(self, lease: Lease, *, now: float) -> Lease:
+    async def acquire(self, lock: GenerationLock, *, now: float) -> GenerationLock:
         await self._prepare()
         free = models.Filter(
             should=[
                 models.FieldCondition(key="expire_time", range=models.Range(lte=now)),
-                models.FieldCondition(key="holder", match=models.MatchValue(value=lease.holder)),
+                models.FieldCondition(key="holder", match=models.MatchValue(value=lock.holder)),
             ]
         )
         point = models.PointStruct(
-            id=lease.key,
+            id=lock.key,
             vector={},
             payload={
-                "holder": lease.holder,
-                "tenant_id": lease.tenant_id,
-                "expire_time": lease.expire_time,
+                "holder": lock.holder,
+                "tenant_id": lock.tenant_id,
+                "expire_time": lock.expire_time,
             },
         )
         await reached(
@@ -52,28 +52,28 @@ class QdrantLeases:
         )
         records = await reached(
             self._client.retrieve(
-                self._collection, [lease.key], consistency=models.ReadConsistencyType.ALL
+                self._collection, [lock.key], consistency=models.ReadConsistencyType.ALL
             )
         )
         if not records:
             # Given back between the two calls; whoever asks next gets it.
-            return lease
+            return lock
         payload = records[0].payload or {}
-        return Lease(
-            key=lease.key,
+        return GenerationLock(
+            key=lock.key,
             holder=payload["holder"],
             tenant_id=payload["tenant_id"],
             expire_time=payload["expire_time"],
         )
 
-    async def give_back(self, lease: Lease) -> None:
+    async def release(self, lock: GenerationLock) -> None:
         await self._prepare()
         own = models.Filter(
             must=[
-                models.HasIdCondition(has_id=[lease.key]),
-                models.FieldCondition(key="holder", match=models.MatchValue(value=lease.holder)),
+                models.HasIdCondition(has_id=[lock.key]),
+                models.FieldCondition(key="holder", match=models.MatchValue(value=lock.holder)),
                 models.FieldCondition(
-                    key="tenant_id", match=models.MatchValue(value=lease.tenant_id)
+                    key="tenant_id", match=models.MatchValue(value=lock.tenant_id)
                 ),
             ]
         )

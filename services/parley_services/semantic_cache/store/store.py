@@ -21,7 +21,7 @@ class Selection:
     """
     Entries by indexed fields; all given ones must be equal.
 
-    An empty *tenant_id* means every tenant, which only the cache's own upkeep uses.
+    An empty *tenant_id* means every tenant, which only the cache's own maintenance uses.
     """
 
     tenant_id: str

@@ -18,7 +18,7 @@ class TextComparison(Protocol):
         ...
 
 
-def answers_agree(one: str, other: str, comparison: TextComparison) -> bool:
+def answers_are_equivalent(one: str, other: str, comparison: TextComparison) -> bool:
     """
     Return whether one answer may stand for the other.
 

@@ -9,7 +9,7 @@ import structlog
 from parley_services.semantic_cache.embed.billing import Payer
 from parley_services.semantic_cache.embed.embedder import EmbedderUnavailable
 from parley_services.semantic_cache.entry import Candidate
-from parley_services.semantic_cache.outcome import Considered
+from parley_services.semantic_cache.outcome import CandidateVerdict
 from parley_services.semantic_cache.partition import Partition
 from parley_services.semantic_cache.policy import Policy
 from parley_services.semantic_cache.verify.calibration import explore_probability, score_of
@@ -34,8 +34,8 @@ class SecondComparison(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What a lookup asks."""
+class LookupContext:
+    """What is asked, where, and under which policy."""
 
     partition: Partition
     text: str
@@ -72,18 +72,18 @@ class Judge:
         self._random = random
         self._second = second
 
-    async def judge(self, asked: Asked, candidate: Candidate) -> Considered:
+    async def judge(self, context: LookupContext, candidate: Candidate) -> CandidateVerdict:
         """Return the verdict on one candidate; its refusal is empty if it may be given."""
-        entry, policy = candidate.entry, asked.policy
-        verdict = await self._verdict(asked, candidate)
+        entry, policy = candidate.entry, context.policy
+        verdict = await self._verdict(context, candidate)
         reasons = [verdict.refusal] if verdict.refusal else []
         # The store filtered by partition and time; neither is left to it alone.
-        if entry.partition != asked.partition:
-            reasons.append(_difference(asked.partition, entry.partition))
-        if entry.expire_time <= asked.now:
+        if entry.partition != context.partition:
+            reasons.append(_difference(context.partition, entry.partition))
+        if entry.expire_time <= context.now:
             reasons.append("expired")
-        own = entry.partition.tenant_id == asked.partition.tenant_id
-        return Considered(
+        own = entry.partition.tenant_id == context.partition.tenant_id
+        return CandidateVerdict(
             entry=entry,
             similarity=candidate.similarity,
             probability=verdict.probability,
@@ -92,9 +92,9 @@ class Judge:
             original_text=entry.text if policy.show_original_text and own else "",
         )
 
-    async def _verdict(self, asked: Asked, candidate: Candidate) -> Verdict:
-        texts = (asked.text, candidate.entry.text)
-        rate = asked.policy.max_false_hit_rate
+    async def _verdict(self, context: LookupContext, candidate: Candidate) -> Verdict:
+        texts = (context.text, candidate.entry.text)
+        rate = context.policy.max_false_hit_rate
         verdict = self._verifier.verify(*texts, candidate.similarity, max_false_hit_rate=rate)
         if self._second is None or not SECOND_FROM <= verdict.probability < 1.0:
             return verdict
@@ -108,19 +108,19 @@ class Judge:
         )
 
     async def first_accepted(
-        self, asked: Asked, candidates: Sequence[Candidate], *, all_of_them: bool
-    ) -> list[Considered]:
+        self, context: LookupContext, candidates: Sequence[Candidate], *, all_of_them: bool
+    ) -> list[CandidateVerdict]:
         """Return the verdicts on *candidates* up to the first accepted one, or *all_of_them*."""
-        considered: list[Considered] = []
+        verdicts: list[CandidateVerdict] = []
         for candidate in candidates:
-            considered.append(await self.judge(asked, candidate))
-            if not considered[-1].refusal and not all_of_them:
+            verdicts.append(await self.judge(context, candidate))
+            if not verdicts[-1].refusal and not all_of_them:
                 break
-        return considered
+        return verdicts
 
-    async def by_experience(
-        self, asked: Asked, candidates: Sequence[Candidate]
-    ) -> list[Considered]:
+    async def by_feedback(
+        self, context: LookupContext, candidates: Sequence[Candidate]
+    ) -> list[CandidateVerdict]:
         """
         Return the verdicts on all *candidates*, the one that could be given first.
 
@@ -128,16 +128,16 @@ class Judge:
         curve says, or given at once if nothing differs; a policy's `max_false_hit_rate` is not
         asked.
         """
-        considered = [await self.judge(asked, candidate) for candidate in candidates]
-        best = best_of(considered, asked)
-        if best is None or asked.policy.max_error_rate is None:
-            return considered
+        verdicts = [await self.judge(context, candidate) for candidate in candidates]
+        best = best_of(verdicts, context)
+        if best is None or context.policy.max_error_rate is None:
+            return verdicts
         if best.probability == 1.0:
-            return [best, *(each for each in considered if each is not best)]
+            return [best, *(each for each in verdicts if each is not best)]
         chance = explore_probability(
             best.entry.observations,
             score_of(best.probability),
-            max_error_rate=asked.policy.max_error_rate,
+            max_error_rate=context.policy.max_error_rate,
         )
         explored = self._random() < chance
         decided = replace(
@@ -149,22 +149,24 @@ class Judge:
                 "observations": float(len(best.entry.observations)),
             },
         )
-        return [decided, *(each for each in considered if each is not best)]
+        return [decided, *(each for each in verdicts if each is not best)]
 
 
-def best_of(considered: Sequence[Considered], asked: Asked) -> Considered | None:
+def best_of(
+    verdicts: Sequence[CandidateVerdict], context: LookupContext
+) -> CandidateVerdict | None:
     """Return the most probable one that is of the partition, lives, and no rule refuses."""
     possible = [
         each
-        for each in considered
+        for each in verdicts
         if each.probability > 0.0
-        and each.entry.partition == asked.partition
-        and each.entry.expire_time > asked.now
+        and each.entry.partition == context.partition
+        and each.entry.expire_time > context.now
     ]
     return max(possible, key=lambda each: each.probability, default=None)
 
 
-def _difference(asked: Partition, stored: Partition) -> str:
+def _difference(wanted: Partition, stored: Partition) -> str:
     names = ("tenant_id", "user_id", "template", "template_version", "model_class", "fingerprint")
-    differing = [name for name in names if getattr(asked, name) != getattr(stored, name)]
+    differing = [name for name in names if getattr(wanted, name) != getattr(stored, name)]
     return f"partition:{','.join(differing)}"

@@ -66,7 +66,7 @@ class _MissReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MissReason
     MISS_REASON_STORE_UNAVAILABLE: _MissReason.ValueType  # 3
     """The store is away or slow."""
     MISS_REASON_EXPLORE: _MissReason.ValueType  # 4
-    """The policy `verified` wants another sample."""
+    """With `max_error_rate` set, the entry is unsure: the model answers and the entry learns."""
     MISS_REASON_NOT_CACHEABLE: _MissReason.ValueType  # 5
     """The text is not fit for reuse, as when it asks about now."""
 
@@ -82,7 +82,7 @@ MISS_REASON_REFUSED: MissReason.ValueType  # 2
 MISS_REASON_STORE_UNAVAILABLE: MissReason.ValueType  # 3
 """The store is away or slow."""
 MISS_REASON_EXPLORE: MissReason.ValueType  # 4
-"""The policy `verified` wants another sample."""
+"""With `max_error_rate` set, the entry is unsure: the model answers and the entry learns."""
 MISS_REASON_NOT_CACHEABLE: MissReason.ValueType  # 5
 """The text is not fit for reuse, as when it asks about now."""
 Global___MissReason: _TypeAlias = MissReason  # noqa: Y015
@@ -185,7 +185,7 @@ class LookupRequest(_message.Message):
     PARTITION_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
     FALLBACK_FIELD_NUMBER: _builtins.int
-    LEASE_TTL_FIELD_NUMBER: _builtins.int
+    LOCK_TTL_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The turn's id."""
     text: _builtins.str
@@ -197,9 +197,9 @@ class LookupRequest(_message.Message):
         """Where to look."""
 
     @_builtins.property
-    def lease_ttl(self) -> _duration_pb2.Duration:
-        """On a miss take the lease of this text too, for so long at most, up to 60 seconds: only its
-        holder generates, the others look again. Unset: no lease.
+    def lock_ttl(self) -> _duration_pb2.Duration:
+        """On a miss, also take the generation lock of this text for at most this long, up to 60
+        seconds. Only the holder generates; the others look again. Unset: take no lock.
         """
 
     def __init__(
@@ -209,11 +209,11 @@ class LookupRequest(_message.Message):
         partition: Global___Partition | None = ...,
         text: _builtins.str = ...,
         fallback: _builtins.bool = ...,
-        lease_ttl: _duration_pb2.Duration | None = ...,
+        lock_ttl: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["lease_ttl", b"lease_ttl", "partition", b"partition"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["lock_ttl", b"lock_ttl", "partition", b"partition"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fallback", b"fallback", "lease_ttl", b"lease_ttl", "partition", b"partition", "request_id", b"request_id", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fallback", b"fallback", "lock_ttl", b"lock_ttl", "partition", b"partition", "request_id", b"request_id", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -288,8 +288,8 @@ class LookupResponse(_message.Message):
         REASON_FIELD_NUMBER: _builtins.int
         BEST_SIMILARITY_FIELD_NUMBER: _builtins.int
         REFUSAL_FIELD_NUMBER: _builtins.int
-        LEASE_ID_FIELD_NUMBER: _builtins.int
-        HELD_UNTIL_TIME_FIELD_NUMBER: _builtins.int
+        LOCK_ID_FIELD_NUMBER: _builtins.int
+        LOCK_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
         EXPLORED_ENTRY_ID_FIELD_NUMBER: _builtins.int
         reason: Global___MissReason.ValueType
         """Why."""
@@ -297,15 +297,15 @@ class LookupResponse(_message.Message):
         """Similarity of the best candidate; 0 without one."""
         refusal: _builtins.str
         """Why the verifier refused the best candidate, as `number_changed`; empty if it did not."""
-        lease_id: _builtins.str
-        """The lease that was taken; empty if none was asked for, if another turn holds it, or if
-        no lease can be had, in which case the caller goes on without.
+        lock_id: _builtins.str
+        """The generation lock that was taken. Empty if none was asked for, if another turn holds
+        it, or if the lock store is unavailable; in the last case the caller generates without.
         """
         explored_entry_id: _builtins.str
         """With MISS_REASON_EXPLORE the entry that learns from the answer to come."""
         @_builtins.property
-        def held_until_time(self) -> _timestamp_pb2.Timestamp:
-            """When the other turn's lease ends, if one holds it."""
+        def lock_expire_time(self) -> _timestamp_pb2.Timestamp:
+            """When the other turn's lock expires; unset unless another turn holds it."""
 
         def __init__(
             self,
@@ -313,13 +313,13 @@ class LookupResponse(_message.Message):
             reason: Global___MissReason.ValueType = ...,
             best_similarity: _builtins.float = ...,
             refusal: _builtins.str = ...,
-            lease_id: _builtins.str = ...,
-            held_until_time: _timestamp_pb2.Timestamp | None = ...,
+            lock_id: _builtins.str = ...,
+            lock_expire_time: _timestamp_pb2.Timestamp | None = ...,
             explored_entry_id: _builtins.str = ...,
         ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _typing.Literal["held_until_time", b"held_until_time"]  # noqa: Y015
+        _HasFieldArgType: _TypeAlias = _typing.Literal["lock_expire_time", b"lock_expire_time"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["best_similarity", b"best_similarity", "explored_entry_id", b"explored_entry_id", "held_until_time", b"held_until_time", "lease_id", b"lease_id", "reason", b"reason", "refusal", b"refusal"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["best_similarity", b"best_similarity", "explored_entry_id", b"explored_entry_id", "lock_expire_time", b"lock_expire_time", "lock_id", b"lock_id", "reason", b"reason", "refusal", b"refusal"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -361,13 +361,13 @@ class StoreRequest(_message.Message):
     ANSWER_FIELD_NUMBER: _builtins.int
     TTL_FIELD_NUMBER: _builtins.int
     TAGS_FIELD_NUMBER: _builtins.int
-    LEASE_ID_FIELD_NUMBER: _builtins.int
+    LOCK_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The turn's id."""
     text: _builtins.str
     """The user's text, redacted. Up to 64 KiB."""
-    lease_id: _builtins.str
-    """The lease that Lookup took, to be given back. Optional."""
+    lock_id: _builtins.str
+    """The generation lock that `Lookup` took; it is released once the answer is kept. Optional."""
     @_builtins.property
     def partition(self) -> Global___Partition:
         """Where to keep it."""
@@ -393,11 +393,11 @@ class StoreRequest(_message.Message):
         answer: Global___Answer | None = ...,
         ttl: _duration_pb2.Duration | None = ...,
         tags: _abc.Iterable[_builtins.str] | None = ...,
-        lease_id: _builtins.str = ...,
+        lock_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "partition", b"partition", "ttl", b"ttl"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "lease_id", b"lease_id", "partition", b"partition", "request_id", b"request_id", "tags", b"tags", "text", b"text", "ttl", b"ttl"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "lock_id", b"lock_id", "partition", b"partition", "request_id", b"request_id", "tags", b"tags", "text", b"text", "ttl", b"ttl"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -675,16 +675,24 @@ class GetStatsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TENANT_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
     """Only this tenant. Empty: all."""
+    page_size: _builtins.int
+    """How many templates to return, up to 1000. 0: 100."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before."""
     def __init__(
         self,
         *,
         tenant_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "tenant_id", b"tenant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -812,7 +820,9 @@ class GetStatsResponse(_message.Message):
         false_hit_rate_high: _builtins.float
         """Upper end of its 95 % interval."""
         entry_count: _builtins.int
-        """Entries in the store now; 0 if more than 200 templates were asked for at once."""
+        """Entries in the store now; 0 on a page of more than 200 templates, where counting them
+        would take too many calls of the store.
+        """
         @_builtins.property
         def refusal_counts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
             """Candidates that the verifier refused, by reason."""
@@ -857,13 +867,16 @@ class GetStatsResponse(_message.Message):
     PARTITIONS_FIELD_NUMBER: _builtins.int
     ENTRY_COUNT_FIELD_NUMBER: _builtins.int
     BYTE_COUNT_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     entry_count: _builtins.int
-    """Entries in the store."""
+    """Entries in the store, of all pages together."""
     byte_count: _builtins.int
-    """Bytes that the store takes on disk; 0 where it cannot tell."""
+    """Bytes that the whole store takes on disk; 0 where it cannot tell."""
+    next_page_token: _builtins.str
+    """Token of the next page; empty on the last one."""
     @_builtins.property
     def partitions(self) -> _containers.RepeatedCompositeFieldContainer[Global___GetStatsResponse.PartitionStats]:
-        """Counts by tenant and template, sorted."""
+        """Counts by tenant and template, sorted by both."""
 
     def __init__(
         self,
@@ -871,18 +884,19 @@ class GetStatsResponse(_message.Message):
         partitions: _abc.Iterable[Global___GetStatsResponse.PartitionStats] | None = ...,
         entry_count: _builtins.int = ...,
         byte_count: _builtins.int = ...,
+        next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["byte_count", b"byte_count", "entry_count", b"entry_count", "partitions", b"partitions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["byte_count", b"byte_count", "entry_count", b"entry_count", "next_page_token", b"next_page_token", "partitions", b"partitions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetStatsResponse: _TypeAlias = GetStatsResponse  # noqa: Y015
 
 @_typing.final
-class AcquireLeaseRequest(_message.Message):
-    """Takes a lease."""
+class AcquireGenerationLockRequest(_message.Message):
+    """Takes a generation lock."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -900,7 +914,7 @@ class AcquireLeaseRequest(_message.Message):
 
     @_builtins.property
     def ttl(self) -> _duration_pb2.Duration:
-        """How long it is held at most, up to 60 seconds."""
+        """How long the lock is held at most, up to 60 seconds."""
 
     def __init__(
         self,
@@ -916,65 +930,65 @@ class AcquireLeaseRequest(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___AcquireLeaseRequest: _TypeAlias = AcquireLeaseRequest  # noqa: Y015
+Global___AcquireGenerationLockRequest: _TypeAlias = AcquireGenerationLockRequest  # noqa: Y015
 
 @_typing.final
-class AcquireLeaseResponse(_message.Message):
-    """Answers AcquireLease."""
+class AcquireGenerationLockResponse(_message.Message):
+    """Answers AcquireGenerationLock."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    LEASE_ID_FIELD_NUMBER: _builtins.int
+    LOCK_ID_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
-    lease_id: _builtins.str
-    """The lease; empty if another replica holds it."""
+    lock_id: _builtins.str
+    """The lock; empty if another turn holds it."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When the lease ends, one's own or the other's."""
+        """When the lock expires, whether the caller or another turn holds it."""
 
     def __init__(
         self,
         *,
-        lease_id: _builtins.str = ...,
+        lock_id: _builtins.str = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "lease_id", b"lease_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "lock_id", b"lock_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___AcquireLeaseResponse: _TypeAlias = AcquireLeaseResponse  # noqa: Y015
+Global___AcquireGenerationLockResponse: _TypeAlias = AcquireGenerationLockResponse  # noqa: Y015
 
 @_typing.final
-class ReleaseLeaseRequest(_message.Message):
-    """Gives a lease back."""
+class ReleaseGenerationLockRequest(_message.Message):
+    """Releases a generation lock."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     TENANT_ID_FIELD_NUMBER: _builtins.int
-    LEASE_ID_FIELD_NUMBER: _builtins.int
+    LOCK_ID_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
-    """The tenant of the lease."""
-    lease_id: _builtins.str
-    """The lease."""
+    """The tenant of the lock."""
+    lock_id: _builtins.str
+    """The lock, as `lock_id` of `AcquireGenerationLockResponse` or of a miss."""
     def __init__(
         self,
         *,
         tenant_id: _builtins.str = ...,
-        lease_id: _builtins.str = ...,
+        lock_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["lease_id", b"lease_id", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lock_id", b"lock_id", "tenant_id", b"tenant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ReleaseLeaseRequest: _TypeAlias = ReleaseLeaseRequest  # noqa: Y015
+Global___ReleaseGenerationLockRequest: _TypeAlias = ReleaseGenerationLockRequest  # noqa: Y015
 
 @_typing.final
-class ReleaseLeaseResponse(_message.Message):
-    """Answers ReleaseLease."""
+class ReleaseGenerationLockResponse(_message.Message):
+    """Answers ReleaseGenerationLock."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -987,4 +1001,4 @@ class ReleaseLeaseResponse(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ReleaseLeaseResponse: _TypeAlias = ReleaseLeaseResponse  # noqa: Y015
+Global___ReleaseGenerationLockResponse: _TypeAlias = ReleaseGenerationLockResponse  # noqa: Y015

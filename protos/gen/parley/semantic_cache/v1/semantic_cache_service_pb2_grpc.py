@@ -65,15 +65,15 @@ class SemanticCacheServiceStub:
                 request_serializer=parley_dot_semantic__cache_dot_v1_dot_semantic__cache__service__pb2.GetStatsRequest.SerializeToString,
                 response_deserializer=parley_dot_semantic__cache_dot_v1_dot_semantic__cache__service__pb2.GetStatsResponse.FromString,
                 _registered_method=True)
-        self.AcquireLease = channel.unary_unary(
-                '/parley.semantic_cache.v1.SemanticCacheService/AcquireLease',
-                request_serializer=parley_dot_semantic__cache_dot_v1_dot_semantic__cache__service__pb2.AcquireLeaseRequest.SerializeToString,
-                response_deserializer=parley_dot_semantic__cache_dot_v1_dot_semantic__cache__service__pb2.AcquireLeaseResponse.FromString,
+        self.AcquireGenerationLock = channel.unary_unary(
+                '/parley.semantic_cache.v1.SemanticCacheService/AcquireGenerationLock',
+                request_serializer=parley_dot_semantic__cache_dot_v1_dot_semantic__cache__service__pb2.AcquireGenerationLockRequest.SerializeToString,
+                response_deserializer=parley_dot_semantic__cache_dot_v1_dot_semantic__cache__service__pb2.AcquireGenerationLockResponse.FromString,
                 _registered_method=True)
-        self.ReleaseLease = channel.unary_unary(
-                '/parley.semantic_cache.v1.SemanticCacheService/ReleaseLease',
-                request_serializer=parley_dot_semantic__cache_dot_v1_dot_semantic__cache__service__pb2.ReleaseLeaseRequest.SerializeToString,
-                response_deserializer=parley_dot_semantic__cache_dot_v1_dot_semantic__cache__service__pb2.ReleaseLeaseResponse.FromString,
+        self.ReleaseGenerationLock = channel.unary_unary(
+                '/parley.semantic_cache.v1.SemanticCacheService/ReleaseGenerationLock',
+                request_serializer=parley_dot_semantic__cache_dot_v1_dot_semantic__cache__service__pb2.ReleaseGenerationLockRequest.SerializeToString,
+                response_deserializer=parley_dot_semantic__cache_dot_v1_dot_semantic__cache__service__pb2.ReleaseGenerationLockResponse.FromString,
                 _registered_method=True)
 
 
@@ -82,7 +82,8 @@ class SemanticCacheServiceServicer:
     """
 
     def Lookup(self, request, context):
-        """Looks for an answer that serves this text, in its partition only.
+        """Looks for an answer that serves this text, in its partition only: the same text first, then
+        near ones that the verifier accepts.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -97,8 +98,8 @@ class SemanticCacheServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReportHit(self, request, context):
-        """Says whether a hit was right. Feeds the estimate of false hits and, with the policy
-        `verified`, the entry's own curve.
+        """Says whether a hit was right. Feeds the estimate of false hits and, where a policy sets
+        `max_error_rate`, what the entry learns about itself.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -120,21 +121,22 @@ class SemanticCacheServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetStats(self, request, context):
-        """Returns counts by tenant and template since the start, and the entries now.
+        """Returns counts by tenant and template, of all replicas and all time, and the entries now.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def AcquireLease(self, request, context):
-        """Takes the short lease under which one replica generates and the others wait.
+    def AcquireGenerationLock(self, request, context):
+        """Takes the generation lock of a text: its holder generates the answer while other replicas
+        wait for it. `Lookup` can take it on a miss, so a separate call is seldom needed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def ReleaseLease(self, request, context):
-        """Gives a lease back before it expires. Giving back twice changes nothing.
+    def ReleaseGenerationLock(self, request, context):
+        """Releases a generation lock before it expires. Releasing twice changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -173,15 +175,15 @@ def add_SemanticCacheServiceServicer_to_server(servicer, server):
                     request_deserializer=parley_dot_semantic__cache_dot_v1_dot_semantic__cache__service__pb2.GetStatsRequest.FromString,
                     response_serializer=parley_dot_semantic__cache_dot_v1_dot_semantic__cache__service__pb2.GetStatsResponse.SerializeToString,
             ),
-            'AcquireLease': grpc.unary_unary_rpc_method_handler(
-                    servicer.AcquireLease,
-                    request_deserializer=parley_dot_semantic__cache_dot_v1_dot_semantic__cache__service__pb2.AcquireLeaseRequest.FromString,
-                    response_serializer=parley_dot_semantic__cache_dot_v1_dot_semantic__cache__service__pb2.AcquireLeaseResponse.SerializeToString,
+            'AcquireGenerationLock': grpc.unary_unary_rpc_method_handler(
+                    servicer.AcquireGenerationLock,
+                    request_deserializer=parley_dot_semantic__cache_dot_v1_dot_semantic__cache__service__pb2.AcquireGenerationLockRequest.FromString,
+                    response_serializer=parley_dot_semantic__cache_dot_v1_dot_semantic__cache__service__pb2.AcquireGenerationLockResponse.SerializeToString,
             ),
-            'ReleaseLease': grpc.unary_unary_rpc_method_handler(
-                    servicer.ReleaseLease,
-                    request_deserializer=parley_dot_semantic__cache_dot_v1_dot_semantic__cache__service__pb2.ReleaseLeaseRequest.FromString,
-                    response_serializer=parley_dot_semantic__cache_dot_v1_dot_semantic__cache__service__pb2.ReleaseLeaseResponse.SerializeToString,
+            'ReleaseGenerationLock': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseGenerationLock,
+                    request_deserializer=parley_dot_semantic__cache_dot_v1_dot_semantic__cache__service__pb2.ReleaseGenerationLockRequest.FromString,
+                    response_serializer=parley_dot_semantic__cache_dot_v1_dot_semantic__cache__service__pb2.ReleaseGenerationLockResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -358,7 +360,7 @@ class SemanticCacheService:
             _registered_method=True)
 
     @staticmethod
-    def AcquireLease(request,
+    def AcquireGenerationLock(request,
             target,
             options=(),
             channel_credentials=None,
@@ -371,9 +373,9 @@ class SemanticCacheService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/parley.semantic_cache.v1.SemanticCacheService/AcquireLease',
-            parley_dot_semantic__cache_dot_v1_dot_semantic__cache__service__pb2.AcquireLeaseRequest.SerializeToString,
-            parley_dot_semantic__cache_dot_v1_dot_semantic__cache__service__pb2.AcquireLeaseResponse.FromString,
+            '/parley.semantic_cache.v1.SemanticCacheService/AcquireGenerationLock',
+            parley_dot_semantic__cache_dot_v1_dot_semantic__cache__service__pb2.AcquireGenerationLockRequest.SerializeToString,
+            parley_dot_semantic__cache_dot_v1_dot_semantic__cache__service__pb2.AcquireGenerationLockResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -385,7 +387,7 @@ class SemanticCacheService:
             _registered_method=True)
 
     @staticmethod
-    def ReleaseLease(request,
+    def ReleaseGenerationLock(request,
             target,
             options=(),
             channel_credentials=None,
@@ -398,9 +400,9 @@ class SemanticCacheService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/parley.semantic_cache.v1.SemanticCacheService/ReleaseLease',
-            parley_dot_semantic__cache_dot_v1_dot_semantic__cache__service__pb2.ReleaseLeaseRequest.SerializeToString,
-            parley_dot_semantic__cache_dot_v1_dot_semantic__cache__service__pb2.ReleaseLeaseResponse.FromString,
+            '/parley.semantic_cache.v1.SemanticCacheService/ReleaseGenerationLock',
+            parley_dot_semantic__cache_dot_v1_dot_semantic__cache__service__pb2.ReleaseGenerationLockRequest.SerializeToString,
+            parley_dot_semantic__cache_dot_v1_dot_semantic__cache__service__pb2.ReleaseGenerationLockResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -34,14 +34,16 @@ class SemanticCacheServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> SemanticCacheServiceAsyncStub: ...
     Lookup: _grpc.UnaryUnaryMultiCallable[_semantic_cache_service_pb2.LookupRequest, _semantic_cache_service_pb2.LookupResponse]
-    """Looks for an answer that serves this text, in its partition only."""
+    """Looks for an answer that serves this text, in its partition only: the same text first, then
+    near ones that the verifier accepts.
+    """
     Store: _grpc.UnaryUnaryMultiCallable[_semantic_cache_service_pb2.StoreRequest, _semantic_cache_service_pb2.StoreResponse]
     """Keeps an answer. Call it only for an answer that passed the output guard and ended
     normally. The same text in the same partition replaces the entry.
     """
     ReportHit: _grpc.UnaryUnaryMultiCallable[_semantic_cache_service_pb2.ReportHitRequest, _semantic_cache_service_pb2.ReportHitResponse]
-    """Says whether a hit was right. Feeds the estimate of false hits and, with the policy
-    `verified`, the entry's own curve.
+    """Says whether a hit was right. Feeds the estimate of false hits and, where a policy sets
+    `max_error_rate`, what the entry learns about itself.
     """
     ExplainLookup: _grpc.UnaryUnaryMultiCallable[_semantic_cache_service_pb2.ExplainLookupRequest, _semantic_cache_service_pb2.ExplainLookupResponse]
     """Shows what a lookup would do and why, without counting it. The policy of the tenant
@@ -50,11 +52,13 @@ class SemanticCacheServiceStub:
     PurgeEntries: _grpc.UnaryUnaryMultiCallable[_semantic_cache_service_pb2.PurgeEntriesRequest, _semantic_cache_service_pb2.PurgeEntriesResponse]
     """Removes entries by id, template version, tag or tenant."""
     GetStats: _grpc.UnaryUnaryMultiCallable[_semantic_cache_service_pb2.GetStatsRequest, _semantic_cache_service_pb2.GetStatsResponse]
-    """Returns counts by tenant and template since the start, and the entries now."""
-    AcquireLease: _grpc.UnaryUnaryMultiCallable[_semantic_cache_service_pb2.AcquireLeaseRequest, _semantic_cache_service_pb2.AcquireLeaseResponse]
-    """Takes the short lease under which one replica generates and the others wait."""
-    ReleaseLease: _grpc.UnaryUnaryMultiCallable[_semantic_cache_service_pb2.ReleaseLeaseRequest, _semantic_cache_service_pb2.ReleaseLeaseResponse]
-    """Gives a lease back before it expires. Giving back twice changes nothing."""
+    """Returns counts by tenant and template, of all replicas and all time, and the entries now."""
+    AcquireGenerationLock: _grpc.UnaryUnaryMultiCallable[_semantic_cache_service_pb2.AcquireGenerationLockRequest, _semantic_cache_service_pb2.AcquireGenerationLockResponse]
+    """Takes the generation lock of a text: its holder generates the answer while other replicas
+    wait for it. `Lookup` can take it on a miss, so a separate call is seldom needed.
+    """
+    ReleaseGenerationLock: _grpc.UnaryUnaryMultiCallable[_semantic_cache_service_pb2.ReleaseGenerationLockRequest, _semantic_cache_service_pb2.ReleaseGenerationLockResponse]
+    """Releases a generation lock before it expires. Releasing twice changes nothing."""
 
 @_typing.type_check_only
 class SemanticCacheServiceAsyncStub(SemanticCacheServiceStub):
@@ -62,14 +66,16 @@ class SemanticCacheServiceAsyncStub(SemanticCacheServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Lookup: _aio.UnaryUnaryMultiCallable[_semantic_cache_service_pb2.LookupRequest, _semantic_cache_service_pb2.LookupResponse]  # type: ignore[assignment]
-    """Looks for an answer that serves this text, in its partition only."""
+    """Looks for an answer that serves this text, in its partition only: the same text first, then
+    near ones that the verifier accepts.
+    """
     Store: _aio.UnaryUnaryMultiCallable[_semantic_cache_service_pb2.StoreRequest, _semantic_cache_service_pb2.StoreResponse]  # type: ignore[assignment]
     """Keeps an answer. Call it only for an answer that passed the output guard and ended
     normally. The same text in the same partition replaces the entry.
     """
     ReportHit: _aio.UnaryUnaryMultiCallable[_semantic_cache_service_pb2.ReportHitRequest, _semantic_cache_service_pb2.ReportHitResponse]  # type: ignore[assignment]
-    """Says whether a hit was right. Feeds the estimate of false hits and, with the policy
-    `verified`, the entry's own curve.
+    """Says whether a hit was right. Feeds the estimate of false hits and, where a policy sets
+    `max_error_rate`, what the entry learns about itself.
     """
     ExplainLookup: _aio.UnaryUnaryMultiCallable[_semantic_cache_service_pb2.ExplainLookupRequest, _semantic_cache_service_pb2.ExplainLookupResponse]  # type: ignore[assignment]
     """Shows what a lookup would do and why, without counting it. The policy of the tenant
@@ -78,11 +84,13 @@ class SemanticCacheServiceAsyncStub(SemanticCacheServiceStub):
     PurgeEntries: _aio.UnaryUnaryMultiCallable[_semantic_cache_service_pb2.PurgeEntriesRequest, _semantic_cache_service_pb2.PurgeEntriesResponse]  # type: ignore[assignment]
     """Removes entries by id, template version, tag or tenant."""
     GetStats: _aio.UnaryUnaryMultiCallable[_semantic_cache_service_pb2.GetStatsRequest, _semantic_cache_service_pb2.GetStatsResponse]  # type: ignore[assignment]
-    """Returns counts by tenant and template since the start, and the entries now."""
-    AcquireLease: _aio.UnaryUnaryMultiCallable[_semantic_cache_service_pb2.AcquireLeaseRequest, _semantic_cache_service_pb2.AcquireLeaseResponse]  # type: ignore[assignment]
-    """Takes the short lease under which one replica generates and the others wait."""
-    ReleaseLease: _aio.UnaryUnaryMultiCallable[_semantic_cache_service_pb2.ReleaseLeaseRequest, _semantic_cache_service_pb2.ReleaseLeaseResponse]  # type: ignore[assignment]
-    """Gives a lease back before it expires. Giving back twice changes nothing."""
+    """Returns counts by tenant and template, of all replicas and all time, and the entries now."""
+    AcquireGenerationLock: _aio.UnaryUnaryMultiCallable[_semantic_cache_service_pb2.AcquireGenerationLockRequest, _semantic_cache_service_pb2.AcquireGenerationLockResponse]  # type: ignore[assignment]
+    """Takes the generation lock of a text: its holder generates the answer while other replicas
+    wait for it. `Lookup` can take it on a miss, so a separate call is seldom needed.
+    """
+    ReleaseGenerationLock: _aio.UnaryUnaryMultiCallable[_semantic_cache_service_pb2.ReleaseGenerationLockRequest, _semantic_cache_service_pb2.ReleaseGenerationLockResponse]  # type: ignore[assignment]
+    """Releases a generation lock before it expires. Releasing twice changes nothing."""
 
 class SemanticCacheServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps answers that may be given again."""
@@ -93,7 +101,9 @@ class SemanticCacheServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _semantic_cache_service_pb2.LookupRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_semantic_cache_service_pb2.LookupResponse, _abc.Awaitable[_semantic_cache_service_pb2.LookupResponse]]:
-        """Looks for an answer that serves this text, in its partition only."""
+        """Looks for an answer that serves this text, in its partition only: the same text first, then
+        near ones that the verifier accepts.
+        """
 
     @_abc_1.abstractmethod
     def Store(
@@ -111,8 +121,8 @@ class SemanticCacheServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _semantic_cache_service_pb2.ReportHitRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_semantic_cache_service_pb2.ReportHitResponse, _abc.Awaitable[_semantic_cache_service_pb2.ReportHitResponse]]:
-        """Says whether a hit was right. Feeds the estimate of false hits and, with the policy
-        `verified`, the entry's own curve.
+        """Says whether a hit was right. Feeds the estimate of false hits and, where a policy sets
+        `max_error_rate`, what the entry learns about itself.
         """
 
     @_abc_1.abstractmethod
@@ -139,22 +149,24 @@ class SemanticCacheServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _semantic_cache_service_pb2.GetStatsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_semantic_cache_service_pb2.GetStatsResponse, _abc.Awaitable[_semantic_cache_service_pb2.GetStatsResponse]]:
-        """Returns counts by tenant and template since the start, and the entries now."""
+        """Returns counts by tenant and template, of all replicas and all time, and the entries now."""
 
     @_abc_1.abstractmethod
-    def AcquireLease(
+    def AcquireGenerationLock(
         self,
-        request: _semantic_cache_service_pb2.AcquireLeaseRequest,
+        request: _semantic_cache_service_pb2.AcquireGenerationLockRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_semantic_cache_service_pb2.AcquireLeaseResponse, _abc.Awaitable[_semantic_cache_service_pb2.AcquireLeaseResponse]]:
-        """Takes the short lease under which one replica generates and the others wait."""
+    ) -> _typing.Union[_semantic_cache_service_pb2.AcquireGenerationLockResponse, _abc.Awaitable[_semantic_cache_service_pb2.AcquireGenerationLockResponse]]:
+        """Takes the generation lock of a text: its holder generates the answer while other replicas
+        wait for it. `Lookup` can take it on a miss, so a separate call is seldom needed.
+        """
 
     @_abc_1.abstractmethod
-    def ReleaseLease(
+    def ReleaseGenerationLock(
         self,
-        request: _semantic_cache_service_pb2.ReleaseLeaseRequest,
+        request: _semantic_cache_service_pb2.ReleaseGenerationLockRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_semantic_cache_service_pb2.ReleaseLeaseResponse, _abc.Awaitable[_semantic_cache_service_pb2.ReleaseLeaseResponse]]:
-        """Gives a lease back before it expires. Giving back twice changes nothing."""
+    ) -> _typing.Union[_semantic_cache_service_pb2.ReleaseGenerationLockResponse, _abc.Awaitable[_semantic_cache_service_pb2.ReleaseGenerationLockResponse]]:
+        """Releases a generation lock before it expires. Releasing twice changes nothing."""
 
 def add_SemanticCacheServiceServicer_to_server(servicer: SemanticCacheServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

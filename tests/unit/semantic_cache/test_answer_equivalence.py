@@ -1,6 +1,6 @@
 import pytest
 from parley_services.semantic_cache.embed.wordllama import WordLlamaEmbedder
-from parley_services.semantic_cache.verify.answer_equivalence import answers_agree
+from parley_services.semantic_cache.verify.answer_equivalence import answers_are_equivalent
 from parley_services.semantic_cache.verify.words import WordReader
 
 
@@ -30,5 +30,5 @@ def reader():
     ],
 )
 def test_answers_agree_by_what_they_say(reader, one, other, agree):
-    assert answers_agree(one, other, reader) is agree
-    assert answers_agree(other, one, reader) is agree
+    assert answers_are_equivalent(one, other, reader) is agree
+    assert answers_are_equivalent(other, one, reader) is agree

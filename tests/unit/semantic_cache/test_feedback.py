@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from parley_services.kit.chat.answer import FinishReason
 from parley_services.semantic_cache.cache import CacheLimits, SemanticCache
 from parley_services.semantic_cache.entry import Answer
 from parley_services.semantic_cache.outcome import Hit, Miss, MissReason, Tier
@@ -13,7 +14,7 @@ from parley_services.semantic_cache.verify.calibration import (
     Observation,
     score_of,
 )
-from parley_services.semantic_cache.verify.feedback import Experience
+from parley_services.semantic_cache.verify.feedback import Feedback
 from parley_services.semantic_cache.verify.judge import Judge
 from parley_services.semantic_cache.verify.verifier import RuleVerifier
 
@@ -60,7 +61,7 @@ def cache(store, draws, statistics):
         store=store,
         embedder=TableEmbedder(VECTORS),
         judge=judge,
-        experience=Experience(store, judge, WordCosine()),
+        feedback=Feedback(store, judge, WordCosine()),
         policies=Policies(default=Policy(max_error_rate=0.05)),
         limits=CacheLimits(),
         clock=ManualClock(),
@@ -70,7 +71,7 @@ def cache(store, draws, statistics):
 
 
 async def keep(cache, text, answer=ANSWER):
-    return await cache.store(PARTITION, text, answer, ended_normally=True)
+    return await cache.store(PARTITION, text, answer, finish_reason=FinishReason.STOP)
 
 
 async def experienced(store, observations):
@@ -142,9 +143,9 @@ async def test_an_entry_remembers_the_last_ones_only(cache, store):
 async def test_an_explanation_shows_the_chance(cache, store):
     await experienced(store, SURE[:20])
     explanation = await cache.explain(PARTITION, SIMILAR)
-    [considered] = explanation.considered
-    assert 0.0 <= considered.features["explore_probability"] <= 1.0
-    assert considered.features["observations"] == 20.0
+    [verdict] = explanation.candidates
+    assert 0.0 <= verdict.features["explore_probability"] <= 1.0
+    assert verdict.features["observations"] == 20.0
 
 
 async def test_a_fallback_gives_what_would_be_explored(cache, store):

@@ -1,12 +1,12 @@
 import pytest
 from parley_services.kit.errors import DependencyUnavailable, Overloaded
-from parley_services.semantic_cache.generation_locks import MemoryLeases
+from parley_services.semantic_cache.generation_locks import MemoryGenerationLocks
 from parley_services.semantic_cache.outcome import Miss, MissReason
 from parley_services.semantic_cache.statistics import OVERFLOW, Counts, Statistics
 from parley_services.semantic_cache.store.file_statistics import FileStatistics
 from parley_services.semantic_cache.store.persisted_statistics import (
-    KeptStatistics,
     MemoryStatistics,
+    PersistedStatistics,
 )
 from parley_services.semantic_cache.store.store import StoreUnavailable
 
@@ -40,15 +40,15 @@ class FailingStatistics(MemoryStatistics):
 class Process:
     """One cache process that counts."""
 
-    def __init__(self, store, leases, clock):
+    def __init__(self, store, locks, clock):
         self.statistics = Statistics()
-        self.kept = KeptStatistics(self.statistics, store, leases, clock)
+        self.persisted = PersistedStatistics(self.statistics, store, locks, clock)
 
     def count(self, tenant_id="acme"):
         self.statistics.of(tenant_id, "faq").add(Miss(reason=MissReason.REFUSED, refusal="code"))
 
     async def lookups(self, tenant_id=""):
-        totals = await self.kept.totals(tenant_id)
+        totals = await self.persisted.totals(tenant_id)
         return {key: counts.lookups for key, counts in totals.items()}
 
 
@@ -65,20 +65,20 @@ def store():
 @pytest.fixture
 def start(store, clock):
     """Starts a process: `start()`."""
-    leases = MemoryLeases()
-    return lambda: Process(store, leases, clock)
+    locks = MemoryGenerationLocks()
+    return lambda: Process(store, locks, clock)
 
 
 async def test_counts_come_back_after_a_kill_up_to_the_last_round(start, clock):
     killed = start()
     killed.count()
-    await killed.kept.keep()
+    await killed.persisted.persist()
     killed.count()
     next_one = start()
     assert await next_one.lookups() == {KEY: 1}
     clock.advance(61)
     next_one.count()
-    await next_one.kept.keep()
+    await next_one.persisted.persist()
     assert await next_one.lookups() == {KEY: 2}
 
 
@@ -86,7 +86,7 @@ async def test_a_process_that_ends_well_loses_nothing_and_leaves_its_place(start
     for _ in range(3):
         process = start()
         process.count()
-        await process.kept.give_up()
+        await process.persisted.close()
     assert await start().lookups() == {KEY: 3}
     assert [place for place, _, _ in await store.read()] == [0]
 
@@ -95,10 +95,10 @@ async def test_processes_at_once_are_summed(start, store):
     one, other = start(), start()
     for process in (one, other, other):
         process.count()
-        await process.kept.keep()
+        await process.persisted.persist()
     assert await one.lookups() == await other.lookups() == {KEY: 3}
     assert [place for place, _, _ in await store.read()] == [0, 1]
-    totals = await one.kept.totals()
+    totals = await one.persisted.totals()
     assert totals[KEY].refusals == {"code": 3}
     assert totals[KEY].miss_reasons == {"refused": 3}
 
@@ -106,12 +106,12 @@ async def test_processes_at_once_are_summed(start, store):
 async def test_a_process_that_slept_too_long_takes_another_place(start, clock):
     sleeper, other = start(), start()
     sleeper.count()
-    await sleeper.kept.keep()
+    await sleeper.persisted.persist()
     clock.advance(61)
     other.count()
-    await other.kept.keep()
+    await other.persisted.persist()
     sleeper.count()
-    await sleeper.kept.keep()
+    await sleeper.persisted.persist()
     assert await sleeper.lookups() == await other.lookups() == {KEY: 3}
 
 
@@ -119,25 +119,25 @@ async def test_a_process_that_slept_too_long_takes_another_place(start, clock):
 async def test_a_store_that_fails_neither_loses_nor_doubles(start, store, late):
     process = start()
     process.count()
-    await process.kept.keep()
+    await process.persisted.persist()
     store.away, store.late = True, late
     process.count()
     with pytest.raises(StoreUnavailable):
-        await process.kept.keep()
+        await process.persisted.persist()
     with pytest.raises(DependencyUnavailable):
         await process.lookups()
-    await process.kept.give_up()
+    await process.persisted.close()
     store.away = False
-    await process.kept.keep()
+    await process.persisted.persist()
     assert await process.lookups() == {KEY: 2}
 
 
 async def test_nothing_is_written_where_nothing_was_counted(start, store):
     process = start()
-    await process.kept.keep()
+    await process.persisted.persist()
     process.count()
-    await process.kept.keep()
-    await process.kept.keep()
+    await process.persisted.persist()
+    await process.persisted.persist()
     assert store.writes == 1
 
 
@@ -152,14 +152,14 @@ async def test_what_is_counted_while_it_is_written_is_not_lost(start, store):
         counts.misses += 1
 
     store.write = slow
-    await process.kept.keep()
+    await process.persisted.persist()
     assert await process.lookups() == {KEY: 2}
 
 
 async def test_only_the_tenant_that_is_asked_for(start):
     process = start()
     process.count("acme")
-    await process.kept.keep()
+    await process.persisted.persist()
     process.count("umbrella")
     process.count("acme")
     assert await process.lookups("acme") == {KEY: 2}
@@ -171,7 +171,7 @@ async def test_a_place_holds_no_more_keys_than_a_process_counts(start, monkeypat
     process = start()
     for tenant_id in ("a", "b", "c", "d"):
         process.count(tenant_id)
-        await process.kept.keep()
+        await process.persisted.persist()
     assert await process.lookups() == {
         (OVERFLOW, OVERFLOW): 2,
         ("a", "faq"): 1,
@@ -180,14 +180,14 @@ async def test_a_place_holds_no_more_keys_than_a_process_counts(start, monkeypat
 
 
 async def test_without_a_place_the_counts_wait(store, clock):
-    class NoLeases:
-        async def take(self, lease, *, now):
+    class NoLocks:
+        async def acquire(self, lock, *, now):
             raise Overloaded("Too many.", retry_after_seconds=1.0)
 
-    process = Process(store, NoLeases(), clock)
+    process = Process(store, NoLocks(), clock)
     process.count()
     with pytest.raises(StoreUnavailable):
-        await process.kept.keep()
+        await process.persisted.persist()
     assert await process.lookups() == {KEY: 1}
 
 

@@ -70,7 +70,7 @@ class OrchestratorSettings(ParleySettings):
     """Delay after a crashed process's turn deadline before the restarted process releases
     its reservation. Longer than `PARLEY_MODEL_ROUTER_ATTEMPT_REPORT_DELAY_SECONDS`, so that
     what it used is booked first, and shorter than `PARLEY_ACCOUNTING_LEASE_GRACE_SECONDS`, so
-    that no     estimate has to be."""
+    that no estimate has to be."""
 
     outbox_timeout_seconds: float = Field(default=10.0, gt=0)
     """Longest wait for a peer to take a record, before it is sent again."""

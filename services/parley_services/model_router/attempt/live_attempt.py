@@ -2,13 +2,12 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from parley_services.kit.chat.attempt import Attempt, AttemptKind, AttemptOutcome
 from parley_services.kit.chat.usage import Usage
 from parley_services.kit.clock import Clock
 from parley_services.kit.models.prices import Price
-from parley_services.kit.models.tokens import count_tokens
+from parley_services.kit.models.tokens import count_input, count_tokens
 from parley_services.model_router.attempt.failures import FailureKind, ProviderError
 from parley_services.model_router.generation import GenerationRequest
 from parley_services.model_router.providers.provider import (
@@ -23,10 +22,6 @@ from parley_services.model_router.providers.provider import (
     ToolCallDone,
 )
 from parley_services.model_router.stream.read_timeout import ReadTimedOut, ReadTimeout
-
-TOKENS_PER_MESSAGE: Final = 4
-"""What a message costs besides its text: role and separators (OpenAI's cookbook, "How to
-count tokens with tiktoken")."""
 
 
 class DeadlinePassed(Exception):
@@ -202,9 +197,16 @@ class LiveAttempt:
 
 
 def input_token_count(request: GenerationRequest, model: str) -> int:
-    """Return our own count of what *request* sends to *model*. Images are not counted."""
-    messages = len(request.messages) + bool(request.system_text)
-    return count_tokens(request.all_text(), model) + TOKENS_PER_MESSAGE * messages
+    """Return the caller's count of what *request* sends to *model*, else our own."""
+    if request.input_token_count is not None:
+        return request.input_token_count
+    return count_input(
+        model=model,
+        system_text=request.system_text,
+        messages=request.messages,
+        tools=request.tools,
+        response_format=request.response_format,
+    ).token_count
 
 
 def larger_usage(said: Usage | None, own: Usage) -> Usage:

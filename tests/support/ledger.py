@@ -13,7 +13,9 @@ from parley_services.accounting.ledger.settle import AnswerSource, Attempt, Sett
 from parley_services.accounting.limits.allowance_book import AllowanceBook
 from parley_services.accounting.limits.allowances import Allowance, Budget, BudgetPeriod, Limits
 from parley_services.accounting.limits.budget_policy import Policy
+from parley_services.accounting.limits.rate_limiter import RateLimiter
 from parley_services.accounting.reports.costs import CostGrouping, CostQuery
+from parley_services.accounting.sql.admissions import SqlAdmissions
 from parley_services.accounting.sql.allowances import SqlAllowances
 from parley_services.accounting.sql.costs import SqlCostReader
 from parley_services.accounting.sql.rollups import SqlRollups
@@ -53,14 +55,20 @@ class Replica:
             pricer=Pricer(
                 FlatPrices(), default_model="any", groups={}, worst=flat_price(10_000_000)
             ),
+            limiter=RateLimiter(),
             lease_grace_seconds=30,
         )
         self.timekeeper = timekeeper = Timekeeper(clock)
         self.database = database
         self.store = SqlLedgerStore(database, defaults=defaults)
-        self.accounting = Accounting(self.store, terms=terms, timekeeper=timekeeper)
         self.reader = SqlCostReader(database)
         self.allowances = AllowanceBook(SqlAllowances(database), defaults=defaults)
+        self.admissions = SqlAdmissions(
+            database, defaults=defaults, limiter=terms.limiter, timekeeper=timekeeper
+        )
+        self.accounting = Accounting(
+            self.store, admissions=self.admissions, terms=terms, timekeeper=timekeeper
+        )
         self.roller = Roller(SqlRollups(database), interval_seconds=10)
         self.sweeper = Sweeper(
             self.store, terms=terms, timekeeper=timekeeper, interval_seconds=5, report=None
@@ -116,4 +124,5 @@ async def open_replica(url, clock):
         try:
             yield replica
         finally:
+            await replica.admissions.aclose()
             await replica.store.aclose()

@@ -1,6 +1,7 @@
 """The service's own face: takes requests, checks them, and has steps committed."""
 
 import asyncio
+import contextlib
 import uuid
 from collections import defaultdict
 from collections.abc import Sequence
@@ -14,13 +15,15 @@ from parley_services.accounting.ledger.reserve import Reserve, ReserveRequest
 from parley_services.accounting.ledger.settle import Settle, Settled, SettleRequest
 from parley_services.accounting.ledger.turn import Turn, TurnKey
 from parley_services.accounting.ledger.unit_of_work import LedgerStore
+from parley_services.accounting.limits.admission import AdmissionRequest, Admissions
 from parley_services.accounting.subjects import check_subject
 from parley_services.kit.chat.subject import Subject
-from parley_services.kit.errors import FieldViolation, InvalidArgument
+from parley_services.kit.errors import FieldViolation, InvalidArgument, ServiceError
 
 MAX_REQUEST_ID_CHARACTERS = 128
 MAX_TOKENS = 10**8
 MAX_TURN_TIMEOUT_SECONDS = 3600.0
+MAX_INPUT_SENDS = 100
 MAX_TAGS = 32
 MAX_TAG_CHARACTERS = 128
 MAX_ATTEMPTS = 100
@@ -33,31 +36,92 @@ MAX_NAME_CHARACTERS = 512
 MAX_COST_NANO_USD = 10**15
 """A million dollars for one call: no call costs as much, and sums of ten thousand fit 64 bits."""
 
+_RESERVATIONS = uuid.UUID("6a1d7a1e-6f0e-4c55-9f0c-0f4f3c1b7a52")
+"""The namespace of reservation ids that are made here."""
+
 
 class Accounting:
-    """Reserves, extends, settles and releases turns."""
+    """Admits, reserves, extends, settles and releases turns."""
 
-    def __init__(self, store: LedgerStore, *, terms: Terms, timekeeper: Timekeeper) -> None:
+    def __init__(
+        self,
+        store: LedgerStore,
+        *,
+        admissions: Admissions,
+        terms: Terms,
+        timekeeper: Timekeeper,
+    ) -> None:
         self._store = store
+        self._admissions = admissions
         self._terms = terms
         self._timekeeper = timekeeper
 
+    async def admit(
+        self,
+        request_id: str,
+        subject: Subject,
+        *,
+        reservation_id: str,
+        turn_timeout_seconds: float,
+    ) -> datetime:
+        """
+        Let a turn begin, and return when it stops counting as running by itself.
+
+        Raises InvalidArgument, RateLimited, ConcurrencyLimited, StateForbids while another run
+        of the turn is admitted, DependencyUnavailable if the store is away.
+        """
+        violations = _turn_violations(request_id, subject, None)
+        violations += _name_violations(reservation_id=reservation_id)
+        if not reservation_id:
+            violations.append(_violation("reservation_id", "must not be empty"))
+        violations += _timeout_violations(turn_timeout_seconds)
+        if violations:
+            raise InvalidArgument.of(*violations)
+        deadline_ns = await self._admissions.admit(
+            self._admission(request_id, subject, reservation_id, turn_timeout_seconds)
+        )
+        return self._timekeeper.wall_time(deadline_ns)
+
     async def reserve(self, request: ReserveRequest) -> Turn:
         """
-        Set aside what a turn may cost. Idempotent by request id.
+        Set aside what a turn may cost, and admit it first unless it is. Idempotent by request id.
 
         Raises InvalidArgument, RateLimited, ConcurrencyLimited, BudgetExhausted,
         PriceUnknown, StateForbids for a turn that has ended, DependencyUnavailable if the
         store is away.
         """
         _check_reserve(request)
+        key = request.turn_key
+        # Always the same for a turn, so that a repeated call finds what the first one made.
+        reservation_id = request.reservation_id or uuid.uuid5(_RESERVATIONS, key.text).hex
         step = Reserve(
             request,
             terms=self._terms,
             moment=self._timekeeper.moment(),
-            reservation_id=request.reservation_id or uuid.uuid4().hex,
+            reservation_id=reservation_id,
         )
-        return await self._store.commit(step)
+        if request.is_admitted:
+            return await self._store.commit(step)
+        timeout_seconds = request.turn_timeout_seconds
+        await self._admissions.admit(
+            self._admission(request.request_id, request.subject, reservation_id, timeout_seconds)
+        )
+        try:
+            return await self._store.commit(step)
+        except ServiceError:
+            with contextlib.suppress(ServiceError):
+                await self._admissions.end(key, reservation_id)
+            raise
+
+    def _admission(
+        self, request_id: str, subject: Subject, reservation_id: str, timeout_seconds: float
+    ) -> AdmissionRequest:
+        return AdmissionRequest(
+            request_id=request_id,
+            subject=subject,
+            reservation_id=reservation_id,
+            lease_seconds=timeout_seconds + self._terms.lease_grace_seconds,
+        )
 
     async def extend(self, request: ExtendRequest) -> Turn:
         """
@@ -68,8 +132,13 @@ class Accounting:
         """
         if request.step < 1:
             raise InvalidArgument.field("step", "must be 1 or more")
-        if not 0 <= request.output_token_count <= MAX_TOKENS:
-            raise InvalidArgument.field("output_token_count", f"must be 0 to {MAX_TOKENS}")
+        for name in ("output_token_count", "input_token_count"):
+            if not 0 <= getattr(request, name) <= MAX_TOKENS:
+                raise InvalidArgument.field(name, f"must be 0 to {MAX_TOKENS}")
+        if not 0 <= request.input_send_count <= MAX_INPUT_SENDS:
+            raise InvalidArgument.field("input_send_count", f"must be 0 to {MAX_INPUT_SENDS}")
+        if violations := _cost_violations("spent_nano_usd", request.spent_nano_usd):
+            raise InvalidArgument.of(*violations)
         moment = self._timekeeper.moment()
         return await self._store.commit(Extend(request, terms=self._terms, moment=moment))
 
@@ -81,7 +150,10 @@ class Accounting:
         """
         _check_settle(request)
         moment = self._timekeeper.moment()
-        return await self._store.commit(Settle(request, terms=self._terms, moment=moment))
+        settled = await self._store.commit(Settle(request, terms=self._terms, moment=moment))
+        if request.ends_turn:
+            await self._admissions.end(request.turn_key, request.reservation_id)
+        return settled
 
     async def book(self, told: Sequence[SettleRequest]) -> int:
         """
@@ -109,6 +181,8 @@ class Accounting:
                 request = replace(missing[-1], attempts=tuple(attempts.values()))
                 steps.append(Settle(request, terms=self._terms, moment=moment))
         await asyncio.gather(*map(self._store.commit, steps))
+        ended = (step.request.turn_key for step in steps if step.request.ends_turn)
+        await asyncio.gather(*map(self._admissions.end, ended))
         return count
 
     async def release(self, request_id: str, subject: Subject, reservation_id: str = "") -> None:
@@ -135,12 +209,9 @@ def _check_reserve(request: ReserveRequest) -> None:
     violations += _name_violations(
         model=request.model, template=request.template, reservation_id=request.reservation_id
     )
-    if not 0 < request.turn_timeout_seconds <= MAX_TURN_TIMEOUT_SECONDS:
-        violations.append(
-            _violation(
-                "turn_timeout", f"must be above 0 and at most {MAX_TURN_TIMEOUT_SECONDS:.0f} s"
-            )
-        )
+    if not 1 <= request.input_send_count <= MAX_INPUT_SENDS:
+        violations.append(_violation("input_send_count", f"must be 0 to {MAX_INPUT_SENDS}"))
+    violations += _timeout_violations(request.turn_timeout_seconds)
     if violations:
         raise InvalidArgument.of(*violations)
 
@@ -208,6 +279,14 @@ def _turn_violations(request_id: str, subject: Subject, tags: object) -> list[Fi
             )
         )
     return violations
+
+
+def _timeout_violations(turn_timeout_seconds: float) -> list[FieldViolation]:
+    if 0 < turn_timeout_seconds <= MAX_TURN_TIMEOUT_SECONDS:
+        return []
+    return [
+        _violation("turn_timeout", f"must be above 0 and at most {MAX_TURN_TIMEOUT_SECONDS:.0f} s")
+    ]
 
 
 def _name_violations(**names: str) -> list[FieldViolation]:

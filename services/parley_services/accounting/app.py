@@ -19,15 +19,23 @@ from parley_services.accounting.keys.bootstrap import ensure_first_key
 from parley_services.accounting.keys.keys import FailureLimit, KeyRing
 from parley_services.accounting.ledger.levels import Terms
 from parley_services.accounting.ledger.pricing import Pricer, Prices
-from parley_services.accounting.limits.allowance_book import AllowanceBook
+from parley_services.accounting.limits.admission import Admissions
+from parley_services.accounting.limits.allowance_book import (
+    AllowanceBook,
+    AllowanceStore,
+    CachedAllowances,
+)
 from parley_services.accounting.limits.allowances import Limits
 from parley_services.accounting.limits.budget_policy import DEFAULT_PATH, Policy, load_policy
+from parley_services.accounting.limits.memory_admissions import MemoryAdmissions
+from parley_services.accounting.limits.rate_limiter import RateLimiter
 from parley_services.accounting.reports.archive import Archiver
 from parley_services.accounting.reports.archive_files import ArchiveFolder
 from parley_services.accounting.reports.audit import Auditor
 from parley_services.accounting.reports.queries import Office
 from parley_services.accounting.servicer import AccountingServicer
 from parley_services.accounting.settings import AccountingSettings
+from parley_services.accounting.sql.admissions import SqlAdmissions
 from parley_services.accounting.sql.alerts import SqlAlerts
 from parley_services.accounting.sql.allowances import SqlAllowances
 from parley_services.accounting.sql.archive import SqlArchive
@@ -45,7 +53,7 @@ from parley_services.kit.models.prices import PriceTable, flat_price
 from parley_services.kit.rpc.health import Health
 from parley_services.kit.rpc.peers import Peers
 from parley_services.kit.rpc.service import Register, ServiceDefinition
-from parley_services.kit.storage.database import open_database
+from parley_services.kit.storage.database import Database, open_database
 
 log = structlog.get_logger()
 
@@ -85,7 +93,13 @@ async def open_accounting(
     policy = load_policy(settings.policy_path or DEFAULT_PATH)
     defaults = default_limits(policy, settings)
     pricer = _pricer(policy, settings, prices or PriceTable.load(settings.prices_path))
-    terms = Terms(policy=policy, pricer=pricer, lease_grace_seconds=settings.lease_grace_seconds)
+    limiter = RateLimiter(settings.rate_window_seconds)
+    terms = Terms(
+        policy=policy,
+        pricer=pricer,
+        limiter=limiter,
+        lease_grace_seconds=settings.lease_grace_seconds,
+    )
     timekeeper = Timekeeper(clock)
     alert_bell, key_bell = Bell(), Bell()
     url = settings.database_url or f"sqlite:///{settings.data_dir / 'accounting.db'}"
@@ -95,6 +109,18 @@ async def open_accounting(
         )
         store = SqlLedgerStore(database, defaults=defaults, alert_bell=alert_bell)
         stack.push_async_callback(store.aclose)
+        allowances = AllowanceBook(_allowance_store(database), defaults=defaults)
+        admissions: Admissions
+        if database.dialect == "sqlite":
+            admissions = MemoryAdmissions(
+                allowances.limits_of, limiter=limiter, timekeeper=timekeeper
+            )
+        else:
+            shared = SqlAdmissions(
+                database, defaults=defaults, limiter=limiter, timekeeper=timekeeper
+            )
+            stack.push_async_callback(shared.aclose)
+            admissions = shared
         key_store = SqlKeyStore(database)
         reader = SqlCostReader(database)
         alerts = SqlAlerts(database)
@@ -110,12 +136,12 @@ async def open_accounting(
         if made is not None:
             log.info("bootstrap_key_written", path=str(made))
         servicer = AccountingServicer(
-            accounting=Accounting(store, terms=terms, timekeeper=timekeeper),
+            accounting=Accounting(store, admissions=admissions, terms=terms, timekeeper=timekeeper),
             keys=keys,
             office=Office(
                 reader=reader,
                 auditor=Auditor(reader, store, timekeeper=timekeeper),
-                allowances=AllowanceBook(SqlAllowances(database), defaults=defaults),
+                allowances=allowances,
                 alerts=alerts,
                 key_changes=key_store,
                 pricer=pricer,
@@ -169,6 +195,12 @@ async def open_accounting(
             pb_grpc.add_AccountingServiceServicer_to_server(keyed, server)
 
         yield register
+
+
+def _allowance_store(database: Database) -> AllowanceStore:
+    store = SqlAllowances(database)
+    # No other process changes the allowances in a SQLite file.
+    return CachedAllowances(store) if database.dialect == "sqlite" else store
 
 
 def default_limits(policy: Policy, settings: AccountingSettings) -> dict[SubjectLevel, Limits]:

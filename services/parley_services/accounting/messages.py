@@ -104,6 +104,7 @@ def settle_from(message: pb.SettleRequest) -> SettleRequest:
         tags=dict(message.tags),
         end_time=optional_time(message, "end_time"),
         model=message.model,
+        reservation_id=message.reservation_id,
     )
 
 

@@ -52,21 +52,31 @@ class AccountingServicer(pb_grpc.AccountingServiceServicer):
             hard_budget_applies=await self._office.allowances.has_hard_budget(key.subject),
         )
 
+    async def AdmitTurn(
+        self, request: pb.AdmitTurnRequest, context: Context
+    ) -> pb.AdmitTurnResponse:
+        expire_time = await self._accounting.admit(
+            request.request_id,
+            messages.subject_from(request.subject),
+            reservation_id=request.reservation_id,
+            turn_timeout_seconds=_turn_timeout_seconds(request),
+        )
+        return pb.AdmitTurnResponse(expire_time=to_proto.timestamp(expire_time))
+
     async def Reserve(self, request: pb.ReserveRequest, context: Context) -> pb.ReserveResponse:
-        timeout_seconds = _DEFAULT_TURN_SECONDS
-        if request.HasField("turn_timeout"):
-            timeout_seconds = request.turn_timeout.ToNanoseconds() / 1e9
         turn = await self._accounting.reserve(
             ReserveRequest(
                 request_id=request.request_id,
                 subject=messages.subject_from(request.subject),
                 model=request.model,
                 input_token_count=request.input_token_count,
+                input_send_count=request.input_send_count or 1,
                 max_output_token_count=request.max_output_token_count,
                 template=request.template,
                 tags=dict(request.tags),
-                turn_timeout_seconds=timeout_seconds,
+                turn_timeout_seconds=_turn_timeout_seconds(request),
                 reservation_id=request.reservation_id,
+                is_admitted=request.admitted,
             )
         )
         return pb.ReserveResponse(
@@ -77,6 +87,7 @@ class AccountingServicer(pb_grpc.AccountingServiceServicer):
             amount_nano_usd=turn.amount_nano_usd,
             expire_time=to_proto.timestamp(self._accounting.lease_end(turn)),
             covered_output_token_count=turn.covered_output_token_count,
+            covered_input_send_count=turn.input_send_count,
         )
 
     async def Extend(self, request: pb.ExtendRequest, context: Context) -> pb.ExtendResponse:
@@ -87,12 +98,16 @@ class AccountingServicer(pb_grpc.AccountingServiceServicer):
                 step=request.step,
                 output_token_count=request.output_token_count,
                 model=request.model,
+                spent_nano_usd=request.spent_nano_usd,
+                input_token_count=request.input_token_count,
+                input_send_count=request.input_send_count,
             )
         )
         return pb.ExtendResponse(
             amount_nano_usd=turn.amount_nano_usd,
             covered_output_token_count=turn.covered_output_token_count,
             expire_time=to_proto.timestamp(self._accounting.lease_end(turn)),
+            covered_input_send_count=turn.input_send_count,
         )
 
     async def Settle(self, request: pb.SettleRequest, context: Context) -> pb.SettleResponse:
@@ -283,6 +298,12 @@ class AccountingServicer(pb_grpc.AccountingServiceServicer):
         async with aclosing(stream) as alerts:
             async for alert in alerts:
                 await context.write(pb.WatchAlertsResponse(alert=messages.alert_to(alert)))
+
+
+def _turn_timeout_seconds(request: pb.AdmitTurnRequest | pb.ReserveRequest) -> float:
+    if request.HasField("turn_timeout"):
+        return request.turn_timeout.ToNanoseconds() / 1e9
+    return _DEFAULT_TURN_SECONDS
 
 
 def _page(request: Any, *, default: int, largest: int) -> tuple[int, int]:

@@ -38,6 +38,12 @@ class AccountingSettings(ParleySettings):
     """Requests a minute for each user that has no allowance of its own; 0: no limit. 30 is
     more than a person types and little enough to stop a loop."""
 
+    rate_window_seconds: float = Field(default=60.0, ge=1, le=3600)
+    """Length of the window in which requests and tokens per minute are counted. With 60, a limit
+    of 30 a minute lets at most 30 through in any 60 seconds. A longer window allows bursts: with
+    120 it is 60 in any 120 seconds, which may come at once. A shorter one evens the load out:
+    with 10 it is 5 in any 10 seconds."""
+
     lease_grace_seconds: float = Field(default=30.0, ge=0)
     """How long a reservation outlives its turn's time limit, so that a late booking still
     finds it."""

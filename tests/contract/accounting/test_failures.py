@@ -135,7 +135,7 @@ class TestClock:
             clock.jump(jump)
             with pytest.raises(RateLimited):
                 await replica.accounting.reserve(reserve("r2"))
-        clock.advance(60)
+        clock.advance(61)
         await replica.accounting.reserve(reserve("r2"))
 
     async def test_a_clock_set_back_keeps_the_order_of_the_ledger(self, replica, clock):

@@ -3,9 +3,10 @@ import hashlib
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from parley.accounting.v1 import accounting_service_pb2 as pb
-from parley.chat.v1 import budget_pb2, subject_pb2
+from parley.chat.v1 import answer_pb2, budget_pb2, subject_pb2
 from parley_services.kit.errors import (
     BudgetExhausted,
+    ConcurrencyLimited,
     InvalidArgument,
     KeyInvalid,
     NotFound,
@@ -16,6 +17,22 @@ from parley_services.kit.errors import (
 
 from tests.service.accounting.calls import ADA, USD, refused, reserve, set_budget, settle
 from tests.service.accounting.conftest import SECRET_DIGEST
+
+
+def admit(request_id):
+    return pb.AdmitTurnRequest(
+        request_id=request_id, subject=ADA, reservation_id=f"run-{request_id}"
+    )
+
+
+async def limit_turns(stub, count):
+    await stub.SetAllowance(
+        pb.SetAllowanceRequest(
+            allowance=pb.Allowance(
+                level=pb.SUBJECT_LEVEL_TENANT, subject_id="acme", max_concurrent_turns=count
+            )
+        )
+    )
 
 
 class TestTurns:
@@ -31,6 +48,79 @@ class TestTurns:
         (entry,) = turn.entries
         assert (entry.sequence, entry.account, entry.subject.user_id) == (1, "usage", "ada")
         assert (dict(entry.tags), entry.template) == ({"app": "help"}, "faq")
+
+    async def test_a_turn_is_admitted_then_held_then_settled(self, stub):
+        await limit_turns(stub, 1)
+        await stub.AdmitTurn(admit("r1"))
+        await stub.AdmitTurn(admit("r1"))
+        await refused(stub.AdmitTurn(admit("r2")), ConcurrencyLimited)
+        reserved = await stub.Reserve(reserve("r1", reservation_id="run-r1", admitted=True))
+        assert reserved.reservation_id == "run-r1"
+        await stub.Settle(settle("r1", reservation_id="run-r1"))
+        await stub.AdmitTurn(admit("r2"))
+
+    async def test_a_cached_answer_needs_no_hold(self, stub):
+        await limit_turns(stub, 1)
+        for number in range(3):
+            await stub.AdmitTurn(admit(f"r{number}"))
+            await stub.Settle(
+                pb.SettleRequest(
+                    request_id=f"r{number}",
+                    reservation_id=f"run-r{number}",
+                    subject=ADA,
+                    source=answer_pb2.ANSWER_SOURCE_CACHE_EXACT,
+                    saved_cost_nano_usd=7,
+                )
+            )
+        summary = await stub.GetCostSummary(pb.GetCostSummaryRequest(tenant_id="acme"))
+        assert (summary.total.cache_hit_count, summary.total.saved_cost_nano_usd) == (3, 21)
+
+    async def test_a_release_ends_an_admission_without_a_hold(self, stub):
+        await limit_turns(stub, 1)
+        await stub.AdmitTurn(admit("r1"))
+        release = pb.ReleaseRequest(request_id="r1", reservation_id="run-r1", subject=ADA)
+        await stub.Release(release)
+        await stub.AdmitTurn(admit("r2"))
+
+    async def test_a_refused_reservation_leaves_the_admission_to_its_caller(self, stub):
+        await limit_turns(stub, 1)
+        await stub.AdmitTurn(admit("r1"))
+        await refused(
+            stub.Reserve(reserve("r1", model="nobody-knows", admitted=True)), PriceUnknown
+        )
+        await refused(stub.AdmitTurn(admit("r2")), ConcurrencyLimited)
+        await stub.Release(pb.ReleaseRequest(request_id="r1", subject=ADA))
+        # One that admits by itself ends what it began.
+        await set_budget(stub, 1)
+        await refused(stub.Reserve(reserve("r2")), BudgetExhausted)
+        await stub.AdmitTurn(admit("r3"))
+
+    async def test_a_settlement_with_another_runs_reservation_is_refused(self, stub):
+        await stub.Reserve(reserve("r1", reservation_id="one"))
+        await refused(stub.Settle(settle("r1", reservation_id="two")), StateForbids)
+        await stub.Release(pb.ReleaseRequest(request_id="r1", reservation_id="two", subject=ADA))
+        assert (await stub.Settle(settle("r1", reservation_id="one"))).already_settled is False
+
+    async def test_an_input_that_may_be_sent_again_is_held_as_often_as_fits(self, stub):
+        # 1,000 tokens at 2.50 and 100 at 10 dollars a million: 2,500,000 and 1,000,000.
+        await set_budget(stub, 9_000_000)
+        reserved = await stub.Reserve(reserve("r1", input_send_count=3))
+        assert (reserved.amount_nano_usd, reserved.covered_input_send_count) == (8_500_000, 3)
+        await stub.Release(pb.ReleaseRequest(request_id="r1", subject=ADA))
+        reserved = await stub.Reserve(reserve("r2", input_send_count=9))
+        assert (reserved.amount_nano_usd, reserved.covered_input_send_count) == (8_500_000, 3)
+        extended = await stub.Extend(
+            pb.ExtendRequest(
+                request_id="r2",
+                reservation_id=reserved.reservation_id,
+                step=1,
+                spent_nano_usd=2_600_000,
+                model="gpt-4o-mini",
+                input_send_count=1,
+            )
+        )
+        # What the first attempt cost, and 1,000 tokens at 0.15 and 100 at 0.60.
+        assert extended.amount_nano_usd == 2_600_000 + 150_000 + 60_000
 
     async def test_a_repeated_reserve_gets_the_same_answer(self, stub):
         assert await stub.Reserve(reserve()) == await stub.Reserve(reserve())
@@ -83,8 +173,8 @@ class TestTurns:
         for number in range(30):
             await stub.Reserve(reserve(f"r{number}"))
         error = await refused(stub.Reserve(reserve("r30")), RateLimited)
-        assert error.retry_after_seconds == pytest.approx(2.0)
-        clock.advance(2.0)
+        assert error.retry_after_seconds == pytest.approx(61.0)
+        clock.advance(61.0)
         await stub.Reserve(reserve("r30"))
 
     async def test_a_model_without_a_price_is_refused(self, stub):
@@ -128,6 +218,7 @@ class TestTurns:
             (reserve(template="t" * 513), "template"),
             (reserve(input_token_count=-1), "input_token_count"),
             (reserve("r\n1"), "request_id"),
+            (reserve(input_send_count=101), "input_send_count"),
             (settle(cost=-1), "attempts[0].cost_nano_usd"),
             (settle(cost=10**18), "attempts[0].cost_nano_usd"),
             (settle(number=0), "attempts[0].number"),

@@ -14,6 +14,7 @@ from parley_services.accounting.ledger.unit_of_work import Books
 from parley_services.accounting.limits.alerts import AlertKind
 from parley_services.accounting.limits.allowances import Limits
 from parley_services.accounting.limits.budget_policy import load_policy
+from parley_services.accounting.limits.rate_limiter import RateLimiter
 from parley_services.accounting.subjects import SubjectLevel
 from parley_services.kit.chat.subject import Subject
 from parley_services.kit.chat.usage import Usage
@@ -39,7 +40,9 @@ class Day:
             groups=policy.model_groups,
             worst=flat_price(10**11),
         )
-        self.terms = Terms(policy=policy, pricer=pricer, lease_grace_seconds=30)
+        self.terms = Terms(
+            policy=policy, pricer=pricer, limiter=RateLimiter(), lease_grace_seconds=30
+        )
         self.books = Books(
             meters={},
             limits={},

@@ -2,6 +2,7 @@
 
 from parley_services.accounting.ledger.entry import Account, AttemptKind, Entry
 from parley_services.accounting.ledger.turn import BudgetDecision, Turn, TurnKey, TurnState
+from parley_services.accounting.limits.rate_limiter import Passed
 from parley_services.accounting.limits.usage_counters import Meter
 from parley_services.accounting.sql import rows, schema
 from parley_services.kit.chat.subject import Subject
@@ -14,7 +15,8 @@ def names(table):
 
 def test_a_meter_has_a_column_for_each_figure():
     assert names(schema.meters) == list(Meter.__slots__)
-    meter = Meter(**{name: index for index, name in enumerate(Meter.__slots__)})
+    figures = {name: index for index, name in enumerate(Meter.__slots__)}
+    meter = Meter(**figures | {"tokens": Passed(parts=((7, 8), (9, 10)))})
     assert rows.meter_of(rows.meter_values(meter)) == meter
 
 
@@ -30,6 +32,8 @@ def test_a_turn_comes_back_as_it_was():
         model="m",
         downgrade_model="n",
         input_token_count=2,
+        input_send_count=14,
+        spent_nano_usd=15,
         max_output_token_count=3,
         covered_output_token_count=4,
         produced_output_token_count=5,

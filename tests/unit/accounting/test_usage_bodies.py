@@ -14,6 +14,7 @@ from parley_services.accounting.ledger.settle import AnswerSource, Attempt, Sett
 from parley_services.accounting.ledger.unit_of_work import Books
 from parley_services.accounting.limits.allowances import NO_LIMITS
 from parley_services.accounting.limits.budget_policy import Policy
+from parley_services.accounting.limits.rate_limiter import RateLimiter
 from parley_services.accounting.subjects import SubjectLevel
 from parley_services.kit.chat.subject import Subject
 from parley_services.kit.chat.usage import Usage
@@ -41,7 +42,12 @@ def prices(tmp_path_factory):
 @pytest.fixture
 def terms(prices):
     pricer = Pricer(prices, default_model="gpt-4o", groups={}, worst=flat_price(10**11))
-    return Terms(policy=Policy(default_model="gpt-4o"), pricer=pricer, lease_grace_seconds=30)
+    return Terms(
+        policy=Policy(default_model="gpt-4o"),
+        pricer=pricer,
+        limiter=RateLimiter(),
+        lease_grace_seconds=30,
+    )
 
 
 def decoded(case):

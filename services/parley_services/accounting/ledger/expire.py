@@ -38,7 +38,9 @@ class Expire:
         now_us = to_us(self._moment.now)
         quote = self._terms.pricer.quote_running(turn.model, self._moment.now)
         usage = turn.estimated_usage
-        cost = 0 if turn.decision is BudgetDecision.CACHE_ONLY else quote.cost_nano_usd(usage)
+        cost = turn.spent_nano_usd
+        if turn.decision is not BudgetDecision.CACHE_ONLY:
+            cost += quote.cost_nano_usd(usage)
         books.append(
             Entry(
                 tenant_id=turn.key.tenant_id,

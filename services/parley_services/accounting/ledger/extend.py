@@ -1,10 +1,10 @@
-"""Extend: sets more aside for a turn whose answer grows, and prolongs its lease."""
+"""Extend: adjusts the hold of a turn to how far it is, and prolongs its lease."""
 
 from dataclasses import dataclass, replace
 
 from parley_services.accounting.clock_reader import Moment
 from parley_services.accounting.ledger.levels import Level, Terms, levels_of
-from parley_services.accounting.ledger.reserve import check_room, room
+from parley_services.accounting.ledger.reserve import check_room, least_room
 from parley_services.accounting.ledger.turn import Turn, TurnState
 from parley_services.accounting.ledger.unit_of_work import Books, Needs
 from parley_services.kit.errors import NotFound, StateForbids
@@ -19,17 +19,25 @@ class ExtendRequest:
     step: int
     """From 1."""
     output_token_count: int
-    """Output tokens so far."""
+    """Of the running attempts so far."""
     model: str = ""
-    """The model that writes; empty: the one that was reserved for."""
+    """The model that writes; empty: as before."""
+    spent_nano_usd: int = 0
+    """What ended attempts cost."""
+    input_token_count: int = 0
+    """Of the running attempts together; 0: as before."""
+    input_send_count: int = 0
+    """How often such an input may be sent before the next extension; 0: as before."""
 
 
 class Extend:
     """
     The step behind `AccountingService.Extend`.
 
-    When the whole extension does not fit into a hard budget, what is left of it is given;
-    a turn may so be told several times how far it may go, until nothing is left.
+    The hold becomes what ended attempts cost, the input as often as it may still be sent, and
+    the output so far and a stretch more, at the price of the model that writes. When that does
+    not fit into a hard budget, what is left of it is given; a turn may so be told several times
+    how far it may go, until nothing is left.
     """
 
     def __init__(self, request: ExtendRequest, *, terms: Terms, moment: Moment) -> None:
@@ -70,27 +78,31 @@ class Extend:
         return extended
 
     def _extended(self, books: Books, turn: Turn, levels: tuple[Level, ...]) -> Turn:
-        quote = self._terms.pricer.quote_running(
-            self._request.model or turn.model, self._moment.now
-        )
-        produced = self._request.output_token_count
+        request = self._request
+        quote = self._terms.pricer.quote_running(request.model or turn.model, self._moment.now)
+        produced, spent = request.output_token_count, max(request.spent_nano_usd, 0)
+        sent = request.input_token_count or turn.input_token_count
+        left = turn.amount_nano_usd + least_room(levels)
         covered = max(turn.covered_output_token_count, self._wanted(turn))
-        amount = quote.estimate_nano_usd(turn.input_token_count, covered)
-        left = turn.amount_nano_usd + _least_room(levels)
+        sends, amount = quote.hold(
+            sent, covered, request.input_send_count or turn.input_send_count, left - spent
+        )
+        amount += spent
         if amount > left:
-            covered = quote.output_token_count_for(
-                left - quote.estimate_nano_usd(turn.input_token_count, 0), turn.input_token_count
-            )
+            covered = min(covered, quote.output_token_count_for(left - spent, sent))
             if covered <= produced:
                 check_room(books, levels, amount - turn.amount_nano_usd, self._moment.now)
-            amount = min(left, quote.estimate_nano_usd(turn.input_token_count, covered))
+            amount = min(left, spent + quote.estimate_nano_usd(sent, covered))
         return replace(
             turn,
-            step=self._request.step,
+            step=request.step,
             model=quote.model,
+            spent_nano_usd=spent,
+            input_token_count=sent,
+            input_send_count=sends,
             produced_output_token_count=produced,
             covered_output_token_count=covered,
-            amount_nano_usd=max(amount, turn.amount_nano_usd),
+            amount_nano_usd=amount,
             deadline_ns=max(turn.deadline_ns, self._moment.steady_ns + turn.lease_ns),
         )
 
@@ -100,11 +112,3 @@ class Extend:
         limit = turn.max_output_token_count
         # The caller's count is an estimate, so it may pass the limit; go on nevertheless.
         return min(wanted, limit) if limit > produced else wanted
-
-
-def _least_room(levels: tuple[Level, ...]) -> int:
-    """Return what the tightest hard budget has left."""
-    rooms = [
-        room(level, budget) for level in levels for budget in level.limits.budgets if budget.is_hard
-    ]
-    return min(rooms, default=2**62)

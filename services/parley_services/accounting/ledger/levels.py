@@ -10,6 +10,7 @@ from parley_services.accounting.ledger.unit_of_work import Books
 from parley_services.accounting.limits.alerts import Alert, AlertKind
 from parley_services.accounting.limits.allowances import Budget, Limits
 from parley_services.accounting.limits.budget_policy import Policy
+from parley_services.accounting.limits.rate_limiter import RateLimiter
 from parley_services.accounting.limits.usage_counters import AlertMark, Meter
 from parley_services.accounting.subjects import SubjectKey, keys_of
 from parley_services.kit.chat.subject import Subject
@@ -21,6 +22,7 @@ class Terms:
 
     policy: Policy
     pricer: Pricer
+    limiter: RateLimiter
     lease_grace_seconds: float
     """How long a lease outlives its turn's time limit."""
 

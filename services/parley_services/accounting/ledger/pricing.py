@@ -42,10 +42,30 @@ class Quote:
             Usage(input_token_count=input_token_count, output_token_count=output_token_count)
         )
 
+    def hold(
+        self, input_token_count: int, output_token_count: int, send_count: int, room_nano_usd: int
+    ) -> tuple[int, int]:
+        """
+        Return how often *room_nano_usd* lets the input be sent, and what to set aside for it.
+
+        The amount covers the output once and the input as often as that: *send_count* times, or
+        less if there is no room, but once in any case.
+        """
+        once = self.estimate_nano_usd(input_token_count, output_token_count)
+        again = self.estimate_nano_usd(input_token_count, 0)
+        spare = max(0, room_nano_usd - once)
+        more = max(0, send_count - 1)
+        if again:
+            more = min(more, spare // again)
+        return 1 + more, once + more * again
+
     def output_token_count_for(self, amount_nano_usd: int, input_token_count: int) -> int:
-        """Return how many output tokens *amount_nano_usd* buys."""
+        """Return how many output tokens fit into *amount_nano_usd* beside one input."""
         rate = self.price.rates_for(input_token_count).output_nano_usd_per_million
-        return amount_nano_usd * _MILLION // rate if rate else _MILLION
+        left = amount_nano_usd - self.estimate_nano_usd(input_token_count, 0)
+        if left <= 0:
+            return 0
+        return left * _MILLION // rate if rate else _MILLION
 
 
 class Pricer:

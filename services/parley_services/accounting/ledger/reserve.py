@@ -1,4 +1,4 @@
-"""Reserve: sets aside what a turn may cost, if limits, budgets and the policy allow."""
+"""Reserve: sets aside what a turn may cost, if its budgets and the policy allow it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,20 +9,19 @@ from parley_services.accounting.ledger.levels import Level, Terms, alert_exhaust
 from parley_services.accounting.ledger.pricing import Quote
 from parley_services.accounting.ledger.turn import BudgetDecision, Turn, TurnKey, TurnState
 from parley_services.accounting.ledger.unit_of_work import Books, Needs
-from parley_services.accounting.limits import rate_limiter as gcra
+from parley_services.accounting.limits.admission import rate_limited, runs_already
 from parley_services.accounting.limits.alerts import Alert, AlertKind
 from parley_services.accounting.limits.allowances import Budget
 from parley_services.accounting.limits.budget_policy import PolicyAction, Rule
+from parley_services.accounting.limits.rate_limiter import Passed, Refused
 from parley_services.kit.chat.subject import Subject
-from parley_services.kit.errors import (
-    BudgetExhausted,
-    ConcurrencyLimited,
-    RateLimited,
-    StateForbids,
-)
+from parley_services.kit.errors import BudgetExhausted, StateForbids
 
 _BUSY_RETRY_SECONDS = 1.0
 """When to try again if only other running turns are in the way; they end in seconds."""
+
+_ENDLESS = 2**62
+"""Room where no hard budget holds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,13 +33,18 @@ class ReserveRequest:
     model: str = ""
     """A model, a group of the router, or empty for the default."""
     input_token_count: int = 0
+    """Of one call, as it will be sent."""
+    input_send_count: int = 1
+    """How often the input may be sent before the first extension."""
     max_output_token_count: int = 0
-    """0: unknown."""
+    """Of one call; 0: unknown."""
     template: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     turn_timeout_seconds: float = 30.0
     reservation_id: str = ""
     """The caller's choice, one for each run of the turn; empty if any run is the same."""
+    is_admitted: bool = False
+    """Whether the turn was admitted before; if not, that comes first."""
 
     @property
     def turn_key(self) -> TurnKey:
@@ -89,39 +93,44 @@ class Reserve:
         """
         Reserve.
 
-        Raises RateLimited, ConcurrencyLimited, BudgetExhausted, and StateForbids for a turn
-        that has ended.
+        Raises RateLimited for the tokens per minute, BudgetExhausted, and StateForbids for a
+        turn that has ended.
         """
         known = books.turn(self._request.turn_key)
         if known is not None:
             if known.state is TurnState.HELD:
                 if self._request.reservation_id not in ("", known.reservation_id):
-                    raise StateForbids(
-                        "This turn runs already, or ran until its process died: wait for it or "
-                        "begin a new one with a new request id."
-                    )
+                    raise runs_already()
                 return known
             raise StateForbids("This turn has ended: begin a new one with a new request id.")
         request = self._request
         levels = levels_of(books, request.subject, self._moment.now)
         output = self._output_token_count(books)
         tokens = request.input_token_count + output
-        arrivals = self._check_rates(levels, tokens)
-        _check_concurrency(levels)
+        passed = [self._check_tokens(level, tokens) for level in levels]
         choice = self._choose(books, levels, output)
-        amount = 0
+        sends, amount = 0, 0
         if choice.decision is not BudgetDecision.CACHE_ONLY:
-            amount = choice.quote.estimate_nano_usd(request.input_token_count, output)
-        check_room(books, levels, amount, self._moment.now)
+            sends, amount = self._amount(books, levels, choice.quote, output)
 
-        for level, (requests_ns, tokens_ns) in zip(levels, arrivals, strict=True):
-            level.meter.requests_arrival_ns = requests_ns
-            level.meter.tokens_arrival_ns = tokens_ns
+        for level, each in zip(levels, passed, strict=True):
+            level.meter.tokens = each
             level.meter.hold(amount)
             books.meter_changed(level.meter)
-        turn = self._turn(choice, amount, output, tokens)
+        turn = self._turn(choice, sends=sends, amount=amount, output=output, tokens=tokens)
         books.put_turn(turn)
         return turn
+
+    def _amount(
+        self, books: Books, levels: tuple[Level, ...], quote: Quote, output: int
+    ) -> tuple[int, int]:
+        """Return for how many sendings of the input there is room, and the amount to set aside."""
+        request = self._request
+        sends, amount = quote.hold(
+            request.input_token_count, output, request.input_send_count, least_room(levels)
+        )
+        check_room(books, levels, amount, self._moment.now)
+        return sends, amount
 
     def _output_token_count(self, books: Books) -> int:
         usual = None
@@ -131,19 +140,16 @@ class Reserve:
         limit = self._request.max_output_token_count
         return min(estimate, limit) if limit else estimate
 
-    def _check_rates(self, levels: tuple[Level, ...], tokens: int) -> list[tuple[int, int]]:
+    def _check_tokens(self, level: Level, tokens: int) -> Passed:
+        per_minute, passed = level.limits.tokens_per_minute, level.meter.tokens
+        if not per_minute:
+            return passed
         now_ns = self._moment.steady_ns
-        arrivals = []
-        for level in levels:
-            meter, limits = level.meter, level.limits
-            requests_ns = _let_through(
-                level, "requests", meter.requests_arrival_ns, 1, limits.requests_per_minute, now_ns
-            )
-            tokens_ns = _let_through(
-                level, "tokens", meter.tokens_arrival_ns, tokens, limits.tokens_per_minute, now_ns
-            )
-            arrivals.append((requests_ns, tokens_ns))
-        return arrivals
+        match self._terms.limiter.check(passed, now_ns=now_ns, count=tokens, per_minute=per_minute):
+            case Refused() as refused:
+                raise rate_limited(level.key, "tokens", per_minute, refused)
+            case after:
+                return after
 
     def _choose(self, books: Books, levels: tuple[Level, ...], output: int) -> _Choice:
         """Apply the first rule of the policy that holds."""
@@ -204,7 +210,7 @@ class Reserve:
             )
         )
 
-    def _turn(self, choice: _Choice, amount: int, output: int, tokens: int) -> Turn:
+    def _turn(self, choice: _Choice, *, sends: int, amount: int, output: int, tokens: int) -> Turn:
         request = self._request
         lease_seconds = request.turn_timeout_seconds + self._terms.lease_grace_seconds
         lease_ns = int(lease_seconds * 1e9)
@@ -220,6 +226,7 @@ class Reserve:
             model=choice.quote.model,
             downgrade_model=choice.quote.model if changed else "",
             input_token_count=request.input_token_count,
+            input_send_count=sends,
             max_output_token_count=request.max_output_token_count,
             covered_output_token_count=output,
             amount_nano_usd=amount,
@@ -247,34 +254,12 @@ def room(level: Level, budget: Budget) -> int:
     return budget.limit_nano_usd - level.meter.committed(budget.period)
 
 
-def _let_through(
-    level: Level, unit: str, arrival_ns: int, count: int, per_minute: int, now_ns: int
-) -> int:
-    if not per_minute:
-        return arrival_ns
-    match gcra.check(arrival_ns, now_ns=now_ns, count=count, per_minute=per_minute):
-        case gcra.Allowed(arrival_ns=new_arrival_ns):
-            return new_arrival_ns
-        case gcra.Refused(retry_after_ns=retry_after_ns):
-            seconds = retry_after_ns / 1e9
-            raise RateLimited(
-                f"{level.name} has used its {per_minute} {unit} a minute: "
-                f"try again in {seconds:.1f} s.",
-                metadata={"subject": level.name, "limit": str(per_minute), "unit": unit},
-                retry_after_seconds=seconds,
-            )
-
-
-def _check_concurrency(levels: tuple[Level, ...]) -> None:
-    for level in levels:
-        limit = level.limits.max_concurrent_turns
-        if limit and level.meter.running_turn_count >= limit:
-            raise ConcurrencyLimited(
-                f"{level.name} has {limit} turns running, as many as it may: "
-                "try again when one has ended.",
-                metadata={"subject": level.name, "limit": str(limit)},
-                retry_after_seconds=_BUSY_RETRY_SECONDS,
-            )
+def least_room(levels: tuple[Level, ...]) -> int:
+    """Return what the tightest hard budget has left."""
+    rooms = [
+        room(level, budget) for level in levels for budget in level.limits.budgets if budget.is_hard
+    ]
+    return min(rooms, default=_ENDLESS)
 
 
 def _exhausted(level: Level, budget: Budget, amount: int, now: datetime) -> BudgetExhausted:

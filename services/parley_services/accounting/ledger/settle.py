@@ -11,10 +11,10 @@ from parley_services.accounting.ledger.entry import Account, AttemptKind, Entry
 from parley_services.accounting.ledger.levels import Level, Terms, book, free, levels_of
 from parley_services.accounting.ledger.turn import Turn, TurnKey, TurnState
 from parley_services.accounting.ledger.unit_of_work import Books, Needs
-from parley_services.accounting.limits import rate_limiter as gcra
 from parley_services.accounting.subjects import SubjectLevel
 from parley_services.kit.chat.subject import Subject
 from parley_services.kit.chat.usage import Usage
+from parley_services.kit.errors import StateForbids
 
 _BESIDE = {AttemptKind.SHADOW, AttemptKind.EMBEDDING}
 """Kinds of attempts that do not write the answer, and so say nothing of its end."""
@@ -61,7 +61,7 @@ class SettleRequest:
     model: str = ""
     """The model of the answer."""
     reservation_id: str = ""
-    """Of a release: the reservation that ends; empty: whichever the turn has."""
+    """The reservation that ends; empty: whichever the turn has."""
 
     @property
     def turn_key(self) -> TurnKey:
@@ -92,11 +92,12 @@ class Settle:
     It always books: the money is spent, whatever the budgets say. An attempt that is booked
     is not booked again, so a turn may be settled again, also with more attempts. If the
     lease had ended, the estimate that was booked then is taken back. What was used only
-    beside the answer is booked, and the turn goes on.
+    beside the answer is booked, and the turn goes on. A settlement with the reservation id of
+    another run of the turn is refused if it has attempts, and else changes nothing.
     """
 
     def __init__(self, request: SettleRequest, *, terms: Terms, moment: Moment) -> None:
-        self._request = request
+        self.request = self._request = request
         self._terms = terms
         self._moment = moment
 
@@ -116,14 +117,13 @@ class Settle:
         known = books.turn(request.turn_key)
         turn = known or Turn(
             key=request.turn_key,
-            reservation_id="",
+            reservation_id=request.reservation_id,
             state=TurnState.SETTLED,
             subject=request.subject,
             create_time_us=to_us(now),
         )
-        if request.reservation_id not in ("", turn.reservation_id):
-            # Another run of the turn holds it.
-            return Settled(cost_nano_usd=turn.cost_nano_usd, was_settled=True)
+        if turn.reservation_id and request.reservation_id not in ("", turn.reservation_id):
+            return self._refuse_other_run(turn)
         entries = [entry for entry in self._entries(turn) if not _is_booked(entry, turn)]
         if not entries and turn.state in (TurnState.SETTLED, TurnState.RELEASED):
             return Settled(cost_nano_usd=turn.cost_nano_usd, was_settled=known is not None)
@@ -135,7 +135,7 @@ class Settle:
         if ends and turn.state is TurnState.HELD:
             free(books, levels, turn.amount_nano_usd)
             used = sum(_tokens(entry) for entry in entries if entry.account is Account.USAGE)
-            give_back_tokens(levels, turn.charged_token_count - used)
+            self._correct_tokens(levels, turn, turn.charged_token_count - used)
         for entry in entries:
             books.append(entry)
             book(books, _levels_that_pay(levels, entry), entry.cost_nano_usd, self._terms, now)
@@ -156,6 +156,14 @@ class Settle:
             )
         books.put_turn(settled)
         return Settled(cost_nano_usd=settled.cost_nano_usd, was_settled=False)
+
+    def _refuse_other_run(self, turn: Turn) -> Settled:
+        """Leave a turn that another run of it has reserved as it is."""
+        if self._request.attempts:
+            raise StateForbids(
+                "Another run of this turn has its reservation: settle with that reservation's id."
+            )
+        return Settled(cost_nano_usd=turn.cost_nano_usd, was_settled=True)
 
     def _entries(self, turn: Turn) -> list[Entry]:
         """Return what this settlement says was used, booked before or not."""
@@ -246,6 +254,17 @@ class Settle:
             turn_count=-1,
         )
 
+    def _correct_tokens(self, levels: Iterable[Level], turn: Turn, token_count: int) -> None:
+        """Correct the tokens per minute by what was charged but not used."""
+        for level in levels:
+            if level.limits.tokens_per_minute:
+                level.meter.tokens = self._terms.limiter.correct(
+                    level.meter.tokens,
+                    charged_ns=turn.create_time_us * 1000,
+                    now_ns=self._moment.steady_ns,
+                    count=token_count,
+                )
+
     def _learn_length(self, books: Books) -> None:
         request = self._request
         if not request.template or request.source is not AnswerSource.MODEL:
@@ -255,16 +274,6 @@ class Settle:
             key = (request.subject.tenant_id, request.template)
             quantile = self._terms.policy.output_estimate.quantile
             books.put_length(key, books.length(key).learn(max(written), quantile))
-
-
-def give_back_tokens(levels: Iterable[Level], token_count: int) -> None:
-    """Correct the tokens per minute by what was charged but not used; negative: used on top."""
-    for level in levels:
-        per_minute = level.limits.tokens_per_minute
-        if per_minute:
-            level.meter.tokens_arrival_ns = gcra.give_back(
-                level.meter.tokens_arrival_ns, count=token_count, per_minute=per_minute
-            )
 
 
 def _levels_that_pay(levels: tuple[Level, ...], entry: Entry) -> tuple[Level, ...]:

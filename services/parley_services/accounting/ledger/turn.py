@@ -57,6 +57,11 @@ class Turn:
     """The model that the amount is priced for."""
     downgrade_model: str = ""
     input_token_count: int = 0
+    """Of one call; of all running ones together once an extension has told."""
+    input_send_count: int = 1
+    """How often that input may be sent before the next extension."""
+    spent_nano_usd: int = 0
+    """What ended attempts cost, as far as the last extension told."""
     max_output_token_count: int = 0
     """0: unknown."""
     covered_output_token_count: int = 0

@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import IntEnum
 
 from parley_services.accounting.limits.allowances import BudgetPeriod
+from parley_services.accounting.limits.rate_limiter import NOTHING, Passed
 
 
 class AlertMark(IntEnum):
@@ -28,10 +29,6 @@ class Meter:
 
     reserved_nano_usd: int = 0
     """Set aside by running turns. It counts against the present span of each budget."""
-    running_turn_count: int = 0
-    requests_arrival_ns: int = 0
-    tokens_arrival_ns: int = 0
-
     day: int = 0
     day_used_nano_usd: int = 0
     day_alert: int = AlertMark.NONE
@@ -42,6 +39,8 @@ class Meter:
     month_alert: int = AlertMark.NONE
     total_used_nano_usd: int = 0
     total_alert: int = AlertMark.NONE
+    tokens: Passed = NOTHING
+    """What counts against the tokens per minute."""
 
     def roll(self, now: datetime) -> None:
         """Begin a new day or month if one has begun. A date in the past changes nothing."""
@@ -73,14 +72,12 @@ class Meter:
         return self.used(period) + self.reserved_nano_usd
 
     def hold(self, amount_nano_usd: int) -> None:
-        """Set an amount aside for one more turn."""
+        """Set an amount aside."""
         self.reserved_nano_usd += amount_nano_usd
-        self.running_turn_count += 1
 
     def free(self, amount_nano_usd: int) -> None:
-        """End the hold of a turn."""
+        """Give an amount that was set aside back."""
         self.reserved_nano_usd -= amount_nano_usd
-        self.running_turn_count -= 1
 
     def book(self, amount_nano_usd: int) -> None:
         """Add what was spent; negative for a correction."""

@@ -12,6 +12,7 @@ from parley_services.accounting.ledger.entry import Account, AttemptKind, Entry
 from parley_services.accounting.ledger.turn import BudgetDecision, Turn, TurnKey, TurnState
 from parley_services.accounting.limits.alerts import Alert, AlertKind
 from parley_services.accounting.limits.allowances import Budget, BudgetPeriod, Limits
+from parley_services.accounting.limits.rate_limiter import NOTHING, Passed
 from parley_services.accounting.limits.usage_counters import Meter
 from parley_services.accounting.subjects import SubjectKey, SubjectLevel
 from parley_services.kit.chat.subject import Subject
@@ -22,16 +23,20 @@ Values = dict[str, Any]
 
 def meter_of(row: Sequence[Any]) -> Meter:
     """Return the meter in a row of `meters`."""
-    return Meter(**dict(zip(Meter.__slots__, row, strict=True)))
+    *values, tokens = row
+    return Meter(
+        **dict(zip(Meter.__slots__[:-1], values, strict=True)),
+        tokens=Passed.of(tokens) if tokens else NOTHING,
+    )
 
 
-_METER = attrgetter(*Meter.__slots__)
+_METER = attrgetter(*Meter.__slots__[:-1])
 
 
 def meter_values(meter: Meter) -> tuple[Any, ...]:
     """Return the row of *meter*. The columns are the attributes, in their order."""
     values: tuple[Any, ...] = _METER(meter)
-    return values
+    return (*values, meter.tokens.text)
 
 
 def turn_of(row: Sequence[Any]) -> Turn:
@@ -41,7 +46,8 @@ def turn_of(row: Sequence[Any]) -> Turn:
         create_time_us, decision, policy_rule, model, downgrade_model, input_token_count,
         max_output_token_count, covered_output_token_count, produced_output_token_count, step,
         amount_nano_usd, charged_token_count, lease_ns, deadline_ns, template, tags_json,
-        booked_attempts_json, cost_nano_usd, expiry_cost_nano_usd,
+        booked_attempts_json, cost_nano_usd, expiry_cost_nano_usd, input_send_count,
+        spent_nano_usd,
     ) = row  # fmt: skip
     return Turn(
         key=TurnKey(tenant_id=tenant_id, request_id=request_id),
@@ -67,6 +73,8 @@ def turn_of(row: Sequence[Any]) -> Turn:
         booked_attempts=tuple(orjson.loads(booked_attempts_json)),
         cost_nano_usd=cost_nano_usd,
         expiry_cost_nano_usd=expiry_cost_nano_usd,
+        input_send_count=input_send_count,
+        spent_nano_usd=spent_nano_usd,
     )
 
 
@@ -101,6 +109,8 @@ def turn_values(turn: Turn) -> tuple[Any, ...]:
         orjson.dumps(turn.booked_attempts).decode(),
         turn.cost_nano_usd,
         turn.expiry_cost_nano_usd,
+        turn.input_send_count,
+        turn.spent_nano_usd,
     )
 
 

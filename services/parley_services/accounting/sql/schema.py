@@ -37,9 +37,6 @@ meters = Table(
     metadata,
     _text("key_text", primary_key=True),
     _big("reserved_nano_usd"),
-    _small("running_turn_count"),
-    _big("requests_arrival_ns"),
-    _big("tokens_arrival_ns"),
     _small("day"),
     _big("day_used_nano_usd"),
     _small("day_alert"),
@@ -49,6 +46,7 @@ meters = Table(
     _small("month_alert"),
     _big("total_used_nano_usd"),
     _small("total_alert"),
+    _text("tokens"),
 )
 
 allowances = Table(
@@ -91,6 +89,26 @@ turns = Table(
     _text("booked_attempts_json"),
     _big("cost_nano_usd"),
     _big("expiry_cost_nano_usd"),
+    _small("input_send_count"),
+    _big("spent_nano_usd"),
+)
+
+admissions = Table(
+    "admissions",
+    metadata,
+    _text("turn_key", primary_key=True),
+    _text("reservation_id"),
+    _big("deadline_ns"),
+    _text("key_texts_json"),
+)
+"""The running turns, where several processes share the ledger."""
+
+admission_counters = Table(
+    "admission_counters",
+    metadata,
+    _text("key_text", primary_key=True),
+    _text("requests"),
+    _small("running_turn_count"),
 )
 
 entries = Table(

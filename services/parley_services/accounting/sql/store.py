@@ -1,9 +1,6 @@
 """The books in a relational database."""
 
-import asyncio
-from collections import deque
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 import orjson
@@ -14,18 +11,14 @@ from parley_services.accounting.ledger.turn import TurnKey, TurnState
 from parley_services.accounting.ledger.unit_of_work import Step
 from parley_services.accounting.limits.allowances import Limits
 from parley_services.accounting.sql import schema
+from parley_services.accounting.sql.group_commit import QUEUE_LIMIT, GroupCommit
 from parley_services.accounting.sql.unit_of_work import SqlBooks
 from parley_services.accounting.subjects import SubjectLevel
 from parley_services.accounting.workers.change_notifier import Bell
-from parley_services.kit.errors import Overloaded, ServiceError
 from parley_services.kit.storage.database import Database
 
 T = TypeVar("T")
 
-_GROUP_LIMIT = 256
-"""Steps in one transaction."""
-
-_QUEUE_LIMIT = 20_000
 _EXPIRE_AT_ONCE = 500
 
 _DUE = (
@@ -45,22 +38,6 @@ _BOOKED = select(
 ).where(schema.turns.c.turn_key.in_(bindparam("turn_keys", expanding=True)))
 
 
-@dataclass(slots=True)
-class _Waiting:
-    step: Step[Any]
-    future: asyncio.Future[Any]
-
-    def end(self, result: object) -> None:
-        """Give whoever waits the result, or raise it there if it is an exception."""
-        # The caller may have left; the step is committed nevertheless.
-        if self.future.done():
-            return
-        if isinstance(result, Exception):
-            self.future.set_exception(result)
-        else:
-            self.future.set_result(result)
-
-
 class SqlLedgerStore:
     """
     A `LedgerStore` on SQLite or PostgreSQL.
@@ -76,26 +53,16 @@ class SqlLedgerStore:
         *,
         defaults: Mapping[SubjectLevel, Limits],
         alert_bell: Bell | None = None,
-        queue_limit: int = _QUEUE_LIMIT,
+        queue_limit: int = QUEUE_LIMIT,
     ) -> None:
         self._database = database
         self._alert_bell = alert_bell or Bell()
         self._books = SqlBooks(defaults=defaults)
-        self._queue_limit = queue_limit
-        self._waiting: deque[_Waiting] = deque()
-        self._running: asyncio.Task[None] | None = None
+        self._commits = GroupCommit(self._commit, queue_limit=queue_limit)
 
     async def commit(self, step: Step[T]) -> T:
-        if len(self._waiting) >= self._queue_limit:
-            raise Overloaded(
-                "Too many bookings wait for the database: try again soon.",
-                retry_after_seconds=0.5,
-            )
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(step, future))
-        if self._running is None:
-            self._running = asyncio.create_task(self._run())
-        return await future
+        result: T = await self._commits.commit(step)
+        return result
 
     async def booked_attempts(self, keys: Collection[TurnKey]) -> Mapping[TurnKey, tuple[int, ...]]:
         """Return the numbers of the attempts that are booked, of the turns that are known."""
@@ -120,35 +87,11 @@ class SqlLedgerStore:
 
     async def aclose(self) -> None:
         """Commit the steps that wait."""
-        while self._running is not None:
-            await asyncio.wait([self._running])
+        await self._commits.aclose()
 
-    async def _run(self) -> None:
-        try:
-            while self._waiting:
-                count = min(len(self._waiting), _GROUP_LIMIT)
-                await self._commit([self._waiting.popleft() for _ in range(count)])
-        finally:
-            self._running = None
-
-    async def _commit(self, group: list[_Waiting]) -> None:
-        steps = [each.step for each in group]
-        results: list[Any]
-        try:
-            outcome = await self._database.write(
-                lambda connection: self._books.run(connection, steps)
-            )
-            self._books.committed(outcome)
-            if outcome.has_alerted:
-                self._alert_bell.ring()
-            results = outcome.results
-        except ServiceError as error:
-            results = [error] * len(group)
-        except Exception as error:
-            if len(group) > 1:
-                for each in group:
-                    await self._commit([each])
-                return
-            results = [error]
-        for each, result in zip(group, results, strict=True):
-            each.end(result)
+    async def _commit(self, steps: Sequence[Step[Any]]) -> Sequence[Any]:
+        outcome = await self._database.write(lambda connection: self._books.run(connection, steps))
+        self._books.committed(outcome)
+        if outcome.has_alerted:
+            self._alert_bell.ring()
+        return outcome.results

@@ -539,6 +539,72 @@ class AuthenticateKeyResponse(_message.Message):
 Global___AuthenticateKeyResponse: _TypeAlias = AuthenticateKeyResponse  # noqa: Y015
 
 @_typing.final
+class AdmitTurnRequest(_message.Message):
+    """Lets a turn begin."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    RESERVATION_ID_FIELD_NUMBER: _builtins.int
+    TURN_TIMEOUT_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """The turn's id."""
+    reservation_id: _builtins.str
+    """An id of the caller's choice, unique to this run of the turn. Reserve, Settle and Release
+    name it again. Not empty.
+    """
+    @_builtins.property
+    def subject(self) -> _subject_pb2.Subject:
+        """Who it is for."""
+
+    @_builtins.property
+    def turn_timeout(self) -> _duration_pb2.Duration:
+        """How long the turn may take; it stops counting as a running turn some time after."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        subject: _subject_pb2.Subject | None = ...,
+        reservation_id: _builtins.str = ...,
+        turn_timeout: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["subject", b"subject", "turn_timeout", b"turn_timeout"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "reservation_id", b"reservation_id", "subject", b"subject", "turn_timeout", b"turn_timeout"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AdmitTurnRequest: _TypeAlias = AdmitTurnRequest  # noqa: Y015
+
+@_typing.final
+class AdmitTurnResponse(_message.Message):
+    """Answers AdmitTurn. A refusal is a status: RATE_LIMITED, CONCURRENCY_LIMITED, or STATE_FORBIDS
+    while another run of the same turn is admitted.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When the turn stops counting as running, unless it ends before."""
+
+    def __init__(
+        self,
+        *,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AdmitTurnResponse: _TypeAlias = AdmitTurnResponse  # noqa: Y015
+
+@_typing.final
 class ReserveRequest(_message.Message):
     """Sets an amount aside."""
 
@@ -573,20 +639,32 @@ class ReserveRequest(_message.Message):
     TAGS_FIELD_NUMBER: _builtins.int
     TURN_TIMEOUT_FIELD_NUMBER: _builtins.int
     RESERVATION_ID_FIELD_NUMBER: _builtins.int
+    ADMITTED_FIELD_NUMBER: _builtins.int
+    INPUT_SEND_COUNT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The turn's id."""
     model: _builtins.str
-    """The model or group that is asked for. Empty: the default group."""
+    """The model or group that is asked for. Empty: the default group. The hold covers the
+    dearest route that may answer.
+    """
     input_token_count: _builtins.int
-    """Input tokens, counted."""
+    """All input tokens of one call to the provider, as it will be sent: system text, messages,
+    tool calls and results, tool schemas, documents and images.
+    """
     max_output_token_count: _builtins.int
-    """The output limit of the turn; 0: unknown."""
+    """The output limit of one call; 0: unknown."""
     template: _builtins.str
     """The template, for its usual output length."""
     reservation_id: _builtins.str
-    """The id that the reservation gets, of the caller's choice and unique to this run of the
-    turn, so that a repeated call is told from a second run, which is refused as STATE_FORBIDS
-    while the first one holds its reservation. Empty: one is made, and nothing is refused.
+    """The id that the reservation gets: the one that AdmitTurn was called with. A repeated call
+    is told by it from a second run of the turn, which is refused as STATE_FORBIDS while the
+    first one holds its reservation. Empty: one is made, and nothing is refused.
+    """
+    admitted: _builtins.bool
+    """Whether AdmitTurn has admitted the turn. If not, Reserve admits it first."""
+    input_send_count: _builtins.int
+    """How often the input may be sent before the next Extend: retries, hedges and fallbacks that
+    the caller cannot stop. 0: once. At most 100.
     """
     @_builtins.property
     def subject(self) -> _subject_pb2.Subject:
@@ -612,10 +690,12 @@ class ReserveRequest(_message.Message):
         tags: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         turn_timeout: _duration_pb2.Duration | None = ...,
         reservation_id: _builtins.str = ...,
+        admitted: _builtins.bool = ...,
+        input_send_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["subject", b"subject", "turn_timeout", b"turn_timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["input_token_count", b"input_token_count", "max_output_token_count", b"max_output_token_count", "model", b"model", "request_id", b"request_id", "reservation_id", b"reservation_id", "subject", b"subject", "tags", b"tags", "template", b"template", "turn_timeout", b"turn_timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["admitted", b"admitted", "input_send_count", b"input_send_count", "input_token_count", b"input_token_count", "max_output_token_count", b"max_output_token_count", "model", b"model", "request_id", b"request_id", "reservation_id", b"reservation_id", "subject", b"subject", "tags", b"tags", "template", b"template", "turn_timeout", b"turn_timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -623,8 +703,9 @@ Global___ReserveRequest: _TypeAlias = ReserveRequest  # noqa: Y015
 
 @_typing.final
 class ReserveResponse(_message.Message):
-    """Answers Reserve. A refusal is a status: RATE_LIMITED, BUDGET_EXHAUSTED, CONCURRENCY_LIMITED
-    or PRICE_UNKNOWN.
+    """Answers Reserve. A refusal is a status: RATE_LIMITED, BUDGET_EXHAUSTED, PRICE_UNKNOWN, and
+    CONCURRENCY_LIMITED if the turn was not admitted before. It leaves an admission by AdmitTurn
+    as it is: end it with Release.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -636,18 +717,23 @@ class ReserveResponse(_message.Message):
     AMOUNT_NANO_USD_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     COVERED_OUTPUT_TOKEN_COUNT_FIELD_NUMBER: _builtins.int
+    COVERED_INPUT_SEND_COUNT_FIELD_NUMBER: _builtins.int
     reservation_id: _builtins.str
     """The reservation."""
     decision: _budget_pb2.BudgetDecision.ValueType
     """What the turn may do."""
     downgrade_model: _builtins.str
-    """The model to use instead, with DOWNGRADE."""
+    """The model to use instead, with DOWNGRADE, and with CACHE_FIRST if it is cheaper."""
     policy_rule: _builtins.str
     """The rule of the policy that decided, as `user_daily_downgrade`; empty for none."""
     amount_nano_usd: _builtins.int
     """What was set aside."""
     covered_output_token_count: _builtins.int
-    """How many output tokens the amount covers."""
+    """How many output tokens the amount covers, beside the input."""
+    covered_input_send_count: _builtins.int
+    """How often the amount covers the input: as often as asked for, or less where the budget has
+    no room for more, but at least once. Let the router make no more attempts than that.
+    """
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """When the lease ends."""
@@ -662,10 +748,11 @@ class ReserveResponse(_message.Message):
         amount_nano_usd: _builtins.int = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         covered_output_token_count: _builtins.int = ...,
+        covered_input_send_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_nano_usd", b"amount_nano_usd", "covered_output_token_count", b"covered_output_token_count", "decision", b"decision", "downgrade_model", b"downgrade_model", "expire_time", b"expire_time", "policy_rule", b"policy_rule", "reservation_id", b"reservation_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_nano_usd", b"amount_nano_usd", "covered_input_send_count", b"covered_input_send_count", "covered_output_token_count", b"covered_output_token_count", "decision", b"decision", "downgrade_model", b"downgrade_model", "expire_time", b"expire_time", "policy_rule", b"policy_rule", "reservation_id", b"reservation_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -673,7 +760,7 @@ Global___ReserveResponse: _TypeAlias = ReserveResponse  # noqa: Y015
 
 @_typing.final
 class ExtendRequest(_message.Message):
-    """Sets more aside."""
+    """Adjusts a hold."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -682,6 +769,9 @@ class ExtendRequest(_message.Message):
     STEP_FIELD_NUMBER: _builtins.int
     OUTPUT_TOKEN_COUNT_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
+    SPENT_NANO_USD_FIELD_NUMBER: _builtins.int
+    INPUT_TOKEN_COUNT_FIELD_NUMBER: _builtins.int
+    INPUT_SEND_COUNT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The turn's id."""
     reservation_id: _builtins.str
@@ -689,9 +779,17 @@ class ExtendRequest(_message.Message):
     step: _builtins.int
     """The number of this extension, from 1."""
     output_token_count: _builtins.int
-    """Output tokens that were produced so far."""
+    """Output tokens of the running attempts so far, reasoning and tool arguments included."""
     model: _builtins.str
-    """The model that writes."""
+    """The model that writes: a model, a group or `provider/model`. Empty: as before."""
+    spent_nano_usd: _builtins.int
+    """What the ended attempts of the turn cost, all together."""
+    input_token_count: _builtins.int
+    """All input tokens of the running attempts; 0: as before."""
+    input_send_count: _builtins.int
+    """How often an input of that length may be sent before the next Extend, the running attempt
+    included. 0: as before.
+    """
     def __init__(
         self,
         *,
@@ -700,10 +798,13 @@ class ExtendRequest(_message.Message):
         step: _builtins.int = ...,
         output_token_count: _builtins.int = ...,
         model: _builtins.str = ...,
+        spent_nano_usd: _builtins.int = ...,
+        input_token_count: _builtins.int = ...,
+        input_send_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "output_token_count", b"output_token_count", "request_id", b"request_id", "reservation_id", b"reservation_id", "step", b"step"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["input_send_count", b"input_send_count", "input_token_count", b"input_token_count", "model", b"model", "output_token_count", b"output_token_count", "request_id", b"request_id", "reservation_id", b"reservation_id", "spent_nano_usd", b"spent_nano_usd", "step", b"step"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -711,17 +812,20 @@ Global___ExtendRequest: _TypeAlias = ExtendRequest  # noqa: Y015
 
 @_typing.final
 class ExtendResponse(_message.Message):
-    """Answers Extend. BUDGET_EXHAUSTED if there is no more."""
+    """Answers Extend. BUDGET_EXHAUSTED if no token more is covered."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     AMOUNT_NANO_USD_FIELD_NUMBER: _builtins.int
     COVERED_OUTPUT_TOKEN_COUNT_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    COVERED_INPUT_SEND_COUNT_FIELD_NUMBER: _builtins.int
     amount_nano_usd: _builtins.int
-    """What is set aside now."""
+    """What is set aside now, the cost of ended attempts included."""
     covered_output_token_count: _builtins.int
-    """How many output tokens the amount covers."""
+    """How many output tokens of the running attempts the amount covers."""
+    covered_input_send_count: _builtins.int
+    """How often the amount covers the input, the running attempts included."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """When the lease ends."""
@@ -732,10 +836,11 @@ class ExtendResponse(_message.Message):
         amount_nano_usd: _builtins.int = ...,
         covered_output_token_count: _builtins.int = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
+        covered_input_send_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_nano_usd", b"amount_nano_usd", "covered_output_token_count", b"covered_output_token_count", "expire_time", b"expire_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_nano_usd", b"amount_nano_usd", "covered_input_send_count", b"covered_input_send_count", "covered_output_token_count", b"covered_output_token_count", "expire_time", b"expire_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -781,7 +886,9 @@ class SettleRequest(_message.Message):
     request_id: _builtins.str
     """The turn's id."""
     reservation_id: _builtins.str
-    """The reservation. Empty for a turn that ran while accounting was away."""
+    """The reservation, or the admission of a turn without one. STATE_FORBIDS if another run of
+    the turn has the reservation. Empty for a turn that ran while accounting was away.
+    """
     source: _answer_pb2.AnswerSource.ValueType
     """Where the answer came from; unspecified if the turn failed."""
     saved_cost_nano_usd: _builtins.int

@@ -40,6 +40,11 @@ class AccountingServiceStub:
                 request_serializer=parley_dot_accounting_dot_v1_dot_accounting__service__pb2.AuthenticateKeyRequest.SerializeToString,
                 response_deserializer=parley_dot_accounting_dot_v1_dot_accounting__service__pb2.AuthenticateKeyResponse.FromString,
                 _registered_method=True)
+        self.AdmitTurn = channel.unary_unary(
+                '/parley.accounting.v1.AccountingService/AdmitTurn',
+                request_serializer=parley_dot_accounting_dot_v1_dot_accounting__service__pb2.AdmitTurnRequest.SerializeToString,
+                response_deserializer=parley_dot_accounting_dot_v1_dot_accounting__service__pb2.AdmitTurnResponse.FromString,
+                _registered_method=True)
         self.Reserve = channel.unary_unary(
                 '/parley.accounting.v1.AccountingService/Reserve',
                 request_serializer=parley_dot_accounting_dot_v1_dot_accounting__service__pb2.ReserveRequest.SerializeToString,
@@ -153,32 +158,45 @@ class AccountingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AdmitTurn(self, request, context):
+        """Lets a turn begin if the rates and the concurrency limits of its subject allow it.
+        Decides nothing about money and writes nothing to the ledger, so it is cheap and may run
+        beside other checks. The turn counts as running until Settle, Release or the end of its
+        lease. Idempotent by `request_id` and `reservation_id`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Reserve(self, request, context):
-        """Sets aside what a turn may cost, if limits and budgets allow. One atomic step over all
-        levels of the subject. The reservation is a lease: it expires and is then booked at its
-        best estimate. Idempotent by `request_id`.
+        """Sets aside what a turn may cost, if the budgets, the tokens per minute and the policy of
+        its subject allow it. Called when prompt and model are known and no cached answer was
+        found. One atomic step over all levels of the subject. The reservation is a lease: it
+        expires and is then booked at its best estimate. Idempotent by `request_id`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Extend(self, request, context):
-        """Sets more aside for a turn that runs, and prolongs the lease. Idempotent by `step`.
+        """Adjusts the hold to how far the turn is and to the model that writes, and prolongs the
+        lease. Call it before a token that the hold does not cover is passed on, and after each
+        attempt that ended when another one begins. Idempotent by `step`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Settle(self, request, context):
-        """Books what a turn used and ends its reservation. Answers after the commit. Idempotent
-        by `request_id` and attempt number.
+        """Books what a turn used and ends its reservation and its admission. Answers after the
+        commit. Idempotent by `request_id` and attempt number.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Release(self, request, context):
-        """Ends a reservation of a turn that used nothing. Idempotent.
+        """Ends the reservation and the admission of a turn that used nothing. Idempotent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -306,6 +324,11 @@ def add_AccountingServiceServicer_to_server(servicer, server):
                     servicer.AuthenticateKey,
                     request_deserializer=parley_dot_accounting_dot_v1_dot_accounting__service__pb2.AuthenticateKeyRequest.FromString,
                     response_serializer=parley_dot_accounting_dot_v1_dot_accounting__service__pb2.AuthenticateKeyResponse.SerializeToString,
+            ),
+            'AdmitTurn': grpc.unary_unary_rpc_method_handler(
+                    servicer.AdmitTurn,
+                    request_deserializer=parley_dot_accounting_dot_v1_dot_accounting__service__pb2.AdmitTurnRequest.FromString,
+                    response_serializer=parley_dot_accounting_dot_v1_dot_accounting__service__pb2.AdmitTurnResponse.SerializeToString,
             ),
             'Reserve': grpc.unary_unary_rpc_method_handler(
                     servicer.Reserve,
@@ -436,6 +459,33 @@ class AccountingService:
             '/parley.accounting.v1.AccountingService/AuthenticateKey',
             parley_dot_accounting_dot_v1_dot_accounting__service__pb2.AuthenticateKeyRequest.SerializeToString,
             parley_dot_accounting_dot_v1_dot_accounting__service__pb2.AuthenticateKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AdmitTurn(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/parley.accounting.v1.AccountingService/AdmitTurn',
+            parley_dot_accounting_dot_v1_dot_accounting__service__pb2.AdmitTurnRequest.SerializeToString,
+            parley_dot_accounting_dot_v1_dot_accounting__service__pb2.AdmitTurnResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -35,19 +35,29 @@ class AccountingServiceStub:
     def __new__(cls, channel: _aio.Channel) -> AccountingServiceAsyncStub: ...
     AuthenticateKey: _grpc.UnaryUnaryMultiCallable[_accounting_service_pb2.AuthenticateKeyRequest, _accounting_service_pb2.AuthenticateKeyResponse]
     """Says whose key this is. UNAUTHENTICATED for an unknown, revoked or expired one."""
+    AdmitTurn: _grpc.UnaryUnaryMultiCallable[_accounting_service_pb2.AdmitTurnRequest, _accounting_service_pb2.AdmitTurnResponse]
+    """Lets a turn begin if the rates and the concurrency limits of its subject allow it.
+    Decides nothing about money and writes nothing to the ledger, so it is cheap and may run
+    beside other checks. The turn counts as running until Settle, Release or the end of its
+    lease. Idempotent by `request_id` and `reservation_id`.
+    """
     Reserve: _grpc.UnaryUnaryMultiCallable[_accounting_service_pb2.ReserveRequest, _accounting_service_pb2.ReserveResponse]
-    """Sets aside what a turn may cost, if limits and budgets allow. One atomic step over all
-    levels of the subject. The reservation is a lease: it expires and is then booked at its
-    best estimate. Idempotent by `request_id`.
+    """Sets aside what a turn may cost, if the budgets, the tokens per minute and the policy of
+    its subject allow it. Called when prompt and model are known and no cached answer was
+    found. One atomic step over all levels of the subject. The reservation is a lease: it
+    expires and is then booked at its best estimate. Idempotent by `request_id`.
     """
     Extend: _grpc.UnaryUnaryMultiCallable[_accounting_service_pb2.ExtendRequest, _accounting_service_pb2.ExtendResponse]
-    """Sets more aside for a turn that runs, and prolongs the lease. Idempotent by `step`."""
+    """Adjusts the hold to how far the turn is and to the model that writes, and prolongs the
+    lease. Call it before a token that the hold does not cover is passed on, and after each
+    attempt that ended when another one begins. Idempotent by `step`.
+    """
     Settle: _grpc.UnaryUnaryMultiCallable[_accounting_service_pb2.SettleRequest, _accounting_service_pb2.SettleResponse]
-    """Books what a turn used and ends its reservation. Answers after the commit. Idempotent
-    by `request_id` and attempt number.
+    """Books what a turn used and ends its reservation and its admission. Answers after the
+    commit. Idempotent by `request_id` and attempt number.
     """
     Release: _grpc.UnaryUnaryMultiCallable[_accounting_service_pb2.ReleaseRequest, _accounting_service_pb2.ReleaseResponse]
-    """Ends a reservation of a turn that used nothing. Idempotent."""
+    """Ends the reservation and the admission of a turn that used nothing. Idempotent."""
     ReportAttempts: _grpc.UnaryUnaryMultiCallable[_accounting_service_pb2.ReportAttemptsRequest, _accounting_service_pb2.ReportAttemptsResponse]
     """Books those of the attempts that no settlement has booked, since whoever asked for them
     died first. The router tells of every attempt so, some time after its turn is over.
@@ -93,19 +103,29 @@ class AccountingServiceAsyncStub(AccountingServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     AuthenticateKey: _aio.UnaryUnaryMultiCallable[_accounting_service_pb2.AuthenticateKeyRequest, _accounting_service_pb2.AuthenticateKeyResponse]  # type: ignore[assignment]
     """Says whose key this is. UNAUTHENTICATED for an unknown, revoked or expired one."""
+    AdmitTurn: _aio.UnaryUnaryMultiCallable[_accounting_service_pb2.AdmitTurnRequest, _accounting_service_pb2.AdmitTurnResponse]  # type: ignore[assignment]
+    """Lets a turn begin if the rates and the concurrency limits of its subject allow it.
+    Decides nothing about money and writes nothing to the ledger, so it is cheap and may run
+    beside other checks. The turn counts as running until Settle, Release or the end of its
+    lease. Idempotent by `request_id` and `reservation_id`.
+    """
     Reserve: _aio.UnaryUnaryMultiCallable[_accounting_service_pb2.ReserveRequest, _accounting_service_pb2.ReserveResponse]  # type: ignore[assignment]
-    """Sets aside what a turn may cost, if limits and budgets allow. One atomic step over all
-    levels of the subject. The reservation is a lease: it expires and is then booked at its
-    best estimate. Idempotent by `request_id`.
+    """Sets aside what a turn may cost, if the budgets, the tokens per minute and the policy of
+    its subject allow it. Called when prompt and model are known and no cached answer was
+    found. One atomic step over all levels of the subject. The reservation is a lease: it
+    expires and is then booked at its best estimate. Idempotent by `request_id`.
     """
     Extend: _aio.UnaryUnaryMultiCallable[_accounting_service_pb2.ExtendRequest, _accounting_service_pb2.ExtendResponse]  # type: ignore[assignment]
-    """Sets more aside for a turn that runs, and prolongs the lease. Idempotent by `step`."""
+    """Adjusts the hold to how far the turn is and to the model that writes, and prolongs the
+    lease. Call it before a token that the hold does not cover is passed on, and after each
+    attempt that ended when another one begins. Idempotent by `step`.
+    """
     Settle: _aio.UnaryUnaryMultiCallable[_accounting_service_pb2.SettleRequest, _accounting_service_pb2.SettleResponse]  # type: ignore[assignment]
-    """Books what a turn used and ends its reservation. Answers after the commit. Idempotent
-    by `request_id` and attempt number.
+    """Books what a turn used and ends its reservation and its admission. Answers after the
+    commit. Idempotent by `request_id` and attempt number.
     """
     Release: _aio.UnaryUnaryMultiCallable[_accounting_service_pb2.ReleaseRequest, _accounting_service_pb2.ReleaseResponse]  # type: ignore[assignment]
-    """Ends a reservation of a turn that used nothing. Idempotent."""
+    """Ends the reservation and the admission of a turn that used nothing. Idempotent."""
     ReportAttempts: _aio.UnaryUnaryMultiCallable[_accounting_service_pb2.ReportAttemptsRequest, _accounting_service_pb2.ReportAttemptsResponse]  # type: ignore[assignment]
     """Books those of the attempts that no settlement has booked, since whoever asked for them
     died first. The router tells of every attempt so, some time after its turn is over.
@@ -156,14 +176,27 @@ class AccountingServiceServicer(metaclass=_abc_1.ABCMeta):
         """Says whose key this is. UNAUTHENTICATED for an unknown, revoked or expired one."""
 
     @_abc_1.abstractmethod
+    def AdmitTurn(
+        self,
+        request: _accounting_service_pb2.AdmitTurnRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_accounting_service_pb2.AdmitTurnResponse, _abc.Awaitable[_accounting_service_pb2.AdmitTurnResponse]]:
+        """Lets a turn begin if the rates and the concurrency limits of its subject allow it.
+        Decides nothing about money and writes nothing to the ledger, so it is cheap and may run
+        beside other checks. The turn counts as running until Settle, Release or the end of its
+        lease. Idempotent by `request_id` and `reservation_id`.
+        """
+
+    @_abc_1.abstractmethod
     def Reserve(
         self,
         request: _accounting_service_pb2.ReserveRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_accounting_service_pb2.ReserveResponse, _abc.Awaitable[_accounting_service_pb2.ReserveResponse]]:
-        """Sets aside what a turn may cost, if limits and budgets allow. One atomic step over all
-        levels of the subject. The reservation is a lease: it expires and is then booked at its
-        best estimate. Idempotent by `request_id`.
+        """Sets aside what a turn may cost, if the budgets, the tokens per minute and the policy of
+        its subject allow it. Called when prompt and model are known and no cached answer was
+        found. One atomic step over all levels of the subject. The reservation is a lease: it
+        expires and is then booked at its best estimate. Idempotent by `request_id`.
         """
 
     @_abc_1.abstractmethod
@@ -172,7 +205,10 @@ class AccountingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _accounting_service_pb2.ExtendRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_accounting_service_pb2.ExtendResponse, _abc.Awaitable[_accounting_service_pb2.ExtendResponse]]:
-        """Sets more aside for a turn that runs, and prolongs the lease. Idempotent by `step`."""
+        """Adjusts the hold to how far the turn is and to the model that writes, and prolongs the
+        lease. Call it before a token that the hold does not cover is passed on, and after each
+        attempt that ended when another one begins. Idempotent by `step`.
+        """
 
     @_abc_1.abstractmethod
     def Settle(
@@ -180,8 +216,8 @@ class AccountingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _accounting_service_pb2.SettleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_accounting_service_pb2.SettleResponse, _abc.Awaitable[_accounting_service_pb2.SettleResponse]]:
-        """Books what a turn used and ends its reservation. Answers after the commit. Idempotent
-        by `request_id` and attempt number.
+        """Books what a turn used and ends its reservation and its admission. Answers after the
+        commit. Idempotent by `request_id` and attempt number.
         """
 
     @_abc_1.abstractmethod
@@ -190,7 +226,7 @@ class AccountingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _accounting_service_pb2.ReleaseRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_accounting_service_pb2.ReleaseResponse, _abc.Awaitable[_accounting_service_pb2.ReleaseResponse]]:
-        """Ends a reservation of a turn that used nothing. Idempotent."""
+        """Ends the reservation and the admission of a turn that used nothing. Idempotent."""
 
     @_abc_1.abstractmethod
     def ReportAttempts(

@@ -9,11 +9,11 @@ are synthetic, from templates and fake identities.
 import json
 from collections import Counter
 
-from parley_services.guardrails.failures import Failures
-from parley_services.guardrails.policy_file import default_policy
+from parley_services.guardrails.matching.failures import Failures
+from parley_services.guardrails.matching.text_plan import TextPlan
+from parley_services.guardrails.policy.policy_file import default_policy
 from parley_services.guardrails.rules import PATTERN_RULES
-from parley_services.guardrails.text_plan import TextPlan
-from parley_services.guardrails.verdict import Stage
+from parley_services.kit.chat.finding import FindingStage
 from rich.console import Console
 from rich.table import Table
 
@@ -42,7 +42,9 @@ def main() -> None:
     path = data_folder() / "presidio_research" / "generated_large.json"
     rows = json.loads(path.read_text())
     rules = [rule for rule in PATTERN_RULES if rule.info.category == "pii"]
-    plan = TextPlan([(rule, default_policy().action(rule.info, Stage.INPUT)) for rule in rules])
+    plan = TextPlan(
+        [(rule, default_policy().action(rule.info, FindingStage.INPUT)) for rule in rules]
+    )
     right: Counter[str] = Counter()
     wrong: Counter[str] = Counter()
     missed: Counter[str] = Counter()

@@ -22,9 +22,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import quicktok
 from parley_services.guardrails.checks import Checks
-from parley_services.guardrails.output_scanner import OutputContext
-from parley_services.guardrails.policy_file import default_policy
+from parley_services.guardrails.policy.policy_file import default_policy
 from parley_services.guardrails.rules import ALL_RULES
+from parley_services.guardrails.streams.output_scanner import OutputContext
 from rich.console import Console
 from rich.table import Table
 

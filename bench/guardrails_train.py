@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from parley_services.guardrails.classifier import Classifier, Reading, read
+from parley_services.guardrails.classify.classifier import Classifier, Reading, read
 from parley_services.guardrails.rule import BLOCK_FROM, FLAG_FROM
 from rich.console import Console
 from rich.table import Table
@@ -33,7 +33,7 @@ from bench.guardrails_texts import (
     moderation_texts,
 )
 
-MODELS = Path("services/parley_services/guardrails/models")
+MODELS = Path("services/parley_services/guardrails/classify/models")
 FOLDS = 5
 MIN_TEXTS_WITH_FEATURE = 2
 MAX_FEATURES = 80_000

@@ -3,7 +3,7 @@
 import re
 import threading
 
-from parley_services.guardrails.entity import Entity
+from parley_services.guardrails.names.entity import Entity
 
 
 class ListedNames:

@@ -97,7 +97,7 @@ def rules(
 ) -> None:
     """List the rules of a policy: what each does, where, and how much of a stream it may hold."""
     answer = run(_ask_rules(tenant, template))
-    table = Table("rule", "stages", "action", "severity", "floor", "may hold")
+    table = Table("rule", "stages", "action", "severity", "baseline", "may hold")
     for rule in answer.rules:
         action = short_name(finding_pb2.GuardrailAction, rule.action) if rule.action else "off"
         table.add_row(

@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager, closing
 import grpc
 from parley.guardrails.v1 import guardrails_service_pb2_grpc as pb_grpc
 
-from parley_services.guardrails.entity import EntityFinder
 from parley_services.guardrails.guardrails import Guardrails
+from parley_services.guardrails.names.entity import EntityFinder
+from parley_services.guardrails.names.presidio_finder import PresidioMissing, open_presidio_finder
 from parley_services.guardrails.offload import Offload
-from parley_services.guardrails.policy_file import load_policies
-from parley_services.guardrails.presidio_finder import PresidioMissing, open_presidio_finder
+from parley_services.guardrails.policy.policy_file import load_policies
 from parley_services.guardrails.rule import Rule
 from parley_services.guardrails.rules import ALL_RULES
 from parley_services.guardrails.rules.named import entity_rules

@@ -5,43 +5,36 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from parley_services.guardrails.answer_length import LENGTH
-from parley_services.guardrails.classifier import EMPTY, load_classifier, read
-from parley_services.guardrails.failures import Failures
-from parley_services.guardrails.judge import Judge
-from parley_services.guardrails.leakage import LEAK, LeakWatch
-from parley_services.guardrails.limits import (
+from parley_services.guardrails.classify.classifier import EMPTY, load_classifier, read
+from parley_services.guardrails.classify.judge import Judge
+from parley_services.guardrails.matching.failures import Failures
+from parley_services.guardrails.matching.placeholders import Numbering
+from parley_services.guardrails.matching.text_plan import Finds, Found, TextPlan
+from parley_services.guardrails.policy.policy import Policy
+from parley_services.guardrails.rule import (
+    STAGES,
+    ClassifierRule,
+    EntityRule,
+    PatternRule,
+    Rule,
+    RuleInfo,
+)
+from parley_services.guardrails.streams.answer_length import LENGTH
+from parley_services.guardrails.streams.leakage import LEAK, LeakWatch
+from parley_services.guardrails.streams.output_scanner import OutputContext, OutputScanner
+from parley_services.guardrails.streams.stream_plan import StreamPlan
+from parley_services.guardrails.text.limits import (
     DEFAULT_LIMITS,
     Limits,
     require_size,
     require_text,
     utf8_length,
 )
-from parley_services.guardrails.output_scanner import OutputContext, OutputScanner
-from parley_services.guardrails.placeholders import Numbering
-from parley_services.guardrails.policy import Policy
-from parley_services.guardrails.rule import ClassifierRule, EntityRule, PatternRule, Rule, RuleInfo
-from parley_services.guardrails.stream_plan import StreamPlan
-from parley_services.guardrails.text_plan import Finds, Found, TextPlan
-from parley_services.guardrails.verdict import (
-    Action,
-    Finding,
-    InputSource,
-    Placeholder,
-    Stage,
-    Verdict,
-    strictest,
-)
+from parley_services.guardrails.verdict import Verdict, strictest
+from parley_services.kit.chat.finding import Finding, FindingStage, GuardrailAction, Placeholder
+from parley_services.kit.chat.input_source import InputText
 
 _PlacingRule = TypeVar("_PlacingRule", PatternRule, EntityRule)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InputText:
-    """One text of a turn, with where it comes from."""
-
-    text: str
-    source: InputSource = InputSource.USER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,28 +83,29 @@ class Checks:
             stage: [
                 Judge(rule, action, load_classifier(rule.model))
                 for rule in classifiers
-                if (action := policy.action(rule.info, stage)) is not Action.OFF
+                if (action := policy.action(rule.info, stage)) is not GuardrailAction.UNSPECIFIED
             ]
-            for stage in Stage
+            for stage in STAGES
         }
         self._texts = {
             stage: TextPlan(_chosen(policy, patterns, stage), _chosen(policy, entities, stage))
-            for stage in (Stage.INPUT, Stage.CONTEXT)
+            for stage in (FindingStage.INPUT, FindingStage.CONTEXT)
         }
-        restoring = _chosen(policy, patterns, Stage.OUTPUT)
+        restoring = _chosen(policy, patterns, FindingStage.OUTPUT)
         if not policy.restore:
-            restoring = [each for each in restoring if each[1] is not Action.RESTORE]
+            restoring = [each for each in restoring if each[1] is not GuardrailAction.RESTORE]
         self._stream = StreamPlan(restoring)
-        self._stops_leaks = policy.action(LEAK, Stage.OUTPUT) is Action.BLOCK
-        length_action = policy.action(LENGTH, Stage.OUTPUT)
+        self._stops_leaks = policy.action(LEAK, FindingStage.OUTPUT) is GuardrailAction.BLOCK
+        length_action = policy.action(LENGTH, FindingStage.OUTPUT)
         self._length_rule = (
             (policy.max_answer_characters, length_action)
-            if policy.max_answer_characters is not None and length_action is not Action.OFF
+            if policy.max_answer_characters is not None
+            and length_action is not GuardrailAction.UNSPECIFIED
             else None
         )
         self.output_rules: tuple[RuleInfo, ...] = (
             *(rule.info for rule, _ in restoring),
-            *(judge.rule.info for judge in self._judges[Stage.OUTPUT]),
+            *(judge.rule.info for judge in self._judges[FindingStage.OUTPUT]),
             *((LEAK,) if self._stops_leaks else ()),
             *((LENGTH,) if self._length_rule else ()),
         )
@@ -143,7 +137,7 @@ class Checks:
             judged = [judge.finding(reading, length, stage, failures) for judge in judges]
             checked.append(_checked(each, finds, numbering, [one for one in judged if one]))
         findings = [finding for each in checked for finding in each.findings]
-        blocking = [each for each in findings if each.action is Action.BLOCK]
+        blocking = [each for each in findings if each.action is GuardrailAction.BLOCK]
         return InputReport(
             verdict=strictest(findings),
             texts=tuple(checked),
@@ -159,7 +153,7 @@ class Checks:
         return OutputScanner(
             self._stream,
             context,
-            judges=self._judges[Stage.OUTPUT],
+            judges=self._judges[FindingStage.OUTPUT],
             leaks=LeakWatch(context.system_text)
             if self._stops_leaks and context.system_text
             else None,
@@ -186,10 +180,10 @@ class Checks:
 
 
 def _chosen(
-    policy: Policy, rules: Sequence[_PlacingRule], stage: Stage
-) -> list[tuple[_PlacingRule, Action]]:
+    policy: Policy, rules: Sequence[_PlacingRule], stage: FindingStage
+) -> list[tuple[_PlacingRule, GuardrailAction]]:
     chosen = [(rule, policy.action(rule.info, stage)) for rule in rules]
-    return [(rule, action) for rule, action in chosen if action is not Action.OFF]
+    return [(rule, action) for rule, action in chosen if action is not GuardrailAction.UNSPECIFIED]
 
 
 def _checked(
@@ -198,7 +192,7 @@ def _checked(
     pieces: list[str] = []
     end = 0
     for found in finds.found:
-        if found.hit.action is Action.REDACT and found.start >= end:
+        if found.hit.action is GuardrailAction.REDACT and found.start >= end:
             original = given.text[found.start : found.end]
             pieces += (given.text[end : found.start], numbering.placeholder(found.hit, original))
             end = found.end
@@ -208,7 +202,7 @@ def _checked(
     return CheckedText(text="".join(pieces), findings=(*findings, *judged))
 
 
-def _finding(found: Found, stage: Stage) -> Finding:
+def _finding(found: Found, stage: FindingStage) -> Finding:
     info = found.hit.rule.info
     return Finding(
         rule_id=info.rule_id,

@@ -5,21 +5,22 @@ from dataclasses import dataclass
 
 import structlog
 
-from parley_services.guardrails.checks import Checks, InputReport, InputText, input_size_bytes
-from parley_services.guardrails.limits import DEFAULT_LIMITS, Limits, utf8_length
+from parley_services.guardrails.checks import Checks, InputReport, input_size_bytes
 from parley_services.guardrails.offload import Offload
-from parley_services.guardrails.output_scanner import (
+from parley_services.guardrails.policy.policy import Policies, Policy
+from parley_services.guardrails.rule import PatternRule, Rule, RuleInfo
+from parley_services.guardrails.rules import SCAN_RULES
+from parley_services.guardrails.stats import RuleCounts, RuleStats
+from parley_services.guardrails.streams.output_scanner import (
     OutputContext,
     OutputReport,
     OutputScanner,
     Step,
 )
-from parley_services.guardrails.policy import Policies, Policy
-from parley_services.guardrails.rule import PatternRule, Rule, RuleInfo
-from parley_services.guardrails.rules import SCAN_RULES
-from parley_services.guardrails.stats import RuleCounts, RuleStats
-from parley_services.guardrails.stream_plan import max_hold_characters
-from parley_services.guardrails.verdict import Action, Finding, Stage
+from parley_services.guardrails.streams.stream_plan import max_hold_characters
+from parley_services.guardrails.text.limits import DEFAULT_LIMITS, Limits, utf8_length
+from parley_services.kit.chat.finding import Finding, FindingStage, GuardrailAction
+from parley_services.kit.chat.input_source import InputText
 from parley_services.kit.clock import Clock
 
 _SAMPLE = (
@@ -48,7 +49,7 @@ class ListedRule:
     """A rule as a policy uses it."""
 
     info: RuleInfo
-    action: Action
+    action: GuardrailAction
     """The strictest that it does at any of its stages."""
 
     max_hold_characters: int
@@ -146,7 +147,7 @@ class Guardrails:
         held = {
             rule.info.rule_id: max_hold_characters(rule)
             for rule in self._rules
-            if isinstance(rule, PatternRule) and Stage.OUTPUT in rule.info.stages
+            if isinstance(rule, PatternRule) and FindingStage.OUTPUT in rule.info.stages
         }
         return tuple(
             ListedRule(

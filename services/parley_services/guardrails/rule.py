@@ -4,8 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from parley_services.guardrails.entity import EntityFinder, EntityKind
-from parley_services.guardrails.verdict import Action, Severity, Stage
+from parley_services.guardrails.names.entity import EntityFinder, EntityKind
+from parley_services.kit.chat.finding import FindingStage, GuardrailAction, Severity
+
+STAGES: Final = (FindingStage.INPUT, FindingStage.OUTPUT, FindingStage.CONTEXT)
+"""Where rules may look."""
 
 Span: TypeAlias = tuple[int, int]
 Accept: TypeAlias = Callable[[str], Span | None]
@@ -28,8 +31,8 @@ class RuleInfo:
     rule_id: str
     """As `pii.us_ssn`: the category's short name, a dot, what is found."""
 
-    stages: frozenset[Stage]
-    action: Action
+    stages: frozenset[FindingStage]
+    action: GuardrailAction
     """What a policy does with its findings if it says nothing else."""
 
     severity: Severity
@@ -40,7 +43,7 @@ class RuleInfo:
     source: str
     """The publication, standard or measurement that the rule comes from."""
 
-    is_floor: bool = False
+    baseline: bool = False
     """Whether no request and no policy can switch it off."""
 
 
@@ -90,11 +93,11 @@ class ClassifierRule:
     reads_parts: bool = False
     """Whether any forty words of a text count like a text of their own."""
 
-    def action_at(self, score: float, strictest: Action) -> Action:
+    def action_at(self, score: float, strictest: GuardrailAction) -> GuardrailAction:
         """Return what is done about a text of this *score*, at most *strictest*."""
         if score >= BLOCK_FROM:
             return strictest
-        return Action.FLAG if score >= FLAG_FROM else Action.OFF
+        return GuardrailAction.FLAG if score >= FLAG_FROM else GuardrailAction.UNSPECIFIED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,17 +7,8 @@ import grpc
 from parley.guardrails.v1 import guardrails_service_pb2 as pb
 from parley.guardrails.v1 import guardrails_service_pb2_grpc as pb_grpc
 
+from parley_services.guardrails import from_proto, to_proto
 from parley_services.guardrails.guardrails import Guardrails, OutputScan
-from parley_services.guardrails.messages import (
-    completed_message,
-    counts_message,
-    input_response,
-    input_texts,
-    output_context,
-    output_response,
-    rule_message,
-    step_messages,
-)
 from parley_services.kit.errors import InvalidArgument
 
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
@@ -33,16 +24,16 @@ class GuardrailsServicer(pb_grpc.GuardrailsServiceServicer):
         self, request: pb.CheckInputRequest, context: Context
     ) -> pb.CheckInputResponse:
         report, audit = await self._guardrails.check_input(
-            input_texts(request), tenant_id=request.tenant_id, template=request.template
+            from_proto.input_texts(request), tenant_id=request.tenant_id, template=request.template
         )
-        return input_response(report, audit)
+        return to_proto.input_response(report, audit)
 
     async def CheckOutput(
         self, request: pb.CheckOutputRequest, context: Context
     ) -> pb.CheckOutputResponse:
         scan = await self._scan(request.context)
         steps = [*await scan.feed(request.text), *await scan.end()]
-        return output_response(steps, *scan.report())
+        return to_proto.output_response(steps, *scan.report())
 
     # The stub knows only generators; grpc.aio takes a coroutine that writes just as well.
     async def ScanOutput(  # type: ignore[override]
@@ -63,10 +54,10 @@ class GuardrailsServicer(pb_grpc.GuardrailsServiceServicer):
                     steps = await scan.end()
                 case _:
                     raise InvalidArgument.field("step", "must be text or end after the start.")
-            for message in step_messages(steps):
+            for message in to_proto.scan_results(steps):
                 await context.write(message)
             if step == "end" or scan.blocking_finding is not None:
-                await context.write(completed_message(*scan.report()))
+                await context.write(to_proto.scan_completed(*scan.report()))
                 return
         raise InvalidArgument.field("end", "must come last; without it nothing is decided.")
 
@@ -75,15 +66,17 @@ class GuardrailsServicer(pb_grpc.GuardrailsServiceServicer):
     ) -> pb.ListRulesResponse:
         policy = self._guardrails.policy(request.tenant_id, request.template)
         return pb.ListRulesResponse(
-            policy=policy.name, rules=map(rule_message, self._guardrails.rules(policy))
+            policy=policy.name, rules=map(to_proto.rule, self._guardrails.rules(policy))
         )
 
     async def GetRuleStats(
         self, request: pb.GetRuleStatsRequest, context: Context
     ) -> pb.GetRuleStatsResponse:
-        return pb.GetRuleStatsResponse(rules=map(counts_message, self._guardrails.stats()))
+        return pb.GetRuleStatsResponse(rules=map(to_proto.rule_counts, self._guardrails.stats()))
 
     async def _scan(self, message: pb.OutputContext) -> OutputScan:
         return await self._guardrails.scan_output(
-            output_context(message), tenant_id=message.tenant_id, template=message.template
+            from_proto.output_context(message),
+            tenant_id=message.tenant_id,
+            template=message.template,
         )

@@ -5,8 +5,8 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from parley_services.guardrails.limits import Limits
 from parley_services.guardrails.offload import OffloadBounds
+from parley_services.guardrails.text.limits import Limits
 from parley_services.kit.settings import ParleySettings
 
 

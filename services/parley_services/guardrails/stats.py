@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import assert_never
 
-from parley_services.guardrails.verdict import Action, Finding
+from parley_services.kit.chat.finding import Finding, GuardrailAction
 
 
 @dataclass(slots=True)
@@ -43,18 +43,18 @@ class RuleCounts:
             ("failed", self.failure_count),
         )
 
-    def count(self, action: Action) -> None:
+    def count(self, action: GuardrailAction) -> None:
         """Count a text about which *action* was taken."""
         match action:
-            case Action.FLAG:
+            case GuardrailAction.FLAG:
                 self.flag_count += 1
-            case Action.REDACT:
+            case GuardrailAction.REDACT:
                 self.redact_count += 1
-            case Action.BLOCK:
+            case GuardrailAction.BLOCK:
                 self.block_count += 1
-            case Action.RESTORE:
+            case GuardrailAction.RESTORE:
                 self.restore_count += 1
-            case Action.OFF:
+            case GuardrailAction.UNSPECIFIED:
                 pass
             case _:
                 assert_never(action)

@@ -1,35 +1,9 @@
-"""What guardrails say: findings, placeholders, verdicts."""
+"""What a check decides."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import IntEnum
 
-
-class Stage(IntEnum):
-    """Where a rule looks; numbered as `parley.chat.v1.Stage`."""
-
-    INPUT = 1
-    OUTPUT = 2
-    CONTEXT = 3
-
-
-class Action(IntEnum):
-    """What is done about a finding; numbered as `parley.chat.v1.Action`, 0 being nothing."""
-
-    OFF = 0
-    FLAG = 1
-    REDACT = 2
-    BLOCK = 3
-    RESTORE = 4
-
-
-class Severity(IntEnum):
-    """How bad a finding is; numbered as `parley.chat.v1.Severity`."""
-
-    LOW = 1
-    MEDIUM = 2
-    HIGH = 3
-    CRITICAL = 4
+from parley_services.kit.chat.finding import Finding, GuardrailAction
 
 
 class Verdict(IntEnum):
@@ -41,58 +15,12 @@ class Verdict(IntEnum):
     BLOCK = 4
 
 
-class InputSource(IntEnum):
-    """Where an input text comes from; numbered as `parley.guardrails.v1.InputSource`."""
-
-    UNSPECIFIED = 0
-    USER = 1
-    HISTORY_USER = 2
-    HISTORY_ASSISTANT = 3
-    VARIABLE = 4
-    DOCUMENT = 5
-    TOOL = 6
-
-    @property
-    def stage(self) -> Stage:
-        """The stage whose rules judge such a text."""
-        if self in (InputSource.DOCUMENT, InputSource.TOOL):
-            return Stage.CONTEXT
-        return Stage.INPUT
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """Something that a rule found."""
-
-    rule_id: str
-    stage: Stage
-    action: Action
-    severity: Severity
-    category: str
-    start: int
-    """First character of the span in the original text, in code points."""
-
-    end: int
-    """One past its last character."""
-
-    score: float = 1.0
-    """The rule's calibrated probability, 0 to 1; 1 for patterns."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Placeholder:
-    """A placeholder and what it stands for. Never logged, never cached."""
-
-    placeholder: str
-    original: str
-
-
 _VERDICTS = {
-    Action.OFF: Verdict.ALLOW,
-    Action.RESTORE: Verdict.ALLOW,
-    Action.FLAG: Verdict.FLAG,
-    Action.REDACT: Verdict.REDACT,
-    Action.BLOCK: Verdict.BLOCK,
+    GuardrailAction.UNSPECIFIED: Verdict.ALLOW,
+    GuardrailAction.RESTORE: Verdict.ALLOW,
+    GuardrailAction.FLAG: Verdict.FLAG,
+    GuardrailAction.REDACT: Verdict.REDACT,
+    GuardrailAction.BLOCK: Verdict.BLOCK,
 }
 
 

@@ -5,7 +5,7 @@ import pytest
 from parley.guardrails.v1 import guardrails_service_pb2 as pb
 from parley.guardrails.v1 import guardrails_service_pb2_grpc as pb_grpc
 from parley_services.guardrails.app import open_guardrails
-from parley_services.guardrails.entity import EntityKind
+from parley_services.guardrails.names.entity import EntityKind
 from parley_services.guardrails.rules import ALL_RULES
 from parley_services.guardrails.rules.named import entity_rules
 from parley_services.guardrails.settings import GuardrailsSettings

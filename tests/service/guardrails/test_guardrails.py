@@ -6,7 +6,7 @@ from parley.chat.v1 import finding_pb2, message_pb2
 from parley.guardrails.v1 import guardrails_service_pb2 as pb
 from parley.guardrails.v1 import guardrails_service_pb2_grpc as pb_grpc
 from parley_services.guardrails.app import open_guardrails
-from parley_services.guardrails.rules.banned_output_destructive_sql import RULE as DESTRUCTIVE_SQL
+from parley_services.guardrails.rules.banned_output.destructive_sql import RULE as DESTRUCTIVE_SQL
 from parley_services.guardrails.settings import GuardrailsSettings
 from parley_services.kit.rpc.in_process import InProcessChannel, InProcessServer
 from parley_services.kit.rpc.interceptors import interceptors_for_tcp, interceptors_in_process

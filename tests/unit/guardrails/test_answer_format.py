@@ -1,5 +1,6 @@
 import pytest
-from parley_services.guardrails.answer_format import AnswerFormat, AnswerFormatType
+from parley_services.guardrails.format.answer_format import format_error, require_usable
+from parley_services.kit.chat.message import ResponseFormat, ResponseFormatType
 from parley_services.kit.errors import InvalidArgument
 
 SCHEMA = """{"type": "object", "required": ["a/b"], "additionalProperties": false,
@@ -7,11 +8,11 @@ SCHEMA = """{"type": "object", "required": ["a/b"], "additionalProperties": fals
 
 
 def json_schema(schema=SCHEMA):
-    return AnswerFormat(type=AnswerFormatType.JSON_SCHEMA, json_schema=schema)
+    return ResponseFormat(type=ResponseFormatType.JSON_SCHEMA, json_schema=schema)
 
 
 def test_any_text_is_text():
-    assert AnswerFormat().error("{") == ""
+    assert format_error(ResponseFormat(), "{") == ""
 
 
 @pytest.mark.parametrize(
@@ -27,20 +28,20 @@ def test_any_text_is_text():
     ],
 )
 def test_an_object_of_any_shape(answer, error):
-    assert AnswerFormat(type=AnswerFormatType.JSON_OBJECT).error(answer) == error
+    assert format_error(ResponseFormat(type=ResponseFormatType.JSON_OBJECT), answer) == error
 
 
 def test_a_schema_names_each_problem_without_quoting_the_answer():
-    error = json_schema().error('{"a/b": "a secret", "d": 1}')
+    error = format_error(json_schema(), '{"a/b": "a secret", "d": 1}')
     assert "At /a~1b: " in error
     assert "integer" in error
     assert "a secret" not in error
-    assert json_schema().error('{"a/b": 3}') == ""
+    assert format_error(json_schema(), '{"a/b": 3}') == ""
 
 
 def test_a_pattern_of_a_client_takes_linear_time():
     answer = '{"a/b": 1, "c": "' + "a" * 50_000 + '!"}'
-    assert json_schema().error(answer).startswith("At /c: ")
+    assert format_error(json_schema(), answer).startswith("At /c: ")
 
 
 @pytest.mark.parametrize(
@@ -48,4 +49,4 @@ def test_a_pattern_of_a_client_takes_linear_time():
 )
 def test_an_unusable_schema_is_refused(schema):
     with pytest.raises(InvalidArgument):
-        json_schema(schema).require_valid()
+        require_usable(json_schema(schema))

@@ -1,14 +1,16 @@
 """Names and addresses, found by a finder that is made by hand."""
 
 import pytest
-from parley_services.guardrails.checks import Checks, InputText
-from parley_services.guardrails.entity import EntityKind
-from parley_services.guardrails.output_scanner import OutputContext
-from parley_services.guardrails.policy import Policy
-from parley_services.guardrails.policy_file import PolicyInvalid, load_policies
+from parley_services.guardrails.checks import Checks
+from parley_services.guardrails.names.entity import EntityKind
+from parley_services.guardrails.policy.policy import Policy
+from parley_services.guardrails.policy.policy_file import PolicyInvalid, load_policies
 from parley_services.guardrails.rules import ALL_RULES, PATTERN_RULES
 from parley_services.guardrails.rules.named import entity_rules
-from parley_services.guardrails.verdict import Action, InputSource, Stage, Verdict
+from parley_services.guardrails.streams.output_scanner import OutputContext
+from parley_services.guardrails.verdict import Verdict
+from parley_services.kit.chat.finding import FindingStage, GuardrailAction
+from parley_services.kit.chat.input_source import InputSource, InputText
 
 from tests.support.entities import ListedNames
 
@@ -21,7 +23,7 @@ RESTORE = next(rule for rule in PATTERN_RULES if rule.info.rule_id == "restore.p
 def checks(finder, **actions):
     policy = Policy(
         name="test",
-        actions={(f"pii.{name}", Stage.INPUT): action for name, action in actions.items()},
+        actions={(f"pii.{name}", FindingStage.INPUT): action for name, action in actions.items()},
     )
     return Checks(policy, [EMAIL, RESTORE, *entity_rules(finder)])
 
@@ -71,7 +73,7 @@ def test_what_is_certain_goes_before_what_is_likely(text, names, redacted):
 def test_a_finding_has_its_place_and_score():
     (finding,) = check("日本: Zoë").texts[0].findings
     assert (finding.rule_id, finding.start, finding.end) == ("pii.person_name", 4, 7)
-    assert (finding.score, finding.action) == (0.85, Action.REDACT)
+    assert (finding.score, finding.action) == (0.85, GuardrailAction.REDACT)
 
 
 def test_what_is_unlikely_stays():
@@ -79,10 +81,12 @@ def test_what_is_unlikely_stays():
 
 
 def test_a_policy_says_what_is_done_about_names():
-    report = check("Zoë of Łódź", person_name=Action.FLAG, address=Action.OFF)
+    report = check(
+        "Zoë of Łódź", person_name=GuardrailAction.FLAG, address=GuardrailAction.UNSPECIFIED
+    )
     assert (report.texts[0].text, report.verdict) == ("Zoë of Łódź", Verdict.FLAG)
     assert "pii.address" not in report.rule_ids
-    assert check("Zoë", person_name=Action.BLOCK).verdict is Verdict.BLOCK
+    assert check("Zoë", person_name=GuardrailAction.BLOCK).verdict is Verdict.BLOCK
 
 
 def test_documents_and_answers_are_not_read():
@@ -112,11 +116,14 @@ def test_one_text_is_read_once_for_both_rules():
 
 
 @pytest.mark.parametrize(
-    ("action", "verdict"), [(Action.REDACT, Verdict.BLOCK), (Action.FLAG, Verdict.REDACT)]
+    ("action", "verdict"),
+    [(GuardrailAction.REDACT, Verdict.BLOCK), (GuardrailAction.FLAG, Verdict.REDACT)],
 )
 def test_a_finder_that_fails_is_a_rule_that_fails(action, verdict):
     failing = checks(
-        ListedNames(NAMES, error=MemoryError()), person_name=action, address=Action.OFF
+        ListedNames(NAMES, error=MemoryError()),
+        person_name=action,
+        address=GuardrailAction.UNSPECIFIED,
     )
     report = failing.check_input([InputText(text="to bob@example.com")])
     assert (report.verdict, report.failed_rule_ids) == (verdict, ("pii.person_name",))
@@ -135,7 +142,7 @@ def load(tmp_path, rule, rules):
 def test_a_policy_file_names_them_only_where_they_are(tmp_path):
     rules = (*ALL_RULES, *entity_rules(ListedNames(NAMES)))
     (policy,) = load(tmp_path, "redact", rules).all
-    assert policy.actions["pii.person_name", Stage.INPUT] is Action.REDACT
+    assert policy.actions["pii.person_name", FindingStage.INPUT] is GuardrailAction.REDACT
     with pytest.raises(PolicyInvalid, match="not look there"):
         load(tmp_path, "{output: flag}", rules)
     with pytest.raises(PolicyInvalid, match="unknown rule"):

@@ -4,19 +4,21 @@ import base64
 from dataclasses import replace
 
 import pytest
-from parley_services.guardrails.checks import Checks, InputText
-from parley_services.guardrails.classifier import EMPTY
-from parley_services.guardrails.failures import Failures
-from parley_services.guardrails.judge import Judge
-from parley_services.guardrails.output_scanner import OutputContext, OutputScanner
-from parley_services.guardrails.own_values import own_values
-from parley_services.guardrails.placeholders import Numbering
-from parley_services.guardrails.policy import Policy
+from parley_services.guardrails.checks import Checks
+from parley_services.guardrails.classify.classifier import EMPTY
+from parley_services.guardrails.classify.judge import Judge
+from parley_services.guardrails.matching.failures import Failures
+from parley_services.guardrails.matching.own_values import own_values
+from parley_services.guardrails.matching.placeholders import Numbering
+from parley_services.guardrails.policy.policy import Policy
 from parley_services.guardrails.rule import PatternRule, RuleInfo
 from parley_services.guardrails.rules import PATTERN_RULES
 from parley_services.guardrails.rules.classified import INJECTION
-from parley_services.guardrails.stream_plan import StreamPlan
-from parley_services.guardrails.verdict import Action, Placeholder, Severity, Stage, Verdict
+from parley_services.guardrails.streams.output_scanner import OutputContext, OutputScanner
+from parley_services.guardrails.streams.stream_plan import StreamPlan
+from parley_services.guardrails.verdict import Verdict
+from parley_services.kit.chat.finding import FindingStage, GuardrailAction, Placeholder, Severity
+from parley_services.kit.chat.input_source import InputText
 
 POLICY = Policy(name="test")
 SQL = next(rule for rule in PATTERN_RULES if rule.info.rule_id == "banned_output.destructive_sql")
@@ -30,7 +32,7 @@ def broken(value):
 def rule(action, **changes):
     info = RuleInfo(
         rule_id="test.secret_word",
-        stages=frozenset(Stage),
+        stages=frozenset(FindingStage),
         action=action,
         severity=Severity.LOW,
         category="test",
@@ -64,7 +66,7 @@ VIEWS = {
 
 
 @pytest.mark.parametrize("text", VIEWS.values(), ids=VIEWS)
-@pytest.mark.parametrize("action", [Action.BLOCK, Action.REDACT])
+@pytest.mark.parametrize("action", [GuardrailAction.BLOCK, GuardrailAction.REDACT])
 def test_a_rule_that_would_stop_something_stops_it_when_it_fails(text, action):
     failing = rule(action, accept=broken)
     report = check(text, failing)
@@ -79,7 +81,7 @@ def test_a_rule_that_would_stop_something_stops_it_when_it_fails(text, action):
 
 @pytest.mark.parametrize("text", VIEWS.values(), ids=VIEWS)
 def test_a_rule_that_only_flags_does_not_stop_anything(text):
-    failing = rule(Action.FLAG, accept=broken)
+    failing = rule(GuardrailAction.FLAG, accept=broken)
     report = check(text, failing)
     assert (report.verdict, report.failed_rule_ids) == (Verdict.ALLOW, ("test.secret_word",))
     shown, report = scan([text], failing)
@@ -88,7 +90,7 @@ def test_a_rule_that_only_flags_does_not_stop_anything(text):
 
 
 def test_the_other_rules_go_on():
-    failing = rule(Action.FLAG, accept=broken)
+    failing = rule(GuardrailAction.FLAG, accept=broken)
     run = base64.b64encode(b"first xyzzy, and then drop table users").decode()
     for text in ("xyzzy; drop table users", run):
         shown, report = scan([text], failing, SQL)
@@ -101,12 +103,12 @@ def test_the_other_rules_go_on():
 
 
 def test_a_rule_that_finds_no_candidate_does_not_fail():
-    report = check("nothing here", rule(Action.BLOCK, accept=broken))
+    report = check("nothing here", rule(GuardrailAction.BLOCK, accept=broken))
     assert (report.verdict, report.failed_rule_ids) == (Verdict.ALLOW, ())
 
 
 def test_a_value_that_cannot_be_compared_is_not_shown():
-    failing = rule(Action.REDACT, same_value=broken)
+    failing = rule(GuardrailAction.REDACT, same_value=broken)
     assert check("say xyzzy", failing).verdict is Verdict.BLOCK
     shown, report = scan(["say xyzzy"], failing)
     assert (shown, report.failed_rule_ids) == ("say ", ("test.secret_word",))
@@ -116,7 +118,7 @@ def test_a_failure_on_what_the_user_sent_hides_the_value():
     def only_at_the_user(value):
         return broken(value) if value.isupper() else value
 
-    failing = rule(Action.REDACT, same_value=only_at_the_user)
+    failing = rule(GuardrailAction.REDACT, same_value=only_at_the_user)
     taken = (Placeholder(placeholder="[REDACTED_WORD_1]", original="XYZZY"),)
     shown, report = scan(
         ["say xyzzy"], failing, context=OutputContext(user_texts=("XYZZY",), placeholders=taken)
@@ -127,24 +129,32 @@ def test_a_failure_on_what_the_user_sent_hides_the_value():
 
 def test_a_placeholder_whose_value_cannot_be_compared_is_passed_over():
     failures = Failures()
-    (hit,) = check_hits(rule(Action.REDACT))
+    (hit,) = check_hits(rule(GuardrailAction.REDACT))
     numbering = Numbering(
         failures, [Placeholder(placeholder="[REDACTED_WORD_1]", original="XYZZY")]
     )
-    failing = replace(hit, rule=rule(Action.REDACT, same_value=broken))
+    failing = replace(hit, rule=rule(GuardrailAction.REDACT, same_value=broken))
     assert numbering.placeholder(failing, "xyzzy") == "[REDACTED_WORD_2]"
     assert failures.rule_ids == {"test.secret_word"}
 
 
 def check_hits(given):
-    from parley_services.guardrails.text_plan import TextPlan
+    from parley_services.guardrails.matching.text_plan import TextPlan
 
-    return [each.hit for each in TextPlan([(given, Action.REDACT)]).find("xyzzy", Failures()).found]
+    return [
+        each.hit
+        for each in TextPlan([(given, GuardrailAction.REDACT)]).find("xyzzy", Failures()).found
+    ]
 
 
 def test_values_of_a_user_are_found_until_a_rule_fails():
     failures = Failures()
-    plan = StreamPlan([(rule(Action.REDACT, accept=broken), Action.REDACT), (EMAIL, Action.REDACT)])
+    plan = StreamPlan(
+        [
+            (rule(GuardrailAction.REDACT, accept=broken), GuardrailAction.REDACT),
+            (EMAIL, GuardrailAction.REDACT),
+        ]
+    )
     found = own_values(plan.finders, ["xyzzy of bob@example.com"], failures)
     assert found == {("EMAIL", "bob@example.com")}
     assert failures.rule_ids == {"test.secret_word"}
@@ -156,17 +166,20 @@ class BrokenClassifier:
 
 
 @pytest.mark.parametrize(
-    ("action", "finding_action"), [(Action.BLOCK, Action.BLOCK), (Action.FLAG, None)]
+    ("action", "finding_action"),
+    [(GuardrailAction.BLOCK, GuardrailAction.BLOCK), (GuardrailAction.FLAG, None)],
 )
 def test_a_classifier_that_fails(action, finding_action):
     failures = Failures()
-    finding = Judge(INJECTION, action, BrokenClassifier()).finding(EMPTY, 4, Stage.INPUT, failures)
+    finding = Judge(INJECTION, action, BrokenClassifier()).finding(
+        EMPTY, 4, FindingStage.INPUT, failures
+    )
     assert (finding and finding.action) is finding_action
     assert failures.rule_ids == {"injection.classifier"}
 
 
 def test_a_classifier_that_fails_at_an_answer_is_named():
-    judge = Judge(INJECTION, Action.FLAG, BrokenClassifier())
+    judge = Judge(INJECTION, GuardrailAction.FLAG, BrokenClassifier())
     scanner = OutputScanner(StreamPlan([]), OutputContext(), judges=[judge])
     assert [*scanner.feed("Hello"), *scanner.end()] == ["Hello"]
     assert scanner.report().failed_rule_ids == ("injection.classifier",)

@@ -2,12 +2,13 @@ import asyncio
 import threading
 
 import pytest
-from parley_services.guardrails.checks import Checks, InputText
-from parley_services.guardrails.limits import Limits, require_text, utf8_length
+from parley_services.guardrails.checks import Checks
 from parley_services.guardrails.offload import Offload, OffloadBounds
-from parley_services.guardrails.policy import Policy
+from parley_services.guardrails.policy.policy import Policy
 from parley_services.guardrails.rule import PatternRule, RuleInfo
-from parley_services.guardrails.verdict import Action, Severity, Stage
+from parley_services.guardrails.text.limits import Limits, require_text, utf8_length
+from parley_services.kit.chat.finding import FindingStage, GuardrailAction, Severity
+from parley_services.kit.chat.input_source import InputText
 from parley_services.kit.errors import InputTooLarge, InvalidArgument, Overloaded
 
 
@@ -25,8 +26,8 @@ CHECKS = Checks(
         PatternRule(
             info=RuleInfo(
                 rule_id="test.any",
-                stages=frozenset({Stage.INPUT}),
-                action=Action.BLOCK,
+                stages=frozenset({FindingStage.INPUT}),
+                action=GuardrailAction.BLOCK,
                 severity=Severity.LOW,
                 category="test",
                 description="Anything.",

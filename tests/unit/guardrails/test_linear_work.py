@@ -9,11 +9,12 @@ import sys
 
 import pytest
 import re2
-from parley_services.guardrails.checks import Checks, InputText
-from parley_services.guardrails.output_scanner import OutputContext
+from parley_services.guardrails.checks import Checks
 from parley_services.guardrails.patterns import regex
-from parley_services.guardrails.policy_file import default_policy
+from parley_services.guardrails.policy.policy_file import default_policy
 from parley_services.guardrails.rules import ALL_RULES
+from parley_services.guardrails.streams.output_scanner import OutputContext
+from parley_services.kit.chat.input_source import InputText
 
 SIZE = 6_000
 ALLOWANCE = 2.3

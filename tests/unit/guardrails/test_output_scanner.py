@@ -8,12 +8,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from parley_services.guardrails.checks import Checks
-from parley_services.guardrails.limits import Limits
-from parley_services.guardrails.output_scanner import OutputContext
-from parley_services.guardrails.policy import Policy
-from parley_services.guardrails.policy_file import default_policy
+from parley_services.guardrails.policy.policy import Policy
+from parley_services.guardrails.policy.policy_file import default_policy
 from parley_services.guardrails.rules import PATTERN_RULES
-from parley_services.guardrails.verdict import Action, Placeholder, Stage, Verdict
+from parley_services.guardrails.streams.output_scanner import OutputContext
+from parley_services.guardrails.text.limits import Limits
+from parley_services.guardrails.verdict import Verdict
+from parley_services.kit.chat.finding import FindingStage, GuardrailAction, Placeholder
 from parley_services.kit.errors import InputTooLarge
 
 OWN = OutputContext(
@@ -247,7 +248,7 @@ def test_an_answer_may_repeat_what_the_user_sent():
     shown, report = scan(["You are zoe@example.net or ada@lovelace.org."])
     assert shown == "You are zoe@example.net or ada@lovelace.org."
     assert report.cacheable_text == "You are [REDACTED_EMAIL_2] or [REDACTED_EMAIL_1]."
-    assert {each.action for each in report.findings} == {Action.RESTORE}
+    assert {each.action for each in report.findings} == {GuardrailAction.RESTORE}
 
 
 def test_nothing_follows_a_block():
@@ -304,7 +305,7 @@ def test_an_answer_of_the_longest_length_is_whole():
 
 
 def test_a_long_answer_may_only_be_flagged():
-    actions = {("limit.answer_length", Stage.OUTPUT): Action.FLAG}
+    actions = {("limit.answer_length", FindingStage.OUTPUT): GuardrailAction.FLAG}
     policy = Policy(name="mild", actions=actions, max_answer_characters=5)
     scanner = Checks(policy, []).scan_output(OutputContext())
     assert "".join(map(str, (*scanner.feed("Hello"), *scanner.feed(" you")))) == "Hello you"

@@ -1,9 +1,10 @@
 import functools
 
 import pytest
-from parley_services.guardrails.checks import Checks, InputText
-from parley_services.guardrails.policy_file import default_policy
+from parley_services.guardrails.checks import Checks
+from parley_services.guardrails.policy.policy_file import default_policy
 from parley_services.guardrails.rules import PATTERN_RULES
+from parley_services.kit.chat.input_source import InputText
 
 
 @functools.cache

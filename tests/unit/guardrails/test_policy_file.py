@@ -1,8 +1,14 @@
 import pytest
-from parley_services.guardrails.checks import Checks, InputText
-from parley_services.guardrails.policy_file import PolicyInvalid, default_policy, load_policies
+from parley_services.guardrails.checks import Checks
+from parley_services.guardrails.policy.policy_file import (
+    PolicyInvalid,
+    default_policy,
+    load_policies,
+)
 from parley_services.guardrails.rules import ALL_RULES, SCAN_RULES
-from parley_services.guardrails.verdict import Action, Verdict
+from parley_services.guardrails.verdict import Verdict
+from parley_services.kit.chat.finding import GuardrailAction
+from parley_services.kit.chat.input_source import InputText
 
 GOOD = """
 policies:
@@ -49,7 +55,7 @@ def test_a_policy_changes_what_rules_do(load):
 def test_the_packaged_policy_names_every_rule():
     named = {rule_id for rule_id, _ in default_policy().actions}
     infos = [*SCAN_RULES, *(rule.info for rule in ALL_RULES)]
-    assert named == {info.rule_id for info in infos if info.action is not Action.RESTORE}
+    assert named == {info.rule_id for info in infos if info.action is not GuardrailAction.RESTORE}
 
 
 def test_a_policy_begins_with_the_packaged_one(load):
@@ -74,8 +80,8 @@ def test_without_a_file_everybody_has_the_default():
         ("policies: [", "not YAML"),
         ("policies: {default: {color: red}}", "color"),
         ("policies: {default: {rules: {pii.nose: off}}}", "unknown rule"),
-        ("policies: {default: {rules: {pii.us_ssn: off}}}", "floor rule"),
-        ("policies: {default: {rules: {pii.us_ssn: flag}}}", "floor rule"),
+        ("policies: {default: {rules: {pii.us_ssn: off}}}", "baseline rule"),
+        ("policies: {default: {rules: {pii.us_ssn: flag}}}", "baseline rule"),
         ("policies: {default: {rules: {injection.jailbreak: {output: block}}}}", "not look there"),
         ("policies: {default: {rules: {injection.classifier: redact}}}", "nothing to put"),
         ("policies: {default: {rules: {content.hate: block}}}", "whole answers"),

@@ -4,8 +4,8 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
-from parley_services.guardrails.entity import Entity, EntityKind
-from parley_services.guardrails.presidio_finder import (
+from parley_services.guardrails.names.entity import Entity, EntityKind
+from parley_services.guardrails.names.presidio_finder import (
     PART_CHARACTERS,
     PresidioFinder,
     PresidioMissing,

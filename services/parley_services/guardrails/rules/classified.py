@@ -1,16 +1,16 @@
 """Rules that judge a text as a whole, by a classifier."""
 
 from parley_services.guardrails.rule import ClassifierRule, RuleInfo
-from parley_services.guardrails.verdict import Action, Severity, Stage
+from parley_services.kit.chat.finding import FindingStage, GuardrailAction, Severity
 
-_ANSWERS_AND_INPUT = frozenset({Stage.INPUT, Stage.OUTPUT})
+_ANSWERS_AND_INPUT = frozenset({FindingStage.INPUT, FindingStage.OUTPUT})
 _MODERATION = "Markov et al. 2022, https://arxiv.org/abs/2208.03274 (data set and categories)"
 
 INJECTION = ClassifierRule(
     info=RuleInfo(
         rule_id="injection.classifier",
-        stages=frozenset({Stage.INPUT, Stage.CONTEXT}),
-        action=Action.BLOCK,
+        stages=frozenset({FindingStage.INPUT, FindingStage.CONTEXT}),
+        action=GuardrailAction.BLOCK,
         severity=Severity.HIGH,
         category="prompt_injection",
         description="Reads like the jailbreaks and injections that people pass around.",
@@ -24,7 +24,7 @@ HATE = ClassifierRule(
     info=RuleInfo(
         rule_id="content.hate",
         stages=_ANSWERS_AND_INPUT,
-        action=Action.FLAG,
+        action=GuardrailAction.FLAG,
         severity=Severity.MEDIUM,
         category="hate",
         description="Expresses or incites hate or harassment.",
@@ -37,7 +37,7 @@ VIOLENCE = ClassifierRule(
     info=RuleInfo(
         rule_id="content.violence",
         stages=_ANSWERS_AND_INPUT,
-        action=Action.FLAG,
+        action=GuardrailAction.FLAG,
         severity=Severity.MEDIUM,
         category="violence",
         description="Promotes, glorifies or depicts violence.",
@@ -50,7 +50,7 @@ SELF_HARM = ClassifierRule(
     info=RuleInfo(
         rule_id="content.self_harm",
         stages=_ANSWERS_AND_INPUT,
-        action=Action.FLAG,
+        action=GuardrailAction.FLAG,
         severity=Severity.HIGH,
         category="self_harm",
         description="Is about harming oneself.",

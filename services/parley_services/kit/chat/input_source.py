@@ -1,4 +1,6 @@
-"""Where a text of a turn comes from, which decides the rules that judge it."""
+"""Texts of a turn for the guardrails, and where they come from: `parley.guardrails.v1`."""
+
+from dataclasses import dataclass
 
 from parley_services.kit.chat.finding import FindingStage
 from parley_services.kit.chat.wire_enum import WireEnum
@@ -49,3 +51,12 @@ _CONTEXT = frozenset(
         InputSource.RESPONSE_FORMAT,
     }
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputText:
+    """One text that would go to a model."""
+
+    text: str
+    source: InputSource = InputSource.USER
+    format: TextFormat = TextFormat.TEXT

@@ -4,20 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from parley_services.guardrails import floor
-from parley_services.guardrails.checks import InputText as FloorInput
-from parley_services.guardrails.output_scanner import OutputContext as FloorContext
-from parley_services.guardrails.output_scanner import OutputScanner, Step
-from parley_services.guardrails.verdict import Finding as FloorFinding
-from parley_services.guardrails.verdict import InputSource as FloorSource
-from parley_services.guardrails.verdict import Placeholder as FloorPlaceholder
-from parley_services.kit.chat.finding import (
-    Finding,
-    FindingStage,
-    GuardrailAction,
-    Placeholder,
-    Severity,
-)
+from parley_services.guardrails import baseline
+from parley_services.guardrails.streams.output_scanner import OutputContext as BaselineContext
+from parley_services.guardrails.streams.output_scanner import OutputScanner, Step
+from parley_services.kit.chat.input_source import InputText as BaselineInput
 from parley_services.orchestrator.ports import OutputScan
 from parley_services.orchestrator.values.guardrails import (
     InputText,
@@ -39,7 +29,7 @@ class BaselineGuardrails:
     def __init__(self, *, prepare: bool) -> None:
         """With *prepare* the rules are compiled now, which takes half a second, and not later."""
         if prepare:
-            floor.prepare()
+            baseline.prepare()
 
     async def check_input(
         self,
@@ -50,20 +40,16 @@ class BaselineGuardrails:
         template: str,
         timeout_seconds: float,
     ) -> InputVerdict:
-        inputs = [FloorInput(text=each.text, source=FloorSource(each.source)) for each in texts]
+        inputs = [BaselineInput(text=each.text, source=each.source) for each in texts]
         if sum(len(each.text) for each in texts) < THREAD_FROM_CHARACTERS:
-            report = floor.check_input(inputs)
+            report = baseline.check_input(inputs)
         else:
-            report = await asyncio.to_thread(floor.check_input, inputs)
-        blocking = report.blocking_finding
+            report = await asyncio.to_thread(baseline.check_input, inputs)
         return InputVerdict(
             texts=tuple(each.text for each in report.texts),
-            findings=tuple(_finding(each) for text in report.texts for each in text.findings),
-            placeholders=tuple(
-                Placeholder(placeholder=each.placeholder, original=each.original)
-                for each in report.placeholders
-            ),
-            blocking=None if blocking is None else _finding(blocking),
+            findings=tuple(each for text in report.texts for each in text.findings),
+            placeholders=report.placeholders,
+            blocking=report.blocking_finding,
         )
 
     @asynccontextmanager
@@ -88,7 +74,7 @@ class _BaselineScan:
 
     async def send(self, text: str) -> None:
         if self._scanner is None:
-            self._scanner = floor.scan_output(_floor_context(self._context))
+            self._scanner = baseline.scan_output(_baseline_context(self._context))
         self._pass_on(self._scanner.feed(text))
         if self._scanner.blocking_finding is not None:
             self._steps.put_nowait(None)
@@ -100,7 +86,7 @@ class _BaselineScan:
 
     async def results(self) -> AsyncIterator[ScanResult]:
         while (step := await self._steps.get()) is not None:
-            yield Released(step) if isinstance(step, str) else Intervention(_finding(step))
+            yield Released(step) if isinstance(step, str) else Intervention(step)
         if self._scanner is None:
             yield ScanEnded(blocked=False, cacheable_text="", format_error="", findings=())
             return
@@ -110,7 +96,7 @@ class _BaselineScan:
             blocked=blocked,
             cacheable_text=report.cacheable_text,
             format_error="",
-            findings=tuple(_finding(each) for each in report.findings),
+            findings=report.findings,
         )
 
     def _pass_on(self, steps: list[Step]) -> None:
@@ -118,24 +104,5 @@ class _BaselineScan:
             self._steps.put_nowait(step)
 
 
-def _floor_context(context: OutputContext) -> FloorContext:
-    return FloorContext(
-        placeholders=tuple(
-            FloorPlaceholder(placeholder=each.placeholder, original=each.original)
-            for each in context.placeholders
-        ),
-        user_texts=context.user_texts,
-    )
-
-
-def _finding(finding: FloorFinding) -> Finding:
-    return Finding(
-        rule_id=finding.rule_id,
-        stage=FindingStage(finding.stage),
-        action=GuardrailAction(finding.action),
-        severity=Severity(finding.severity),
-        category=finding.category,
-        start=finding.start,
-        end=finding.end,
-        score=finding.score,
-    )
+def _baseline_context(context: OutputContext) -> BaselineContext:
+    return BaselineContext(placeholders=context.placeholders, user_texts=context.user_texts)

@@ -174,7 +174,7 @@ class Rule(_message.Message):
     source: _builtins.str
     """Where the rule comes from: a publication, a standard, a measurement."""
     baseline: _builtins.bool
-    """Whether it belongs to the floor, which no request and no policy can switch off."""
+    """Whether it is a baseline rule, which no request and no policy can switch off."""
     max_hold_character_count: _builtins.int
     """The most characters of a stream that it may hold back. 0: it needs the whole answer
     or looks at the input only.

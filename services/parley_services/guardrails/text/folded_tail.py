@@ -1,0 +1,72 @@
+"""The end of a stream as rules see it, with what they may still need of it."""
+
+from parley_services.guardrails.text.normalization import is_plain, origins, visible
+
+_CONTEXT_BYTES = 4
+"""What is kept before the tail, for `\\b` to look at: one character has at most four bytes."""
+
+
+class FoldedTail:
+    """
+    Folds a text as it comes and forgets what is settled.
+
+    Each character is folded by itself, so the pieces fold to the same as the whole.
+    """
+
+    __slots__ = ("_length", "_places", "_shift", "data", "offset", "start")
+
+    def __init__(self) -> None:
+        self.data = b""
+        """The folded text that is kept."""
+
+        self.start = 0
+        """Where in `data` the tail begins; what is before it is context only."""
+
+        self.offset = 0
+        """How many folded bytes came before `data`."""
+
+        self._length = 0
+        self._shift = 0
+        self._places: list[int] | None = None
+
+    def append(self, text: str) -> None:
+        """Add *text*."""
+        if is_plain(text):
+            added = text.encode()
+            if self._places is not None:
+                self._places.extend(range(self._length, self._length + len(text)))
+        else:
+            added = text.translate(visible()).encode(errors="replace")
+            if self._places is None:
+                self._places = [self._shift + each for each in range(len(self.data))]
+            self._places.extend(self._length + each for each in origins(text, visible()))
+        self._length += len(text)
+        self.data += added
+
+    def place(self, index: int) -> int:
+        """Return where in the original the byte at *index* comes from; its end, past the last."""
+        if index >= len(self.data):
+            return self._length
+        return self._shift + index if self._places is None else self._places[index]
+
+    def span(self, start: int, end: int) -> tuple[int, int]:
+        """Return the characters of the original behind the bytes *start* to *end*."""
+        return self.place(start), self.place(end - 1) + 1
+
+    def settle(self, index: int) -> None:
+        """Let the tail begin at *index*."""
+        self.start = index
+        surplus = index - _CONTEXT_BYTES
+        if surplus <= 0:
+            return
+        self.data = self.data[surplus:]
+        self.start = _CONTEXT_BYTES
+        self.offset += surplus
+        self._shift += surplus
+        if self._places is None:
+            return
+        del self._places[:surplus]
+        if self.start == len(self.data):
+            # Only context is left, whose places nobody asks for.
+            self._places = None
+            self._shift = self._length - len(self.data)

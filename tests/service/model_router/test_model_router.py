@@ -253,7 +253,7 @@ class TestASlowReader:
         ),
         (
             request_for(parameters=message_pb2.SamplingParameters(stop_sequences=[""])),
-            "parameters.stop_sequences",
+            "parameters.stop_sequences[0]",
         ),
         (request_for(response_format=message_pb2.ResponseFormat(type=9)), "response_format.type"),
         (

@@ -21,6 +21,7 @@ from tests.support.turns import KEY, Bench, FakeCache, FakeGuardrails
 from tests.support.waiting import until
 
 METADATA = (("authorization", f"Bearer {KEY}"),)
+TURN = "0c2f0a3e-6d0b-4a5e-9f57-3f5c0e4bb0aa"
 
 
 @pytest.fixture(params=TRANSPORTS)
@@ -247,7 +248,7 @@ async def test_a_bug_shows_no_text(connect):
 async def test_a_rating(connect, rating, stars):
     bench = Bench("x")
     async with connect(bench) as stub:
-        request = pb.RateTurnRequest(request_id="r", comment="Good.", **rating)
+        request = pb.RateTurnRequest(request_id=TURN, comment="Good.", **rating)
         await stub.RateTurn(request, timeout=60, metadata=METADATA)
     (rated,) = bench.prompts.rated
     assert (rated["tenant_id"], rated["stars"], rated["comment"]) == ("acme", stars, "Good.")
@@ -256,10 +257,11 @@ async def test_a_rating(connect, rating, stars):
 @pytest.mark.parametrize(
     ("fields", "wrong"),
     [
-        ({"request_id": "r"}, "rating"),
-        ({"request_id": "r", "stars": 0}, "stars"),
+        ({"request_id": TURN}, "rating"),
+        ({"request_id": TURN, "stars": 0}, "stars"),
         ({"stars": 3}, "request_id"),
-        ({"request_id": "r", "stars": 3, "comment": "x" * 2001}, "comment"),
+        ({"request_id": "r", "stars": 3}, "request_id"),
+        ({"request_id": TURN, "stars": 3, "comment": "x" * 2001}, "comment"),
     ],
 )
 async def test_a_wrong_rating(connect, fields, wrong):
@@ -273,5 +275,5 @@ async def test_a_wrong_rating(connect, fields, wrong):
 async def test_jobs_are_not_implemented(connect):
     async with connect(Bench("x")) as stub:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await stub.GetJob(pb.GetJobRequest(job_id="j"), timeout=60)
+            await stub.GetJob(pb.GetJobRequest(job_id=TURN), timeout=60)
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED

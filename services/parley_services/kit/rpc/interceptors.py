@@ -16,7 +16,8 @@ from parley_services.kit.errors import InvalidArgument, KeyInvalid, KeyMissing, 
 from parley_services.kit.rpc import request_context
 from parley_services.kit.rpc.bearer import bearer
 from parley_services.kit.rpc.status import abort, code_of
-from parley_services.kit.rpc.wrap_handler import Around, Context, is_ours
+from parley_services.kit.rpc.validation import Validation
+from parley_services.kit.rpc.wrap_handler import Around, Context, HandlerWrapper, is_ours
 
 log = structlog.get_logger()
 
@@ -32,7 +33,7 @@ KEYED: Final = "/parley.accounting.v1."
 _NEARLY_OVER_SECONDS = 0.005
 
 
-def interceptors_for_tcp(*, service_token: str = "") -> Sequence[Around]:
+def interceptors_for_tcp(*, service_token: str = "") -> Sequence[HandlerWrapper]:
     """
     Return the server interceptors of a port, outermost first.
 
@@ -41,14 +42,14 @@ def interceptors_for_tcp(*, service_token: str = "") -> Sequence[Around]:
     """
     boundary = Around(functools.partial(Boundary, quiet=False))
     if not service_token:
-        return [boundary]
+        return [boundary, Validation()]
     check = functools.partial(ServiceTokenCheck, service_token.encode())
-    return [boundary, Around(check, applies=_needs_service_token)]
+    return [boundary, Around(check, applies=_needs_service_token), Validation()]
 
 
-def interceptors_in_process() -> Sequence[Around]:
+def interceptors_in_process() -> Sequence[HandlerWrapper]:
     """Return the server interceptors of an in-process server, outermost first."""
-    return [Around(functools.partial(Boundary, quiet=True))]
+    return [Around(functools.partial(Boundary, quiet=True)), Validation()]
 
 
 class Boundary:

@@ -1,11 +1,12 @@
 """
-Runs an async context manager around every RPC of ours.
+Wraps handlers, and runs an async context manager around every RPC of ours.
 
 A server interceptor sees the handler, not the call: a `try` around `continuation`
 catches nothing that the handler raises. The wrapping that gets this right is written
 once, here, for all four kinds of method.
 """
 
+from abc import abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any, TypeAlias
@@ -26,7 +27,59 @@ def is_ours(method: str) -> bool:
     return method.startswith(OURS)
 
 
-class Around(grpc.aio.ServerInterceptor):
+def behaviour_of(handler: Any) -> Behaviour:
+    """Return the function that *handler* calls."""
+    behaviour: Behaviour = (
+        handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
+    )
+    return behaviour
+
+
+def with_behaviour(handler: Any, behaviour: Behaviour, *, deserialize: Any = None) -> Any:
+    """Return *handler* of the same kind, but with another *behaviour*."""
+    match handler.request_streaming, handler.response_streaming:
+        case False, False:
+            make = grpc.unary_unary_rpc_method_handler
+        case False, True:
+            make = grpc.unary_stream_rpc_method_handler
+        case True, False:
+            make = grpc.stream_unary_rpc_method_handler
+        case _:
+            make = grpc.stream_stream_rpc_method_handler
+    return make(behaviour, deserialize or handler.request_deserializer, handler.response_serializer)
+
+
+class HandlerWrapper(grpc.aio.ServerInterceptor):
+    """
+    An interceptor that depends on the method alone, so that each handler is wrapped once.
+
+    The in-process server asks such interceptors once for each method and no more.
+    """
+
+    def __init__(self) -> None:
+        self._wrapped: dict[str, tuple[Any, Any]] = {}
+
+    @abstractmethod
+    def wrap(self, method: str, handler: Any) -> Any:
+        """Return what serves *method* in place of *handler*, or *handler* to leave it alone."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return None
+        method: Any = handler_call_details.method
+        known = self._wrapped.get(method)
+        if known is None or known[0] is not handler:
+            known = (handler, self.wrap(method, handler))
+            self._wrapped[method] = known
+        return known[1]
+
+
+class Around(HandlerWrapper):
     """
     Enters *around* with the method's full name and its context, for each RPC.
 
@@ -42,34 +95,16 @@ class Around(grpc.aio.ServerInterceptor):
     """
 
     def __init__(self, around: AroundCall, *, applies: Callable[[str], bool] = is_ours) -> None:
+        super().__init__()
         self._around = around
         self._applies = applies
-        self._wrapped: dict[str, tuple[Any, Any]] = {}
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Any:
-        handler = await continuation(handler_call_details)
-        method: Any = handler_call_details.method
-        if handler is None or not self._applies(method):
+    def wrap(self, method: str, handler: Any) -> Any:
+        if not self._applies(method):
             return handler
-        known = self._wrapped.get(method)
-        if known is None or known[0] is not handler:
-            known = (handler, self._wrap(method, handler))
-            self._wrapped[method] = known
-        return known[1]
-
-    def _wrap(self, method: str, handler: Any) -> Any:
         around = self._around
         deserialize = handler.request_deserializer
-        behaviour: Behaviour = (
-            handler.unary_unary
-            or handler.unary_stream
-            or handler.stream_unary
-            or handler.stream_stream
-        )
+        behaviour = behaviour_of(handler)
         if not handler.request_streaming and not isinstance(deserialize, _Decoder):
             deserialize = _Decoder(deserialize)
             behaviour = _refusing_undecodable(behaviour)
@@ -88,16 +123,8 @@ class Around(grpc.aio.ServerInterceptor):
                     async for response in responses:
                         await context.write(response)
 
-        match handler.request_streaming, handler.response_streaming:
-            case False, False:
-                make, wrapper = grpc.unary_unary_rpc_method_handler, respond_once
-            case False, True:
-                make, wrapper = grpc.unary_stream_rpc_method_handler, respond_in_stream
-            case True, False:
-                make, wrapper = grpc.stream_unary_rpc_method_handler, respond_once
-            case _:
-                make, wrapper = grpc.stream_stream_rpc_method_handler, respond_in_stream
-        return make(wrapper, deserialize, handler.response_serializer)
+        wrapper = respond_in_stream if handler.response_streaming else respond_once
+        return with_behaviour(handler, wrapper, deserialize=deserialize)
 
 
 class _Undecodable:

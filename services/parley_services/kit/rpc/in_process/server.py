@@ -13,6 +13,7 @@ from grpc.aio import AbortError, UsageError
 from parley_services.kit.rpc.in_process.context import InProcessContext, RequestIterator
 from parley_services.kit.rpc.in_process.metadata import Pairs
 from parley_services.kit.rpc.in_process.rpc import Rpc, Status
+from parley_services.kit.rpc.wrap_handler import HandlerWrapper
 
 log = structlog.get_logger()
 
@@ -44,6 +45,10 @@ class InProcessServer(grpc.aio.Server):
 
     def __init__(self, *, interceptors: Sequence[grpc.aio.ServerInterceptor] = ()) -> None:
         self._interceptors = tuple(interceptors)
+        self._wrappers = [each for each in interceptors if isinstance(each, HandlerWrapper)]
+        self._wrapped: dict[str, Any] | None = (
+            {} if len(self._wrappers) == len(self._interceptors) else None
+        )
         self._generic_handlers: list[grpc.GenericRpcHandler] = []
         self._handlers: dict[str, Handler] = {}
         self._context = contextvars.copy_context()
@@ -179,7 +184,10 @@ class InProcessServer(grpc.aio.Server):
             context.run_done_callbacks()
 
     async def _handle(self, rpc: Rpc, context: InProcessContext) -> None:
-        handler = await self._find(_CallDetails(rpc.method, rpc.invocation_metadata))
+        wrapped = self._wrapped
+        handler = None if wrapped is None else wrapped.get(rpc.method)
+        if handler is None:
+            handler = await self._find(_CallDetails(rpc.method, rpc.invocation_metadata))
         if (
             handler is None
             or handler.request_streaming != (rpc.requests is not None)
@@ -212,9 +220,14 @@ class InProcessServer(grpc.aio.Server):
         rpc.end(status)
 
     async def _find(self, details: _CallDetails) -> Any:
-        if not self._interceptors:
-            return self._lookup(details)
-        return await self._intercept(0, details)
+        if self._wrapped is None:
+            return await self._intercept(0, details)
+        handler = self._lookup(details)
+        if handler is not None:
+            for wrapper in reversed(self._wrappers):
+                handler = wrapper.wrap(details.method, handler)
+            self._wrapped[details.method] = handler
+        return handler
 
     async def _intercept(self, index: int, details: grpc.HandlerCallDetails) -> Any:
         if index == len(self._interceptors):

@@ -281,7 +281,7 @@ class Budget(_message.Message):
     period: Global___BudgetPeriod.ValueType
     """The span it holds for."""
     limit_nano_usd: _builtins.int
-    """The limit, in billionths of a US dollar."""
+    """The limit, in billionths of a US dollar. 0 to 1,000,000,000,000,000,000."""
     hard: _builtins.bool
     """Whether it refuses (hard) or only alerts (soft)."""
     used_nano_usd: _builtins.int
@@ -326,9 +326,9 @@ class Allowance(_message.Message):
     level: Global___SubjectLevel.ValueType
     """The level."""
     subject_id: _builtins.str
-    """The id at that level. `*`: the default of the level."""
+    """The id at that level. `*`: the default of the level. Up to 256 characters."""
     tenant_id: _builtins.str
-    """The tenant. Empty for the default of all tenants."""
+    """The tenant. Empty for the default of all tenants. Up to 256 characters."""
     requests_per_minute: _builtins.int
     """Requests per minute; 0: no limit of its own."""
     tokens_per_minute: _builtins.int
@@ -549,10 +549,10 @@ class AdmitTurnRequest(_message.Message):
     RESERVATION_ID_FIELD_NUMBER: _builtins.int
     TURN_TIMEOUT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """The turn's id."""
+    """The turn's id. 1 to 128 characters."""
     reservation_id: _builtins.str
     """An id of the caller's choice, unique to this run of the turn. Reserve, Settle and Release
-    name it again. Not empty.
+    name it again. Not empty. 1 to 512 characters.
     """
     @_builtins.property
     def subject(self) -> _subject_pb2.Subject:
@@ -642,23 +642,24 @@ class ReserveRequest(_message.Message):
     ADMITTED_FIELD_NUMBER: _builtins.int
     INPUT_SEND_COUNT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """The turn's id."""
+    """The turn's id. 1 to 128 characters."""
     model: _builtins.str
     """The model or group that is asked for. Empty: the default group. The hold covers the
-    dearest route that may answer.
+    dearest route that may answer. Up to 512 characters.
     """
     input_token_count: _builtins.int
     """All input tokens of one call to the provider, as it will be sent: system text, messages,
-    tool calls and results, tool schemas, documents and images.
+    tool calls and results, tool schemas, documents and images. 0 to 100,000,000.
     """
     max_output_token_count: _builtins.int
     """The output limit of one call; 0: unknown."""
     template: _builtins.str
-    """The template, for its usual output length."""
+    """The template, for its usual output length. Up to 512 characters."""
     reservation_id: _builtins.str
     """The id that the reservation gets: the one that AdmitTurn was called with. A repeated call
     is told by it from a second run of the turn, which is refused as STATE_FORBIDS while the
     first one holds its reservation. Empty: one is made, and nothing is refused.
+    Up to 512 characters.
     """
     admitted: _builtins.bool
     """Whether AdmitTurn has admitted the turn. If not, Reserve admits it first."""
@@ -672,7 +673,7 @@ class ReserveRequest(_message.Message):
 
     @_builtins.property
     def tags(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """The turn's tags."""
+        """The turn's tags. Up to 32."""
 
     @_builtins.property
     def turn_timeout(self) -> _duration_pb2.Duration:
@@ -779,7 +780,9 @@ class ExtendRequest(_message.Message):
     step: _builtins.int
     """The number of this extension, from 1."""
     output_token_count: _builtins.int
-    """Output tokens of the running attempts so far, reasoning and tool arguments included."""
+    """Output tokens of the running attempts so far, reasoning and tool arguments included.
+    0 to 100,000,000.
+    """
     model: _builtins.str
     """The model that writes: a model, a group or `provider/model`. Empty: as before."""
     spent_nano_usd: _builtins.int
@@ -884,7 +887,7 @@ class SettleRequest(_message.Message):
     END_TIME_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """The turn's id."""
+    """The turn's id. 1 to 128 characters."""
     reservation_id: _builtins.str
     """The reservation, or the admission of a turn without one. STATE_FORBIDS if another run of
     the turn has the reservation. Empty for a turn that ran while accounting was away.
@@ -892,24 +895,24 @@ class SettleRequest(_message.Message):
     source: _answer_pb2.AnswerSource.ValueType
     """Where the answer came from; unspecified if the turn failed."""
     saved_cost_nano_usd: _builtins.int
-    """What a cache hit saved."""
+    """What a cache hit saved. 0 to 1,000,000,000,000,000."""
     template: _builtins.str
-    """The template."""
+    """The template. Up to 512 characters."""
     template_version: _builtins.int
     """The template's version."""
     model: _builtins.str
-    """The model of the answer. On a cache hit, of the original one."""
+    """The model of the answer. On a cache hit, of the original one. Up to 512 characters."""
     @_builtins.property
     def subject(self) -> _subject_pb2.Subject:
         """Who it was for."""
 
     @_builtins.property
     def attempts(self) -> _containers.RepeatedCompositeFieldContainer[_attempt_pb2.Attempt]:
-        """The attempts. Empty for a cache hit."""
+        """The attempts. Empty for a cache hit. Up to 100."""
 
     @_builtins.property
     def tags(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """The turn's tags."""
+        """The turn's tags. Up to 32."""
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
@@ -974,7 +977,7 @@ class ReleaseRequest(_message.Message):
     RESERVATION_ID_FIELD_NUMBER: _builtins.int
     SUBJECT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """The turn's id."""
+    """The turn's id. 1 to 128 characters."""
     reservation_id: _builtins.str
     """The reservation. Another one of the turn is left as it is. Empty: whichever it is."""
     @_builtins.property
@@ -1024,7 +1027,7 @@ class TurnAttempt(_message.Message):
     ATTEMPT_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """The turn's id."""
+    """The turn's id. 1 to 128 characters."""
     @_builtins.property
     def subject(self) -> _subject_pb2.Subject:
         """Who it was for."""
@@ -1113,7 +1116,7 @@ class CreateKeyRequest(_message.Message):
     impersonation_allowed: _builtins.bool
     """Whether it may name other users of the tenant in its turns."""
     display_name: _builtins.str
-    """What it is for."""
+    """What it is for. Up to 200 characters."""
     @_builtins.property
     def subject(self) -> _subject_pb2.Subject:
         """Whose it shall be."""
@@ -1538,7 +1541,7 @@ class ListEntriesRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
-    """The tenant."""
+    """The tenant. Not empty."""
     request_id: _builtins.str
     """Only of this turn. Empty: all."""
     page_size: _builtins.int
@@ -1832,9 +1835,9 @@ class GetTurnCostRequest(_message.Message):
     TENANT_ID_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
-    """The tenant."""
+    """The tenant. Not empty."""
     request_id: _builtins.str
-    """The turn."""
+    """The turn. Not empty."""
     def __init__(
         self,
         *,
@@ -1891,13 +1894,13 @@ class ProjectCostRequest(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     DAY_COUNT_FIELD_NUMBER: _builtins.int
     user_count: _builtins.int
-    """Users a day."""
+    """Users a day. 0 to 10,000,000,000."""
     questions_per_user: _builtins.float
-    """Questions of a user a day."""
+    """Questions of a user a day. 0 to 1,000,000."""
     input_token_count: _builtins.int
-    """Input tokens of a question."""
+    """Input tokens of a question. 0 to 100,000,000."""
     output_token_count: _builtins.int
-    """Output tokens of an answer."""
+    """Output tokens of an answer. 0 to 100,000,000."""
     cache_hit_rate: _builtins.float
     """Share of questions that the cache answers, 0 to 1."""
     model: _builtins.str

@@ -22,11 +22,12 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from parley.chat.v1 import usage_pb2 as parley_dot_chat_dot_v1_dot_usage__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cparley/chat/v1/attempt.proto\x12\x0eparley.chat.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1aparley/chat/v1/usage.proto\"\x80\x03\n\x07\x41ttempt\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12)\n\x04kind\x18\x04 \x01(\x0e\x32\x1b.parley.chat.v1.AttemptKind\x12/\n\x07outcome\x18\x05 \x01(\x0e\x32\x1e.parley.chat.v1.AttemptOutcome\x12\x12\n\nerror_kind\x18\x06 \x01(\t\x12$\n\x05usage\x18\x07 \x01(\x0b\x32\x15.parley.chat.v1.Usage\x12\x15\n\rcost_nano_usd\x18\x08 \x01(\x03\x12\x15\n\rprice_version\x18\t \x01(\t\x12\x36\n\x13\x66irst_token_latency\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x08\x64uration\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1b\n\x13provider_request_id\x18\x0c \x01(\t*\xfd\x01\n\x0b\x41ttemptKind\x12\x1c\n\x18\x41TTEMPT_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41TTEMPT_KIND_PRIMARY\x10\x01\x12\x16\n\x12\x41TTEMPT_KIND_RETRY\x10\x02\x12\x19\n\x15\x41TTEMPT_KIND_FALLBACK\x10\x03\x12\x16\n\x12\x41TTEMPT_KIND_HEDGE\x10\x04\x12\x1d\n\x19\x41TTEMPT_KIND_CONTINUATION\x10\x05\x12\x17\n\x13\x41TTEMPT_KIND_REPAIR\x10\x06\x12\x17\n\x13\x41TTEMPT_KIND_SHADOW\x10\x07\x12\x1a\n\x16\x41TTEMPT_KIND_EMBEDDING\x10\x08*\xa4\x01\n\x0e\x41ttemptOutcome\x12\x1f\n\x1b\x41TTEMPT_OUTCOME_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x41TTEMPT_OUTCOME_SUCCEEDED\x10\x01\x12\x1a\n\x16\x41TTEMPT_OUTCOME_FAILED\x10\x02\x12\x17\n\x13\x41TTEMPT_OUTCOME_CUT\x10\x03\x12\x1d\n\x19\x41TTEMPT_OUTCOME_CANCELLED\x10\x04*\x8f\x01\n\x0fMidStreamPolicy\x12!\n\x1dMID_STREAM_POLICY_UNSPECIFIED\x10\x00\x12\x1e\n\x1aMID_STREAM_POLICY_CONTINUE\x10\x01\x12\x1d\n\x19MID_STREAM_POLICY_RESTART\x10\x02\x12\x1a\n\x16MID_STREAM_POLICY_FAIL\x10\x03\x42P\n\x12\x64\x65v.parley.chat.v1P\x01Z\'parley.dev/gen/go/parley/chat/v1;chatv1\xaa\x02\x0eParley.Chat.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cparley/chat/v1/attempt.proto\x12\x0eparley.chat.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1aparley/chat/v1/usage.proto\"\xfb\x03\n\x07\x41ttempt\x12\x17\n\x06number\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x01\x12&\n\x08provider\x18\x02 \x01(\tB\x14\xbaH\x11r\x0f\x18\x80\x04\x32\n^[^\\x00]*$\x12#\n\x05model\x18\x03 \x01(\tB\x14\xbaH\x11r\x0f\x18\x80\x04\x32\n^[^\\x00]*$\x12\x33\n\x04kind\x18\x04 \x01(\x0e\x32\x1b.parley.chat.v1.AttemptKindB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12/\n\x07outcome\x18\x05 \x01(\x0e\x32\x1e.parley.chat.v1.AttemptOutcome\x12\x12\n\nerror_kind\x18\x06 \x01(\t\x12$\n\x05usage\x18\x07 \x01(\x0b\x32\x15.parley.chat.v1.Usage\x12\'\n\rcost_nano_usd\x18\x08 \x01(\x03\x42\x10\xbaH\r\"\x0b\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01(\x00\x12+\n\rprice_version\x18\t \x01(\tB\x14\xbaH\x11r\x0f\x18\x80\x04\x32\n^[^\\x00]*$\x12@\n\x13\x66irst_token_latency\x18\n \x01(\x0b\x32\x19.google.protobuf.DurationB\x08\xbaH\x05\xaa\x01\x02\x32\x00\x12\x35\n\x08\x64uration\x18\x0b \x01(\x0b\x32\x19.google.protobuf.DurationB\x08\xbaH\x05\xaa\x01\x02\x32\x00\x12\x1b\n\x13provider_request_id\x18\x0c \x01(\t*\xfd\x01\n\x0b\x41ttemptKind\x12\x1c\n\x18\x41TTEMPT_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41TTEMPT_KIND_PRIMARY\x10\x01\x12\x16\n\x12\x41TTEMPT_KIND_RETRY\x10\x02\x12\x19\n\x15\x41TTEMPT_KIND_FALLBACK\x10\x03\x12\x16\n\x12\x41TTEMPT_KIND_HEDGE\x10\x04\x12\x1d\n\x19\x41TTEMPT_KIND_CONTINUATION\x10\x05\x12\x17\n\x13\x41TTEMPT_KIND_REPAIR\x10\x06\x12\x17\n\x13\x41TTEMPT_KIND_SHADOW\x10\x07\x12\x1a\n\x16\x41TTEMPT_KIND_EMBEDDING\x10\x08*\xa4\x01\n\x0e\x41ttemptOutcome\x12\x1f\n\x1b\x41TTEMPT_OUTCOME_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x41TTEMPT_OUTCOME_SUCCEEDED\x10\x01\x12\x1a\n\x16\x41TTEMPT_OUTCOME_FAILED\x10\x02\x12\x17\n\x13\x41TTEMPT_OUTCOME_CUT\x10\x03\x12\x1d\n\x19\x41TTEMPT_OUTCOME_CANCELLED\x10\x04*\x8f\x01\n\x0fMidStreamPolicy\x12!\n\x1dMID_STREAM_POLICY_UNSPECIFIED\x10\x00\x12\x1e\n\x1aMID_STREAM_POLICY_CONTINUE\x10\x01\x12\x1d\n\x19MID_STREAM_POLICY_RESTART\x10\x02\x12\x1a\n\x16MID_STREAM_POLICY_FAIL\x10\x03\x42P\n\x12\x64\x65v.parley.chat.v1P\x01Z\'parley.dev/gen/go/parley/chat/v1;chatv1\xaa\x02\x0eParley.Chat.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,12 +35,28 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'parley.chat.v1.attempt_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\022dev.parley.chat.v1P\001Z\'parley.dev/gen/go/parley/chat/v1;chatv1\252\002\016Parley.Chat.V1'
-  _globals['_ATTEMPTKIND']._serialized_start=496
-  _globals['_ATTEMPTKIND']._serialized_end=749
-  _globals['_ATTEMPTOUTCOME']._serialized_start=752
-  _globals['_ATTEMPTOUTCOME']._serialized_end=916
-  _globals['_MIDSTREAMPOLICY']._serialized_start=919
-  _globals['_MIDSTREAMPOLICY']._serialized_end=1062
-  _globals['_ATTEMPT']._serialized_start=109
-  _globals['_ATTEMPT']._serialized_end=493
+  _globals['_ATTEMPT'].fields_by_name['number']._loaded_options = None
+  _globals['_ATTEMPT'].fields_by_name['number']._serialized_options = b'\272H\004\032\002(\001'
+  _globals['_ATTEMPT'].fields_by_name['provider']._loaded_options = None
+  _globals['_ATTEMPT'].fields_by_name['provider']._serialized_options = b'\272H\021r\017\030\200\0042\n^[^\\x00]*$'
+  _globals['_ATTEMPT'].fields_by_name['model']._loaded_options = None
+  _globals['_ATTEMPT'].fields_by_name['model']._serialized_options = b'\272H\021r\017\030\200\0042\n^[^\\x00]*$'
+  _globals['_ATTEMPT'].fields_by_name['kind']._loaded_options = None
+  _globals['_ATTEMPT'].fields_by_name['kind']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_ATTEMPT'].fields_by_name['cost_nano_usd']._loaded_options = None
+  _globals['_ATTEMPT'].fields_by_name['cost_nano_usd']._serialized_options = b'\272H\r\"\013\030\200\200\232\246\352\257\343\001(\000'
+  _globals['_ATTEMPT'].fields_by_name['price_version']._loaded_options = None
+  _globals['_ATTEMPT'].fields_by_name['price_version']._serialized_options = b'\272H\021r\017\030\200\0042\n^[^\\x00]*$'
+  _globals['_ATTEMPT'].fields_by_name['first_token_latency']._loaded_options = None
+  _globals['_ATTEMPT'].fields_by_name['first_token_latency']._serialized_options = b'\272H\005\252\001\0022\000'
+  _globals['_ATTEMPT'].fields_by_name['duration']._loaded_options = None
+  _globals['_ATTEMPT'].fields_by_name['duration']._serialized_options = b'\272H\005\252\001\0022\000'
+  _globals['_ATTEMPTKIND']._serialized_start=648
+  _globals['_ATTEMPTKIND']._serialized_end=901
+  _globals['_ATTEMPTOUTCOME']._serialized_start=904
+  _globals['_ATTEMPTOUTCOME']._serialized_end=1068
+  _globals['_MIDSTREAMPOLICY']._serialized_start=1071
+  _globals['_MIDSTREAMPOLICY']._serialized_end=1214
+  _globals['_ATTEMPT']._serialized_start=138
+  _globals['_ATTEMPT']._serialized_end=645
 # @@protoc_insertion_point(module_scope)

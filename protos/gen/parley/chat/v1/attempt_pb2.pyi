@@ -148,9 +148,9 @@ class Attempt(_message.Message):
     number: _builtins.int
     """Its number in the turn, from 1."""
     provider: _builtins.str
-    """The provider, as `openai`."""
+    """The provider, as `openai`. Up to 512 characters."""
     model: _builtins.str
-    """The model, as the provider calls it."""
+    """The model, as the provider calls it. Up to 512 characters."""
     kind: Global___AttemptKind.ValueType
     """What it is for."""
     outcome: Global___AttemptOutcome.ValueType
@@ -158,9 +158,9 @@ class Attempt(_message.Message):
     error_kind: _builtins.str
     """What went wrong, as `rate_limited`; empty if nothing did."""
     cost_nano_usd: _builtins.int
-    """What it cost, in billionths of a US dollar."""
+    """What it cost, in billionths of a US dollar. 0 to 1,000,000,000,000,000."""
     price_version: _builtins.str
-    """The version of the price table."""
+    """The version of the price table. Up to 512 characters."""
     provider_request_id: _builtins.str
     """The provider's own id of the call, for its support; empty if it gave none."""
     @_builtins.property

@@ -22,9 +22,10 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cparley/chat/v1/finding.proto\x12\x0eparley.chat.v1\"\xe1\x01\n\x07\x46inding\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12+\n\x05stage\x18\x02 \x01(\x0e\x32\x1c.parley.chat.v1.FindingStage\x12/\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32\x1f.parley.chat.v1.GuardrailAction\x12*\n\x08severity\x18\x04 \x01(\x0e\x32\x18.parley.chat.v1.Severity\x12\x10\n\x08\x63\x61tegory\x18\x05 \x01(\t\x12\r\n\x05start\x18\x06 \x01(\x05\x12\x0b\n\x03\x65nd\x18\x07 \x01(\x05\x12\r\n\x05score\x18\x08 \x01(\x01*{\n\x0c\x46indingStage\x12\x1d\n\x19\x46INDING_STAGE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x46INDING_STAGE_INPUT\x10\x01\x12\x18\n\x14\x46INDING_STAGE_OUTPUT\x10\x02\x12\x19\n\x15\x46INDING_STAGE_CONTEXT\x10\x03*\xa5\x01\n\x0fGuardrailAction\x12 \n\x1cGUARDRAIL_ACTION_UNSPECIFIED\x10\x00\x12\x19\n\x15GUARDRAIL_ACTION_FLAG\x10\x01\x12\x1b\n\x17GUARDRAIL_ACTION_REDACT\x10\x02\x12\x1a\n\x16GUARDRAIL_ACTION_BLOCK\x10\x03\x12\x1c\n\x18GUARDRAIL_ACTION_RESTORE\x10\x04*u\n\x08Severity\x12\x18\n\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x10\n\x0cSEVERITY_LOW\x10\x01\x12\x13\n\x0fSEVERITY_MEDIUM\x10\x02\x12\x11\n\rSEVERITY_HIGH\x10\x03\x12\x15\n\x11SEVERITY_CRITICAL\x10\x04\x42P\n\x12\x64\x65v.parley.chat.v1P\x01Z\'parley.dev/gen/go/parley/chat/v1;chatv1\xaa\x02\x0eParley.Chat.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cparley/chat/v1/finding.proto\x12\x0eparley.chat.v1\x1a\x1b\x62uf/validate/validate.proto\"\x83\x02\n\x07\x46inding\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12+\n\x05stage\x18\x02 \x01(\x0e\x32\x1c.parley.chat.v1.FindingStage\x12/\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32\x1f.parley.chat.v1.GuardrailAction\x12*\n\x08severity\x18\x04 \x01(\x0e\x32\x18.parley.chat.v1.Severity\x12\x10\n\x08\x63\x61tegory\x18\x05 \x01(\t\x12\x16\n\x05start\x18\x06 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x0b\n\x03\x65nd\x18\x07 \x01(\x05\x12&\n\x05score\x18\x08 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00*{\n\x0c\x46indingStage\x12\x1d\n\x19\x46INDING_STAGE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x46INDING_STAGE_INPUT\x10\x01\x12\x18\n\x14\x46INDING_STAGE_OUTPUT\x10\x02\x12\x19\n\x15\x46INDING_STAGE_CONTEXT\x10\x03*\xa5\x01\n\x0fGuardrailAction\x12 \n\x1cGUARDRAIL_ACTION_UNSPECIFIED\x10\x00\x12\x19\n\x15GUARDRAIL_ACTION_FLAG\x10\x01\x12\x1b\n\x17GUARDRAIL_ACTION_REDACT\x10\x02\x12\x1a\n\x16GUARDRAIL_ACTION_BLOCK\x10\x03\x12\x1c\n\x18GUARDRAIL_ACTION_RESTORE\x10\x04*u\n\x08Severity\x12\x18\n\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x10\n\x0cSEVERITY_LOW\x10\x01\x12\x13\n\x0fSEVERITY_MEDIUM\x10\x02\x12\x11\n\rSEVERITY_HIGH\x10\x03\x12\x15\n\x11SEVERITY_CRITICAL\x10\x04\x42P\n\x12\x64\x65v.parley.chat.v1P\x01Z\'parley.dev/gen/go/parley/chat/v1;chatv1\xaa\x02\x0eParley.Chat.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,12 +33,16 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'parley.chat.v1.finding_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\022dev.parley.chat.v1P\001Z\'parley.dev/gen/go/parley/chat/v1;chatv1\252\002\016Parley.Chat.V1'
-  _globals['_FINDINGSTAGE']._serialized_start=276
-  _globals['_FINDINGSTAGE']._serialized_end=399
-  _globals['_GUARDRAILACTION']._serialized_start=402
-  _globals['_GUARDRAILACTION']._serialized_end=567
-  _globals['_SEVERITY']._serialized_start=569
-  _globals['_SEVERITY']._serialized_end=686
-  _globals['_FINDING']._serialized_start=49
-  _globals['_FINDING']._serialized_end=274
+  _globals['_FINDING'].fields_by_name['start']._loaded_options = None
+  _globals['_FINDING'].fields_by_name['start']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_FINDING'].fields_by_name['score']._loaded_options = None
+  _globals['_FINDING'].fields_by_name['score']._serialized_options = b'\272H\024\022\022\031\000\000\000\000\000\000\360?)\000\000\000\000\000\000\000\000'
+  _globals['_FINDINGSTAGE']._serialized_start=339
+  _globals['_FINDINGSTAGE']._serialized_end=462
+  _globals['_GUARDRAILACTION']._serialized_start=465
+  _globals['_GUARDRAILACTION']._serialized_end=630
+  _globals['_SEVERITY']._serialized_start=632
+  _globals['_SEVERITY']._serialized_end=749
+  _globals['_FINDING']._serialized_start=78
+  _globals['_FINDING']._serialized_end=337
 # @@protoc_insertion_point(module_scope)

@@ -134,7 +134,7 @@ class Finding(_message.Message):
     category: _builtins.str
     """What kind of thing it is, as `prompt_injection`, `pii`, `banned_output`."""
     start: _builtins.int
-    """First character of the span in the original text, counted in Unicode code points."""
+    """First character of the span in the original text, counted in Unicode code points. 0 or more."""
     end: _builtins.int
     """One past the last character of the span."""
     score: _builtins.float

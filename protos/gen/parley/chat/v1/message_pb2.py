@@ -22,9 +22,11 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cparley/chat/v1/message.proto\x12\x0eparley.chat.v1\"\xa6\x01\n\x07Message\x12\"\n\x04role\x18\x01 \x01(\x0e\x32\x14.parley.chat.v1.Role\x12\x0c\n\x04text\x18\x02 \x01(\t\x12%\n\x06images\x18\x03 \x03(\x0b\x32\x15.parley.chat.v1.Image\x12,\n\ntool_calls\x18\x04 \x03(\x0b\x32\x18.parley.chat.v1.ToolCall\x12\x14\n\x0ctool_call_id\x18\x05 \x01(\t\"\x14\n\x05Image\x12\x0b\n\x03url\x18\x01 \x01(\t\"I\n\x04Tool\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x1e\n\x16parameters_json_schema\x18\x03 \x01(\t\"<\n\x08ToolCall\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x16\n\x0e\x61rguments_json\x18\x03 \x01(\t\"M\n\nToolChoice\x12,\n\x04mode\x18\x01 \x01(\x0e\x32\x1e.parley.chat.v1.ToolChoiceMode\x12\x11\n\ttool_name\x18\x02 \x01(\t\"\xd0\x01\n\x12SamplingParameters\x12\x18\n\x0btemperature\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05top_p\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12#\n\x16max_output_token_count\x18\x03 \x01(\x05H\x02\x88\x01\x01\x12\x16\n\x0estop_sequences\x18\x04 \x03(\t\x12\x11\n\x04seed\x18\x05 \x01(\x03H\x03\x88\x01\x01\x42\x0e\n\x0c_temperatureB\x08\n\x06_top_pB\x19\n\x17_max_output_token_countB\x07\n\x05_seed\"W\n\x0eResponseFormat\x12\x30\n\x04type\x18\x01 \x01(\x0e\x32\".parley.chat.v1.ResponseFormatType\x12\x13\n\x0bjson_schema\x18\x02 \x01(\t*_\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_SYSTEM\x10\x01\x12\r\n\tROLE_USER\x10\x02\x12\x12\n\x0eROLE_ASSISTANT\x10\x03\x12\r\n\tROLE_TOOL\x10\x04*\xa3\x01\n\x0eToolChoiceMode\x12 \n\x1cTOOL_CHOICE_MODE_UNSPECIFIED\x10\x00\x12\x19\n\x15TOOL_CHOICE_MODE_AUTO\x10\x01\x12\x19\n\x15TOOL_CHOICE_MODE_NONE\x10\x02\x12\x1d\n\x19TOOL_CHOICE_MODE_REQUIRED\x10\x03\x12\x1a\n\x16TOOL_CHOICE_MODE_NAMED\x10\x04*\xa5\x01\n\x12ResponseFormatType\x12$\n RESPONSE_FORMAT_TYPE_UNSPECIFIED\x10\x00\x12\x1d\n\x19RESPONSE_FORMAT_TYPE_TEXT\x10\x01\x12$\n RESPONSE_FORMAT_TYPE_JSON_OBJECT\x10\x02\x12$\n RESPONSE_FORMAT_TYPE_JSON_SCHEMA\x10\x03\x42P\n\x12\x64\x65v.parley.chat.v1P\x01Z\'parley.dev/gen/go/parley/chat/v1;chatv1\xaa\x02\x0eParley.Chat.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cparley/chat/v1/message.proto\x12\x0eparley.chat.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\"\xb6\x01\n\x07Message\x12\x32\n\x04role\x18\x01 \x01(\x0e\x32\x14.parley.chat.v1.RoleB\x0e\xe2\x41\x01\x02\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x0c\n\x04text\x18\x02 \x01(\t\x12%\n\x06images\x18\x03 \x03(\x0b\x32\x15.parley.chat.v1.Image\x12,\n\ntool_calls\x18\x04 \x03(\x0b\x32\x18.parley.chat.v1.ToolCall\x12\x14\n\x0ctool_call_id\x18\x05 \x01(\t\"8\n\x05Image\x12/\n\x03url\x18\x01 \x01(\tB\"\xe2\x41\x01\x02\xbaH\x1br\x19\x32\x17^(https://|data:image/)\"k\n\x04Tool\x12.\n\x04name\x18\x01 \x01(\tB \xe2\x41\x01\x02\xbaH\x19r\x17\x32\x15^[a-zA-Z0-9_-]{1,64}$\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x1e\n\x16parameters_json_schema\x18\x03 \x01(\t\"<\n\x08ToolCall\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x16\n\x0e\x61rguments_json\x18\x03 \x01(\t\"W\n\nToolChoice\x12\x36\n\x04mode\x18\x01 \x01(\x0e\x32\x1e.parley.chat.v1.ToolChoiceModeB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x11\n\ttool_name\x18\x02 \x01(\t\"\x9b\x02\n\x12SamplingParameters\x12\x31\n\x0btemperature\x18\x01 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\x00@)\x00\x00\x00\x00\x00\x00\x00\x00H\x00\x88\x01\x01\x12+\n\x05top_p\x18\x02 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?!\x00\x00\x00\x00\x00\x00\x00\x00H\x01\x88\x01\x01\x12,\n\x16max_output_token_count\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x01H\x02\x88\x01\x01\x12&\n\x0estop_sequences\x18\x04 \x03(\tB\x0e\xbaH\x0b\x92\x01\x08\x10\x04\"\x04r\x02\x10\x01\x12\x11\n\x04seed\x18\x05 \x01(\x03H\x03\x88\x01\x01\x42\x0e\n\x0c_temperatureB\x08\n\x06_top_pB\x19\n\x17_max_output_token_countB\x07\n\x05_seed\"a\n\x0eResponseFormat\x12:\n\x04type\x18\x01 \x01(\x0e\x32\".parley.chat.v1.ResponseFormatTypeB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x13\n\x0bjson_schema\x18\x02 \x01(\t*_\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_SYSTEM\x10\x01\x12\r\n\tROLE_USER\x10\x02\x12\x12\n\x0eROLE_ASSISTANT\x10\x03\x12\r\n\tROLE_TOOL\x10\x04*\xa3\x01\n\x0eToolChoiceMode\x12 \n\x1cTOOL_CHOICE_MODE_UNSPECIFIED\x10\x00\x12\x19\n\x15TOOL_CHOICE_MODE_AUTO\x10\x01\x12\x19\n\x15TOOL_CHOICE_MODE_NONE\x10\x02\x12\x1d\n\x19TOOL_CHOICE_MODE_REQUIRED\x10\x03\x12\x1a\n\x16TOOL_CHOICE_MODE_NAMED\x10\x04*\xa5\x01\n\x12ResponseFormatType\x12$\n RESPONSE_FORMAT_TYPE_UNSPECIFIED\x10\x00\x12\x1d\n\x19RESPONSE_FORMAT_TYPE_TEXT\x10\x01\x12$\n RESPONSE_FORMAT_TYPE_JSON_OBJECT\x10\x02\x12$\n RESPONSE_FORMAT_TYPE_JSON_SCHEMA\x10\x03\x42P\n\x12\x64\x65v.parley.chat.v1P\x01Z\'parley.dev/gen/go/parley/chat/v1;chatv1\xaa\x02\x0eParley.Chat.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,24 +34,42 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'parley.chat.v1.message_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\022dev.parley.chat.v1P\001Z\'parley.dev/gen/go/parley/chat/v1;chatv1\252\002\016Parley.Chat.V1'
-  _globals['_ROLE']._serialized_start=755
-  _globals['_ROLE']._serialized_end=850
-  _globals['_TOOLCHOICEMODE']._serialized_start=853
-  _globals['_TOOLCHOICEMODE']._serialized_end=1016
-  _globals['_RESPONSEFORMATTYPE']._serialized_start=1019
-  _globals['_RESPONSEFORMATTYPE']._serialized_end=1184
-  _globals['_MESSAGE']._serialized_start=49
-  _globals['_MESSAGE']._serialized_end=215
-  _globals['_IMAGE']._serialized_start=217
-  _globals['_IMAGE']._serialized_end=237
-  _globals['_TOOL']._serialized_start=239
-  _globals['_TOOL']._serialized_end=312
-  _globals['_TOOLCALL']._serialized_start=314
-  _globals['_TOOLCALL']._serialized_end=374
-  _globals['_TOOLCHOICE']._serialized_start=376
-  _globals['_TOOLCHOICE']._serialized_end=453
-  _globals['_SAMPLINGPARAMETERS']._serialized_start=456
-  _globals['_SAMPLINGPARAMETERS']._serialized_end=664
-  _globals['_RESPONSEFORMAT']._serialized_start=666
-  _globals['_RESPONSEFORMAT']._serialized_end=753
+  _globals['_MESSAGE'].fields_by_name['role']._loaded_options = None
+  _globals['_MESSAGE'].fields_by_name['role']._serialized_options = b'\342A\001\002\272H\007\202\001\004\020\001 \000'
+  _globals['_IMAGE'].fields_by_name['url']._loaded_options = None
+  _globals['_IMAGE'].fields_by_name['url']._serialized_options = b'\342A\001\002\272H\033r\0312\027^(https://|data:image/)'
+  _globals['_TOOL'].fields_by_name['name']._loaded_options = None
+  _globals['_TOOL'].fields_by_name['name']._serialized_options = b'\342A\001\002\272H\031r\0272\025^[a-zA-Z0-9_-]{1,64}$'
+  _globals['_TOOLCHOICE'].fields_by_name['mode']._loaded_options = None
+  _globals['_TOOLCHOICE'].fields_by_name['mode']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_SAMPLINGPARAMETERS'].fields_by_name['temperature']._loaded_options = None
+  _globals['_SAMPLINGPARAMETERS'].fields_by_name['temperature']._serialized_options = b'\272H\024\022\022\031\000\000\000\000\000\000\000@)\000\000\000\000\000\000\000\000'
+  _globals['_SAMPLINGPARAMETERS'].fields_by_name['top_p']._loaded_options = None
+  _globals['_SAMPLINGPARAMETERS'].fields_by_name['top_p']._serialized_options = b'\272H\024\022\022\031\000\000\000\000\000\000\360?!\000\000\000\000\000\000\000\000'
+  _globals['_SAMPLINGPARAMETERS'].fields_by_name['max_output_token_count']._loaded_options = None
+  _globals['_SAMPLINGPARAMETERS'].fields_by_name['max_output_token_count']._serialized_options = b'\272H\004\032\002(\001'
+  _globals['_SAMPLINGPARAMETERS'].fields_by_name['stop_sequences']._loaded_options = None
+  _globals['_SAMPLINGPARAMETERS'].fields_by_name['stop_sequences']._serialized_options = b'\272H\013\222\001\010\020\004\"\004r\002\020\001'
+  _globals['_RESPONSEFORMAT'].fields_by_name['type']._loaded_options = None
+  _globals['_RESPONSEFORMAT'].fields_by_name['type']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_ROLE']._serialized_start=998
+  _globals['_ROLE']._serialized_end=1093
+  _globals['_TOOLCHOICEMODE']._serialized_start=1096
+  _globals['_TOOLCHOICEMODE']._serialized_end=1259
+  _globals['_RESPONSEFORMATTYPE']._serialized_start=1262
+  _globals['_RESPONSEFORMATTYPE']._serialized_end=1427
+  _globals['_MESSAGE']._serialized_start=111
+  _globals['_MESSAGE']._serialized_end=293
+  _globals['_IMAGE']._serialized_start=295
+  _globals['_IMAGE']._serialized_end=351
+  _globals['_TOOL']._serialized_start=353
+  _globals['_TOOL']._serialized_end=460
+  _globals['_TOOLCALL']._serialized_start=462
+  _globals['_TOOLCALL']._serialized_end=522
+  _globals['_TOOLCHOICE']._serialized_start=524
+  _globals['_TOOLCHOICE']._serialized_end=611
+  _globals['_SAMPLINGPARAMETERS']._serialized_start=614
+  _globals['_SAMPLINGPARAMETERS']._serialized_end=897
+  _globals['_RESPONSEFORMAT']._serialized_start=899
+  _globals['_RESPONSEFORMAT']._serialized_end=996
 # @@protoc_insertion_point(module_scope)

@@ -22,9 +22,11 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cparley/chat/v1/subject.proto\x12\x0eparley.chat.v1\"N\n\x07Subject\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x0f\n\x07team_id\x18\x02 \x01(\t\x12\x0f\n\x07user_id\x18\x03 \x01(\t\x12\x0e\n\x06key_id\x18\x04 \x01(\tBP\n\x12\x64\x65v.parley.chat.v1P\x01Z\'parley.dev/gen/go/parley/chat/v1;chatv1\xaa\x02\x0eParley.Chat.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cparley/chat/v1/subject.proto\x12\x0eparley.chat.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\"\xbc\x01\n\x07Subject\x12.\n\ttenant_id\x18\x01 \x01(\tB\x1b\xe2\x41\x01\x02\xbaH\x14r\x12\x10\x01\x18\x80\x02\x32\x08^\\P{C}*$Z\x01*\x12*\n\x07team_id\x18\x02 \x01(\tB\x19\xe2\x41\x01\x01\xbaH\x12r\x10\x18\x80\x02\x32\x08^\\P{C}*$Z\x01*\x12*\n\x07user_id\x18\x03 \x01(\tB\x19\xe2\x41\x01\x01\xbaH\x12r\x10\x18\x80\x02\x32\x08^\\P{C}*$Z\x01*\x12)\n\x06key_id\x18\x04 \x01(\tB\x19\xe2\x41\x01\x01\xbaH\x12r\x10\x18\x80\x02\x32\x08^\\P{C}*$Z\x01*BP\n\x12\x64\x65v.parley.chat.v1P\x01Z\'parley.dev/gen/go/parley/chat/v1;chatv1\xaa\x02\x0eParley.Chat.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,6 +34,14 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'parley.chat.v1.subject_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\022dev.parley.chat.v1P\001Z\'parley.dev/gen/go/parley/chat/v1;chatv1\252\002\016Parley.Chat.V1'
-  _globals['_SUBJECT']._serialized_start=48
-  _globals['_SUBJECT']._serialized_end=126
+  _globals['_SUBJECT'].fields_by_name['tenant_id']._loaded_options = None
+  _globals['_SUBJECT'].fields_by_name['tenant_id']._serialized_options = b'\342A\001\002\272H\024r\022\020\001\030\200\0022\010^\\P{C}*$Z\001*'
+  _globals['_SUBJECT'].fields_by_name['team_id']._loaded_options = None
+  _globals['_SUBJECT'].fields_by_name['team_id']._serialized_options = b'\342A\001\001\272H\022r\020\030\200\0022\010^\\P{C}*$Z\001*'
+  _globals['_SUBJECT'].fields_by_name['user_id']._loaded_options = None
+  _globals['_SUBJECT'].fields_by_name['user_id']._serialized_options = b'\342A\001\001\272H\022r\020\030\200\0022\010^\\P{C}*$Z\001*'
+  _globals['_SUBJECT'].fields_by_name['key_id']._loaded_options = None
+  _globals['_SUBJECT'].fields_by_name['key_id']._serialized_options = b'\342A\001\001\272H\022r\020\030\200\0022\010^\\P{C}*$Z\001*'
+  _globals['_SUBJECT']._serialized_start=111
+  _globals['_SUBJECT']._serialized_end=299
 # @@protoc_insertion_point(module_scope)

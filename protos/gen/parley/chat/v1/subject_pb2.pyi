@@ -27,13 +27,13 @@ class Subject(_message.Message):
     USER_ID_FIELD_NUMBER: _builtins.int
     KEY_ID_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
-    """The organisation. The boundary that no data crosses."""
+    """The organisation. The boundary that no data crosses. 1 to 256 characters."""
     team_id: _builtins.str
-    """The team in the organisation; empty if it has none."""
+    """The team in the organisation; empty if it has none. Up to 256 characters."""
     user_id: _builtins.str
-    """The person or program that the turn serves."""
+    """The person or program that the turn serves. Up to 256 characters."""
     key_id: _builtins.str
-    """The API key, by id. Never the key itself."""
+    """The API key, by id. Never the key itself. Up to 256 characters."""
     def __init__(
         self,
         *,

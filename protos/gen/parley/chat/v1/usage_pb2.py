@@ -22,9 +22,10 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aparley/chat/v1/usage.proto\x12\x0eparley.chat.v1\"\xd7\x01\n\x05Usage\x12\x19\n\x11input_token_count\x18\x01 \x01(\x03\x12 \n\x18\x63\x61\x63hed_input_token_count\x18\x02 \x01(\x03\x12\x1f\n\x17\x63\x61\x63he_write_token_count\x18\x03 \x01(\x03\x12\x1a\n\x12output_token_count\x18\x04 \x01(\x03\x12\x1d\n\x15reasoning_token_count\x18\x05 \x01(\x03\x12\x11\n\testimated\x18\x06 \x01(\x08\x12\"\n\x1a\x63\x61\x63he_write_1h_token_count\x18\x07 \x01(\x03\x42P\n\x12\x64\x65v.parley.chat.v1P\x01Z\'parley.dev/gen/go/parley/chat/v1;chatv1\xaa\x02\x0eParley.Chat.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aparley/chat/v1/usage.proto\x12\x0eparley.chat.v1\x1a\x1b\x62uf/validate/validate.proto\"\x9d\x02\n\x05Usage\x12\'\n\x11input_token_count\x18\x01 \x01(\x03\x42\x0c\xbaH\t\"\x07\x18\x80\xc2\xd7/(\x00\x12.\n\x18\x63\x61\x63hed_input_token_count\x18\x02 \x01(\x03\x42\x0c\xbaH\t\"\x07\x18\x80\xc2\xd7/(\x00\x12-\n\x17\x63\x61\x63he_write_token_count\x18\x03 \x01(\x03\x42\x0c\xbaH\t\"\x07\x18\x80\xc2\xd7/(\x00\x12(\n\x12output_token_count\x18\x04 \x01(\x03\x42\x0c\xbaH\t\"\x07\x18\x80\xc2\xd7/(\x00\x12+\n\x15reasoning_token_count\x18\x05 \x01(\x03\x42\x0c\xbaH\t\"\x07\x18\x80\xc2\xd7/(\x00\x12\x11\n\testimated\x18\x06 \x01(\x08\x12\"\n\x1a\x63\x61\x63he_write_1h_token_count\x18\x07 \x01(\x03\x42P\n\x12\x64\x65v.parley.chat.v1P\x01Z\'parley.dev/gen/go/parley/chat/v1;chatv1\xaa\x02\x0eParley.Chat.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,6 +33,16 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'parley.chat.v1.usage_pb2', 
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\022dev.parley.chat.v1P\001Z\'parley.dev/gen/go/parley/chat/v1;chatv1\252\002\016Parley.Chat.V1'
-  _globals['_USAGE']._serialized_start=47
-  _globals['_USAGE']._serialized_end=262
+  _globals['_USAGE'].fields_by_name['input_token_count']._loaded_options = None
+  _globals['_USAGE'].fields_by_name['input_token_count']._serialized_options = b'\272H\t\"\007\030\200\302\327/(\000'
+  _globals['_USAGE'].fields_by_name['cached_input_token_count']._loaded_options = None
+  _globals['_USAGE'].fields_by_name['cached_input_token_count']._serialized_options = b'\272H\t\"\007\030\200\302\327/(\000'
+  _globals['_USAGE'].fields_by_name['cache_write_token_count']._loaded_options = None
+  _globals['_USAGE'].fields_by_name['cache_write_token_count']._serialized_options = b'\272H\t\"\007\030\200\302\327/(\000'
+  _globals['_USAGE'].fields_by_name['output_token_count']._loaded_options = None
+  _globals['_USAGE'].fields_by_name['output_token_count']._serialized_options = b'\272H\t\"\007\030\200\302\327/(\000'
+  _globals['_USAGE'].fields_by_name['reasoning_token_count']._loaded_options = None
+  _globals['_USAGE'].fields_by_name['reasoning_token_count']._serialized_options = b'\272H\t\"\007\030\200\302\327/(\000'
+  _globals['_USAGE']._serialized_start=76
+  _globals['_USAGE']._serialized_end=361
 # @@protoc_insertion_point(module_scope)

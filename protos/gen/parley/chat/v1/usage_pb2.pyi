@@ -30,15 +30,17 @@ class Usage(_message.Message):
     ESTIMATED_FIELD_NUMBER: _builtins.int
     CACHE_WRITE_1H_TOKEN_COUNT_FIELD_NUMBER: _builtins.int
     input_token_count: _builtins.int
-    """All input tokens, those read from or written to the provider's cache included."""
+    """All input tokens, those read from or written to the provider's cache included.
+    0 to 100,000,000.
+    """
     cached_input_token_count: _builtins.int
-    """The part of the input that the provider read from its cache."""
+    """The part of the input that the provider read from its cache. 0 to 100,000,000."""
     cache_write_token_count: _builtins.int
-    """The part of the input that the provider wrote to its cache."""
+    """The part of the input that the provider wrote to its cache. 0 to 100,000,000."""
     output_token_count: _builtins.int
-    """All output tokens, reasoning included."""
+    """All output tokens, reasoning included. 0 to 100,000,000."""
     reasoning_token_count: _builtins.int
-    """The part of the output that is reasoning."""
+    """The part of the output that is reasoning. 0 to 100,000,000."""
     estimated: _builtins.bool
     """Whether the counts are the suite's own, since the provider gave none or less."""
     cache_write_1h_token_count: _builtins.int

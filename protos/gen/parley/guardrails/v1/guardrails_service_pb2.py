@@ -22,12 +22,13 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from parley.chat.v1 import finding_pb2 as parley_dot_chat_dot_v1_dot_finding__pb2
 from parley.chat.v1 import message_pb2 as parley_dot_chat_dot_v1_dot_message__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-parley/guardrails/v1/guardrails_service.proto\x12\x14parley.guardrails.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cparley/chat/v1/finding.proto\x1a\x1cparley/chat/v1/message.proto\"\x8d\x02\n\x04Rule\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12,\n\x06stages\x18\x02 \x03(\x0e\x32\x1c.parley.chat.v1.FindingStage\x12/\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32\x1f.parley.chat.v1.GuardrailAction\x12*\n\x08severity\x18\x04 \x01(\x0e\x32\x18.parley.chat.v1.Severity\x12\x10\n\x08\x63\x61tegory\x18\x05 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x06 \x01(\t\x12\x0e\n\x06source\x18\x07 \x01(\t\x12\x10\n\x08\x62\x61seline\x18\x08 \x01(\x08\x12 \n\x18max_hold_character_count\x18\t \x01(\x05\"~\n\tInputText\x12\x31\n\x06source\x18\x01 \x01(\x0e\x32!.parley.guardrails.v1.InputSource\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x30\n\x06\x66ormat\x18\x03 \x01(\x0e\x32 .parley.guardrails.v1.TextFormat\"F\n\x0b\x43heckedText\x12\x0c\n\x04text\x18\x01 \x01(\t\x12)\n\x08\x66indings\x18\x02 \x03(\x0b\x32\x17.parley.chat.v1.Finding\"4\n\x0bPlaceholder\x12\x13\n\x0bplaceholder\x18\x01 \x01(\t\x12\x10\n\x08original\x18\x02 \x01(\t\"\x8f\x01\n\x05\x41udit\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x10\n\x08rule_ids\x18\x02 \x03(\t\x12\x1e\n\x16normalized_text_sha256\x18\x03 \x01(\t\x12+\n\x08\x64uration\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0f\x66\x61iled_rule_ids\x18\x05 \x03(\t\"|\n\x11\x43heckInputRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12\x10\n\x08template\x18\x03 \x01(\t\x12.\n\x05texts\x18\x04 \x03(\x0b\x32\x1f.parley.guardrails.v1.InputText\"\x8e\x02\n\x12\x43heckInputResponse\x12.\n\x07verdict\x18\x01 \x01(\x0e\x32\x1d.parley.guardrails.v1.Verdict\x12\x30\n\x05texts\x18\x02 \x03(\x0b\x32!.parley.guardrails.v1.CheckedText\x12\x37\n\x0cplaceholders\x18\x03 \x03(\x0b\x32!.parley.guardrails.v1.Placeholder\x12\x31\n\x10\x62locking_finding\x18\x04 \x01(\x0b\x32\x17.parley.chat.v1.Finding\x12*\n\x05\x61udit\x18\x05 \x01(\x0b\x32\x1b.parley.guardrails.v1.Audit\"\xe3\x01\n\rOutputContext\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12\x10\n\x08template\x18\x03 \x01(\t\x12\x13\n\x0bsystem_text\x18\x04 \x01(\t\x12\x37\n\x0cplaceholders\x18\x05 \x03(\x0b\x32!.parley.guardrails.v1.Placeholder\x12\x37\n\x0fresponse_format\x18\x06 \x01(\x0b\x32\x1e.parley.chat.v1.ResponseFormat\x12\x12\n\nuser_texts\x18\x07 \x03(\t\"X\n\x12\x43heckOutputRequest\x12\x34\n\x07\x63ontext\x18\x01 \x01(\x0b\x32#.parley.guardrails.v1.OutputContext\x12\x0c\n\x04text\x18\x02 \x01(\t\"\xd8\x01\n\x13\x43heckOutputResponse\x12.\n\x07verdict\x18\x01 \x01(\x0e\x32\x1d.parley.guardrails.v1.Verdict\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x16\n\x0e\x63\x61\x63heable_text\x18\x03 \x01(\t\x12)\n\x08\x66indings\x18\x04 \x03(\x0b\x32\x17.parley.chat.v1.Finding\x12\x14\n\x0c\x66ormat_error\x18\x05 \x01(\t\x12*\n\x05\x61udit\x18\x06 \x01(\x0b\x32\x1b.parley.guardrails.v1.Audit\"\xd3\x01\n\x11ScanOutputRequest\x12\x34\n\x05start\x18\x01 \x01(\x0b\x32#.parley.guardrails.v1.OutputContextH\x00\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12:\n\x03\x65nd\x18\x03 \x01(\x0b\x32+.parley.guardrails.v1.ScanOutputRequest.EndH\x00\x12-\n\ttool_call\x18\x04 \x01(\x0b\x32\x18.parley.chat.v1.ToolCallH\x00\x1a\x05\n\x03\x45ndB\x06\n\x04step\"\x9e\x03\n\x12ScanOutputResponse\x12\x12\n\x08released\x18\x01 \x01(\tH\x00\x12/\n\x0cintervention\x18\x02 \x01(\x0b\x32\x17.parley.chat.v1.FindingH\x00\x12G\n\tcompleted\x18\x03 \x01(\x0b\x32\x32.parley.guardrails.v1.ScanOutputResponse.CompletedH\x00\x12-\n\ttool_call\x18\x04 \x01(\x0b\x32\x18.parley.chat.v1.ToolCallH\x00\x1a\xc0\x01\n\tCompleted\x12.\n\x07verdict\x18\x01 \x01(\x0e\x32\x1d.parley.guardrails.v1.Verdict\x12\x16\n\x0e\x63\x61\x63heable_text\x18\x02 \x01(\t\x12\x14\n\x0c\x66ormat_error\x18\x03 \x01(\t\x12*\n\x05\x61udit\x18\x04 \x01(\x0b\x32\x1b.parley.guardrails.v1.Audit\x12)\n\x08\x66indings\x18\x05 \x03(\x0b\x32\x17.parley.chat.v1.FindingB\x08\n\x06result\"7\n\x10ListRulesRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x10\n\x08template\x18\x02 \x01(\t\"N\n\x11ListRulesResponse\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12)\n\x05rules\x18\x02 \x03(\x0b\x32\x1a.parley.guardrails.v1.Rule\"\x15\n\x13GetRuleStatsRequest\"\x8d\x02\n\x14GetRuleStatsResponse\x12\x43\n\x05rules\x18\x01 \x03(\x0b\x32\x34.parley.guardrails.v1.GetRuleStatsResponse.RuleStats\x1a\xaf\x01\n\tRuleStats\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\x11\n\trun_count\x18\x02 \x01(\x03\x12\x11\n\thit_count\x18\x03 \x01(\x03\x12\x13\n\x0b\x62lock_count\x18\x04 \x01(\x03\x12\x15\n\rfailure_count\x18\x05 \x01(\x03\x12\x12\n\nflag_count\x18\x06 \x01(\x03\x12\x14\n\x0credact_count\x18\x07 \x01(\x03\x12\x15\n\rrestore_count\x18\x08 \x01(\x03*n\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x11\n\rVERDICT_ALLOW\x10\x01\x12\x10\n\x0cVERDICT_FLAG\x10\x02\x12\x12\n\x0eVERDICT_REDACT\x10\x03\x12\x11\n\rVERDICT_BLOCK\x10\x04*\x8e\x03\n\x0bInputSource\x12\x1c\n\x18INPUT_SOURCE_UNSPECIFIED\x10\x00\x12\x15\n\x11INPUT_SOURCE_USER\x10\x01\x12\x1d\n\x19INPUT_SOURCE_HISTORY_USER\x10\x02\x12\"\n\x1eINPUT_SOURCE_HISTORY_ASSISTANT\x10\x03\x12\x19\n\x15INPUT_SOURCE_VARIABLE\x10\x04\x12\x19\n\x15INPUT_SOURCE_DOCUMENT\x10\x05\x12\x15\n\x11INPUT_SOURCE_TOOL\x10\x06\x12\"\n\x1eINPUT_SOURCE_HISTORY_TOOL_CALL\x10\x07\x12 \n\x1cINPUT_SOURCE_TOOL_DEFINITION\x10\x08\x12 \n\x1cINPUT_SOURCE_RESPONSE_FORMAT\x10\t\x12\x1a\n\x16INPUT_SOURCE_IMAGE_URL\x10\n\x12\x1e\n\x1aINPUT_SOURCE_STOP_SEQUENCE\x10\x0b\x12\x16\n\x12INPUT_SOURCE_LABEL\x10\x0c*U\n\nTextFormat\x12\x1b\n\x17TEXT_FORMAT_UNSPECIFIED\x10\x00\x12\x14\n\x10TEXT_FORMAT_TEXT\x10\x01\x12\x14\n\x10TEXT_FORMAT_JSON\x10\x02\x32\x82\x04\n\x11GuardrailsService\x12_\n\nCheckInput\x12\'.parley.guardrails.v1.CheckInputRequest\x1a(.parley.guardrails.v1.CheckInputResponse\x12\x62\n\x0b\x43heckOutput\x12(.parley.guardrails.v1.CheckOutputRequest\x1a).parley.guardrails.v1.CheckOutputResponse\x12\x63\n\nScanOutput\x12\'.parley.guardrails.v1.ScanOutputRequest\x1a(.parley.guardrails.v1.ScanOutputResponse(\x01\x30\x01\x12\\\n\tListRules\x12&.parley.guardrails.v1.ListRulesRequest\x1a\'.parley.guardrails.v1.ListRulesResponse\x12\x65\n\x0cGetRuleStats\x12).parley.guardrails.v1.GetRuleStatsRequest\x1a*.parley.guardrails.v1.GetRuleStatsResponseBh\n\x18\x64\x65v.parley.guardrails.v1P\x01Z3parley.dev/gen/go/parley/guardrails/v1;guardrailsv1\xaa\x02\x14Parley.Guardrails.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-parley/guardrails/v1/guardrails_service.proto\x12\x14parley.guardrails.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cparley/chat/v1/finding.proto\x1a\x1cparley/chat/v1/message.proto\"\x8d\x02\n\x04Rule\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12,\n\x06stages\x18\x02 \x03(\x0e\x32\x1c.parley.chat.v1.FindingStage\x12/\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32\x1f.parley.chat.v1.GuardrailAction\x12*\n\x08severity\x18\x04 \x01(\x0e\x32\x18.parley.chat.v1.Severity\x12\x10\n\x08\x63\x61tegory\x18\x05 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x06 \x01(\t\x12\x0e\n\x06source\x18\x07 \x01(\t\x12\x10\n\x08\x62\x61seline\x18\x08 \x01(\x08\x12 \n\x18max_hold_character_count\x18\t \x01(\x05\"\x84\x01\n\tInputText\x12\x37\n\x06source\x18\x01 \x01(\x0e\x32!.parley.guardrails.v1.InputSourceB\x04\xe2\x41\x01\x02\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x30\n\x06\x66ormat\x18\x03 \x01(\x0e\x32 .parley.guardrails.v1.TextFormat\"F\n\x0b\x43heckedText\x12\x0c\n\x04text\x18\x01 \x01(\t\x12)\n\x08\x66indings\x18\x02 \x03(\x0b\x32\x17.parley.chat.v1.Finding\"4\n\x0bPlaceholder\x12\x13\n\x0bplaceholder\x18\x01 \x01(\t\x12\x10\n\x08original\x18\x02 \x01(\t\"\x8f\x01\n\x05\x41udit\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x10\n\x08rule_ids\x18\x02 \x03(\t\x12\x1e\n\x16normalized_text_sha256\x18\x03 \x01(\t\x12+\n\x08\x64uration\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0f\x66\x61iled_rule_ids\x18\x05 \x03(\t\"\x82\x01\n\x11\x43heckInputRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12\x10\n\x08template\x18\x03 \x01(\t\x12\x34\n\x05texts\x18\x04 \x03(\x0b\x32\x1f.parley.guardrails.v1.InputTextB\x04\xe2\x41\x01\x02\"\x8e\x02\n\x12\x43heckInputResponse\x12.\n\x07verdict\x18\x01 \x01(\x0e\x32\x1d.parley.guardrails.v1.Verdict\x12\x30\n\x05texts\x18\x02 \x03(\x0b\x32!.parley.guardrails.v1.CheckedText\x12\x37\n\x0cplaceholders\x18\x03 \x03(\x0b\x32!.parley.guardrails.v1.Placeholder\x12\x31\n\x10\x62locking_finding\x18\x04 \x01(\x0b\x32\x17.parley.chat.v1.Finding\x12*\n\x05\x61udit\x18\x05 \x01(\x0b\x32\x1b.parley.guardrails.v1.Audit\"\xfb\x01\n\rOutputContext\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12\x10\n\x08template\x18\x03 \x01(\t\x12\x19\n\x0bsystem_text\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12=\n\x0cplaceholders\x18\x05 \x03(\x0b\x32!.parley.guardrails.v1.PlaceholderB\x04\xe2\x41\x01\x01\x12=\n\x0fresponse_format\x18\x06 \x01(\x0b\x32\x1e.parley.chat.v1.ResponseFormatB\x04\xe2\x41\x01\x01\x12\x18\n\nuser_texts\x18\x07 \x03(\tB\x04\xe2\x41\x01\x01\"d\n\x12\x43heckOutputRequest\x12:\n\x07\x63ontext\x18\x01 \x01(\x0b\x32#.parley.guardrails.v1.OutputContextB\x04\xe2\x41\x01\x02\x12\x12\n\x04text\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"\xd8\x01\n\x13\x43heckOutputResponse\x12.\n\x07verdict\x18\x01 \x01(\x0e\x32\x1d.parley.guardrails.v1.Verdict\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x16\n\x0e\x63\x61\x63heable_text\x18\x03 \x01(\t\x12)\n\x08\x66indings\x18\x04 \x03(\x0b\x32\x17.parley.chat.v1.Finding\x12\x14\n\x0c\x66ormat_error\x18\x05 \x01(\t\x12*\n\x05\x61udit\x18\x06 \x01(\x0b\x32\x1b.parley.guardrails.v1.Audit\"\xd3\x01\n\x11ScanOutputRequest\x12\x34\n\x05start\x18\x01 \x01(\x0b\x32#.parley.guardrails.v1.OutputContextH\x00\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12:\n\x03\x65nd\x18\x03 \x01(\x0b\x32+.parley.guardrails.v1.ScanOutputRequest.EndH\x00\x12-\n\ttool_call\x18\x04 \x01(\x0b\x32\x18.parley.chat.v1.ToolCallH\x00\x1a\x05\n\x03\x45ndB\x06\n\x04step\"\x9e\x03\n\x12ScanOutputResponse\x12\x12\n\x08released\x18\x01 \x01(\tH\x00\x12/\n\x0cintervention\x18\x02 \x01(\x0b\x32\x17.parley.chat.v1.FindingH\x00\x12G\n\tcompleted\x18\x03 \x01(\x0b\x32\x32.parley.guardrails.v1.ScanOutputResponse.CompletedH\x00\x12-\n\ttool_call\x18\x04 \x01(\x0b\x32\x18.parley.chat.v1.ToolCallH\x00\x1a\xc0\x01\n\tCompleted\x12.\n\x07verdict\x18\x01 \x01(\x0e\x32\x1d.parley.guardrails.v1.Verdict\x12\x16\n\x0e\x63\x61\x63heable_text\x18\x02 \x01(\t\x12\x14\n\x0c\x66ormat_error\x18\x03 \x01(\t\x12*\n\x05\x61udit\x18\x04 \x01(\x0b\x32\x1b.parley.guardrails.v1.Audit\x12)\n\x08\x66indings\x18\x05 \x03(\x0b\x32\x17.parley.chat.v1.FindingB\x08\n\x06result\"C\n\x10ListRulesRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08template\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"N\n\x11ListRulesResponse\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12)\n\x05rules\x18\x02 \x03(\x0b\x32\x1a.parley.guardrails.v1.Rule\"\x15\n\x13GetRuleStatsRequest\"\x8d\x02\n\x14GetRuleStatsResponse\x12\x43\n\x05rules\x18\x01 \x03(\x0b\x32\x34.parley.guardrails.v1.GetRuleStatsResponse.RuleStats\x1a\xaf\x01\n\tRuleStats\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\x11\n\trun_count\x18\x02 \x01(\x03\x12\x11\n\thit_count\x18\x03 \x01(\x03\x12\x13\n\x0b\x62lock_count\x18\x04 \x01(\x03\x12\x15\n\rfailure_count\x18\x05 \x01(\x03\x12\x12\n\nflag_count\x18\x06 \x01(\x03\x12\x14\n\x0credact_count\x18\x07 \x01(\x03\x12\x15\n\rrestore_count\x18\x08 \x01(\x03*n\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x11\n\rVERDICT_ALLOW\x10\x01\x12\x10\n\x0cVERDICT_FLAG\x10\x02\x12\x12\n\x0eVERDICT_REDACT\x10\x03\x12\x11\n\rVERDICT_BLOCK\x10\x04*\x8e\x03\n\x0bInputSource\x12\x1c\n\x18INPUT_SOURCE_UNSPECIFIED\x10\x00\x12\x15\n\x11INPUT_SOURCE_USER\x10\x01\x12\x1d\n\x19INPUT_SOURCE_HISTORY_USER\x10\x02\x12\"\n\x1eINPUT_SOURCE_HISTORY_ASSISTANT\x10\x03\x12\x19\n\x15INPUT_SOURCE_VARIABLE\x10\x04\x12\x19\n\x15INPUT_SOURCE_DOCUMENT\x10\x05\x12\x15\n\x11INPUT_SOURCE_TOOL\x10\x06\x12\"\n\x1eINPUT_SOURCE_HISTORY_TOOL_CALL\x10\x07\x12 \n\x1cINPUT_SOURCE_TOOL_DEFINITION\x10\x08\x12 \n\x1cINPUT_SOURCE_RESPONSE_FORMAT\x10\t\x12\x1a\n\x16INPUT_SOURCE_IMAGE_URL\x10\n\x12\x1e\n\x1aINPUT_SOURCE_STOP_SEQUENCE\x10\x0b\x12\x16\n\x12INPUT_SOURCE_LABEL\x10\x0c*U\n\nTextFormat\x12\x1b\n\x17TEXT_FORMAT_UNSPECIFIED\x10\x00\x12\x14\n\x10TEXT_FORMAT_TEXT\x10\x01\x12\x14\n\x10TEXT_FORMAT_JSON\x10\x02\x32\x82\x04\n\x11GuardrailsService\x12_\n\nCheckInput\x12\'.parley.guardrails.v1.CheckInputRequest\x1a(.parley.guardrails.v1.CheckInputResponse\x12\x62\n\x0b\x43heckOutput\x12(.parley.guardrails.v1.CheckOutputRequest\x1a).parley.guardrails.v1.CheckOutputResponse\x12\x63\n\nScanOutput\x12\'.parley.guardrails.v1.ScanOutputRequest\x1a(.parley.guardrails.v1.ScanOutputResponse(\x01\x30\x01\x12\\\n\tListRules\x12&.parley.guardrails.v1.ListRulesRequest\x1a\'.parley.guardrails.v1.ListRulesResponse\x12\x65\n\x0cGetRuleStats\x12).parley.guardrails.v1.GetRuleStatsRequest\x1a*.parley.guardrails.v1.GetRuleStatsResponseBh\n\x18\x64\x65v.parley.guardrails.v1P\x01Z3parley.dev/gen/go/parley/guardrails/v1;guardrailsv1\xaa\x02\x14Parley.Guardrails.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,50 +36,70 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'parley.guardrails.v1.guardr
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\030dev.parley.guardrails.v1P\001Z3parley.dev/gen/go/parley/guardrails/v1;guardrailsv1\252\002\024Parley.Guardrails.V1'
-  _globals['_VERDICT']._serialized_start=2836
-  _globals['_VERDICT']._serialized_end=2946
-  _globals['_INPUTSOURCE']._serialized_start=2949
-  _globals['_INPUTSOURCE']._serialized_end=3347
-  _globals['_TEXTFORMAT']._serialized_start=3349
-  _globals['_TEXTFORMAT']._serialized_end=3434
-  _globals['_RULE']._serialized_start=164
-  _globals['_RULE']._serialized_end=433
-  _globals['_INPUTTEXT']._serialized_start=435
-  _globals['_INPUTTEXT']._serialized_end=561
-  _globals['_CHECKEDTEXT']._serialized_start=563
-  _globals['_CHECKEDTEXT']._serialized_end=633
-  _globals['_PLACEHOLDER']._serialized_start=635
-  _globals['_PLACEHOLDER']._serialized_end=687
-  _globals['_AUDIT']._serialized_start=690
-  _globals['_AUDIT']._serialized_end=833
-  _globals['_CHECKINPUTREQUEST']._serialized_start=835
-  _globals['_CHECKINPUTREQUEST']._serialized_end=959
-  _globals['_CHECKINPUTRESPONSE']._serialized_start=962
-  _globals['_CHECKINPUTRESPONSE']._serialized_end=1232
-  _globals['_OUTPUTCONTEXT']._serialized_start=1235
-  _globals['_OUTPUTCONTEXT']._serialized_end=1462
-  _globals['_CHECKOUTPUTREQUEST']._serialized_start=1464
-  _globals['_CHECKOUTPUTREQUEST']._serialized_end=1552
-  _globals['_CHECKOUTPUTRESPONSE']._serialized_start=1555
-  _globals['_CHECKOUTPUTRESPONSE']._serialized_end=1771
-  _globals['_SCANOUTPUTREQUEST']._serialized_start=1774
-  _globals['_SCANOUTPUTREQUEST']._serialized_end=1985
-  _globals['_SCANOUTPUTREQUEST_END']._serialized_start=1972
-  _globals['_SCANOUTPUTREQUEST_END']._serialized_end=1977
-  _globals['_SCANOUTPUTRESPONSE']._serialized_start=1988
-  _globals['_SCANOUTPUTRESPONSE']._serialized_end=2402
-  _globals['_SCANOUTPUTRESPONSE_COMPLETED']._serialized_start=2200
-  _globals['_SCANOUTPUTRESPONSE_COMPLETED']._serialized_end=2392
-  _globals['_LISTRULESREQUEST']._serialized_start=2404
-  _globals['_LISTRULESREQUEST']._serialized_end=2459
-  _globals['_LISTRULESRESPONSE']._serialized_start=2461
-  _globals['_LISTRULESRESPONSE']._serialized_end=2539
-  _globals['_GETRULESTATSREQUEST']._serialized_start=2541
-  _globals['_GETRULESTATSREQUEST']._serialized_end=2562
-  _globals['_GETRULESTATSRESPONSE']._serialized_start=2565
-  _globals['_GETRULESTATSRESPONSE']._serialized_end=2834
-  _globals['_GETRULESTATSRESPONSE_RULESTATS']._serialized_start=2659
-  _globals['_GETRULESTATSRESPONSE_RULESTATS']._serialized_end=2834
-  _globals['_GUARDRAILSSERVICE']._serialized_start=3437
-  _globals['_GUARDRAILSSERVICE']._serialized_end=3951
+  _globals['_INPUTTEXT'].fields_by_name['source']._loaded_options = None
+  _globals['_INPUTTEXT'].fields_by_name['source']._serialized_options = b'\342A\001\002'
+  _globals['_CHECKINPUTREQUEST'].fields_by_name['texts']._loaded_options = None
+  _globals['_CHECKINPUTREQUEST'].fields_by_name['texts']._serialized_options = b'\342A\001\002'
+  _globals['_OUTPUTCONTEXT'].fields_by_name['system_text']._loaded_options = None
+  _globals['_OUTPUTCONTEXT'].fields_by_name['system_text']._serialized_options = b'\342A\001\001'
+  _globals['_OUTPUTCONTEXT'].fields_by_name['placeholders']._loaded_options = None
+  _globals['_OUTPUTCONTEXT'].fields_by_name['placeholders']._serialized_options = b'\342A\001\001'
+  _globals['_OUTPUTCONTEXT'].fields_by_name['response_format']._loaded_options = None
+  _globals['_OUTPUTCONTEXT'].fields_by_name['response_format']._serialized_options = b'\342A\001\001'
+  _globals['_OUTPUTCONTEXT'].fields_by_name['user_texts']._loaded_options = None
+  _globals['_OUTPUTCONTEXT'].fields_by_name['user_texts']._serialized_options = b'\342A\001\001'
+  _globals['_CHECKOUTPUTREQUEST'].fields_by_name['context']._loaded_options = None
+  _globals['_CHECKOUTPUTREQUEST'].fields_by_name['context']._serialized_options = b'\342A\001\002'
+  _globals['_CHECKOUTPUTREQUEST'].fields_by_name['text']._loaded_options = None
+  _globals['_CHECKOUTPUTREQUEST'].fields_by_name['text']._serialized_options = b'\342A\001\002'
+  _globals['_LISTRULESREQUEST'].fields_by_name['tenant_id']._loaded_options = None
+  _globals['_LISTRULESREQUEST'].fields_by_name['tenant_id']._serialized_options = b'\342A\001\001'
+  _globals['_LISTRULESREQUEST'].fields_by_name['template']._loaded_options = None
+  _globals['_LISTRULESREQUEST'].fields_by_name['template']._serialized_options = b'\342A\001\001'
+  _globals['_VERDICT']._serialized_start=2931
+  _globals['_VERDICT']._serialized_end=3041
+  _globals['_INPUTSOURCE']._serialized_start=3044
+  _globals['_INPUTSOURCE']._serialized_end=3442
+  _globals['_TEXTFORMAT']._serialized_start=3444
+  _globals['_TEXTFORMAT']._serialized_end=3529
+  _globals['_RULE']._serialized_start=197
+  _globals['_RULE']._serialized_end=466
+  _globals['_INPUTTEXT']._serialized_start=469
+  _globals['_INPUTTEXT']._serialized_end=601
+  _globals['_CHECKEDTEXT']._serialized_start=603
+  _globals['_CHECKEDTEXT']._serialized_end=673
+  _globals['_PLACEHOLDER']._serialized_start=675
+  _globals['_PLACEHOLDER']._serialized_end=727
+  _globals['_AUDIT']._serialized_start=730
+  _globals['_AUDIT']._serialized_end=873
+  _globals['_CHECKINPUTREQUEST']._serialized_start=876
+  _globals['_CHECKINPUTREQUEST']._serialized_end=1006
+  _globals['_CHECKINPUTRESPONSE']._serialized_start=1009
+  _globals['_CHECKINPUTRESPONSE']._serialized_end=1279
+  _globals['_OUTPUTCONTEXT']._serialized_start=1282
+  _globals['_OUTPUTCONTEXT']._serialized_end=1533
+  _globals['_CHECKOUTPUTREQUEST']._serialized_start=1535
+  _globals['_CHECKOUTPUTREQUEST']._serialized_end=1635
+  _globals['_CHECKOUTPUTRESPONSE']._serialized_start=1638
+  _globals['_CHECKOUTPUTRESPONSE']._serialized_end=1854
+  _globals['_SCANOUTPUTREQUEST']._serialized_start=1857
+  _globals['_SCANOUTPUTREQUEST']._serialized_end=2068
+  _globals['_SCANOUTPUTREQUEST_END']._serialized_start=2055
+  _globals['_SCANOUTPUTREQUEST_END']._serialized_end=2060
+  _globals['_SCANOUTPUTRESPONSE']._serialized_start=2071
+  _globals['_SCANOUTPUTRESPONSE']._serialized_end=2485
+  _globals['_SCANOUTPUTRESPONSE_COMPLETED']._serialized_start=2283
+  _globals['_SCANOUTPUTRESPONSE_COMPLETED']._serialized_end=2475
+  _globals['_LISTRULESREQUEST']._serialized_start=2487
+  _globals['_LISTRULESREQUEST']._serialized_end=2554
+  _globals['_LISTRULESRESPONSE']._serialized_start=2556
+  _globals['_LISTRULESRESPONSE']._serialized_end=2634
+  _globals['_GETRULESTATSREQUEST']._serialized_start=2636
+  _globals['_GETRULESTATSREQUEST']._serialized_end=2657
+  _globals['_GETRULESTATSRESPONSE']._serialized_start=2660
+  _globals['_GETRULESTATSRESPONSE']._serialized_end=2929
+  _globals['_GETRULESTATSRESPONSE_RULESTATS']._serialized_start=2754
+  _globals['_GETRULESTATSRESPONSE_RULESTATS']._serialized_end=2929
+  _globals['_GUARDRAILSSERVICE']._serialized_start=3532
+  _globals['_GUARDRAILSSERVICE']._serialized_end=4046
 # @@protoc_insertion_point(module_scope)

@@ -292,30 +292,30 @@ class ChatRequest(_message.Message):
     It becomes the template's variable `text`.
     """
     user_id: _builtins.str
-    """Who the turn serves. Empty: the user that the key belongs to."""
+    """Who the turn serves. Empty: the user that the key belongs to. Up to 256 characters."""
     conversation_id: _builtins.str
-    """Groups turns for experiments and logs. Optional."""
+    """Groups turns for experiments and logs. Optional. Up to 256 characters."""
     template: _builtins.str
-    """The prompt template. Empty: `general_chat`."""
+    """The prompt template. Empty: `general_chat`. Up to 256 characters."""
     template_label: _builtins.str
-    """The version that carries this label."""
+    """The version that carries this label. 1 to 256 characters."""
     template_version: _builtins.int
     """This very version, at least 1."""
     template_arm: _builtins.str
-    """This arm of the running experiment, for testers."""
+    """This arm of the running experiment, for testers. 1 to 256 characters."""
     model: _builtins.str
-    """A model, a model group or `auto`. Empty: the template's."""
+    """A model, a model group or `auto`. Empty: the template's. Up to 256 characters."""
     cache_mode: Global___CacheMode.ValueType
     """Whether an earlier answer may be reused. Unspecified is DEFAULT."""
     mid_stream_policy: _attempt_pb2.MidStreamPolicy.ValueType
     """What happens when the provider fails after text was sent. Unspecified: the server's setting."""
     @_builtins.property
     def history(self) -> _containers.RepeatedCompositeFieldContainer[_message_pb2.Message]:
-        """Earlier messages, oldest first. Roles USER, ASSISTANT and TOOL only."""
+        """Earlier messages, oldest first. Roles USER, ASSISTANT and TOOL only. Up to 1,000."""
 
     @_builtins.property
     def variables(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """The template's other variables, by name."""
+        """The template's other variables, by name. Up to 100."""
 
     @_builtins.property
     def parameters(self) -> _message_pb2.SamplingParameters:
@@ -339,7 +339,7 @@ class ChatRequest(_message.Message):
 
     @_builtins.property
     def context_documents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Documents to answer from. They are treated as untrusted."""
+        """Documents to answer from. They are treated as untrusted. Up to 64."""
 
     def __init__(
         self,
@@ -564,7 +564,7 @@ class ChatResponse(_message.Message):
         finish_reason: _answer_pb2.FinishReason.ValueType
         """Why the answer ended."""
         cost_nano_usd: _builtins.int
-        """Cost of all attempts of this turn, in billionths of a US dollar."""
+        """Cost of all attempts of this turn, in billionths of a US dollar. 0 or more."""
         saved_cost_nano_usd: _builtins.int
         """What the answer would have cost without the cache; 0 if it was not cached."""
         source: _answer_pb2.AnswerSource.ValueType

@@ -191,7 +191,7 @@ class Variable(_message.Message):
     name: _builtins.str
     """The name, an identifier."""
     json_schema: _builtins.str
-    """The JSON Schema its value must fit, as JSON text. Empty: any string."""
+    """The JSON Schema its value must fit, as JSON text. Empty: any string. Up to 16,000 characters."""
     required: _builtins.bool
     """Whether a value must be given."""
     default_value: _builtins.str
@@ -249,7 +249,7 @@ class TemplateContent(_message.Message):
     """The collection to retrieve from. Empty: no retrieval."""
     @_builtins.property
     def variables(self) -> _containers.RepeatedCompositeFieldContainer[Global___Variable]:
-        """Its variables."""
+        """Its variables. Up to 100."""
 
     @_builtins.property
     def parameters(self) -> _message_pb2.SamplingParameters:
@@ -462,7 +462,7 @@ class Arm(_message.Message):
     name: _builtins.str
     """The name, as `control`."""
     version: _builtins.int
-    """The version it uses."""
+    """The version it uses. 1 or more."""
     weight: _builtins.float
     """Its share of the covered traffic. The weights of all arms sum to 1."""
     def __init__(
@@ -498,7 +498,7 @@ class Experiment(_message.Message):
         coverage: _builtins.float
         """The coverage in this step, 0 to 1."""
         min_request_count: _builtins.int
-        """The fewest turns in this step."""
+        """The fewest turns in this step. 0 or more."""
         @_builtins.property
         def min_duration(self) -> _duration_pb2.Duration:
             """The least time in this step."""
@@ -599,11 +599,11 @@ class Experiment(_message.Message):
     """Changes with every update."""
     @_builtins.property
     def arms(self) -> _containers.RepeatedCompositeFieldContainer[Global___Arm]:
-        """Its arms. The first one is the control."""
+        """Its arms, 2 to 10; the first one is the control."""
 
     @_builtins.property
     def ramp_steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___Experiment.RampStep]:
-        """Steps of a ramp."""
+        """Steps of a ramp. Up to 20."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -920,9 +920,9 @@ class CreateTemplateVersionRequest(_message.Message):
     template: _builtins.str
     """The template's name."""
     author: _builtins.str
-    """Who makes it."""
+    """Who makes it. Up to 256 characters."""
     note: _builtins.str
-    """Why."""
+    """Why. Up to 2,000 characters."""
     base_version: _builtins.int
     """The version it is based on; CONFLICT if there is a newer one. 0: not checked."""
     @_builtins.property
@@ -1159,9 +1159,9 @@ class SetLabelRequest(_message.Message):
     etag: _builtins.str
     """The etag that was read; CONFLICT if it changed. Empty: not checked."""
     author: _builtins.str
-    """Who moves it."""
+    """Who moves it. Up to 256 characters."""
     note: _builtins.str
-    """Why."""
+    """Why. Up to 2,000 characters."""
     def __init__(
         self,
         *,
@@ -1218,7 +1218,7 @@ class DeleteLabelRequest(_message.Message):
     label: _builtins.str
     """The label's name. `production` cannot be removed."""
     author: _builtins.str
-    """Who removes it."""
+    """Who removes it. Up to 256 characters."""
     def __init__(
         self,
         *,
@@ -1599,11 +1599,11 @@ class Outcome(_message.Message):
     FIRST_DELTA_LATENCY_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """The turn's id."""
+    """The turn's id. 1 to 256 characters."""
     tenant_id: _builtins.str
-    """The tenant."""
+    """The tenant. Up to 256 characters."""
     user_id: _builtins.str
-    """The user."""
+    """The user. Up to 256 characters."""
     template: _builtins.str
     """The template."""
     version: _builtins.int
@@ -1611,15 +1611,15 @@ class Outcome(_message.Message):
     experiment_id: _builtins.str
     """The experiment; empty outside of one."""
     arm: _builtins.str
-    """The arm; empty outside of one."""
+    """The arm; empty outside of one. Up to 256 characters."""
     shadow: _builtins.bool
     """Whether the arm ran beside the answer."""
     model: _builtins.str
-    """The model of the answer."""
+    """The model of the answer. Up to 256 characters."""
     finish_reason: _answer_pb2.FinishReason.ValueType
     """Why the answer ended; unspecified if the turn failed."""
     error_reason: _builtins.str
-    """The name of the `ErrorReason`, if the turn failed."""
+    """The name of the `ErrorReason`, if the turn failed. Up to 256 characters."""
     guardrail_blocked: _builtins.bool
     """Whether a guardrail blocked the input or the answer."""
     format_failed: _builtins.bool
@@ -1627,7 +1627,7 @@ class Outcome(_message.Message):
     source: _answer_pb2.AnswerSource.ValueType
     """Where the answer comes from."""
     cost_nano_usd: _builtins.int
-    """What it cost, in billionths of a US dollar."""
+    """What it cost, in billionths of a US dollar. 0 or more."""
     @_builtins.property
     def usage(self) -> _usage_pb2.Usage:
         """What it used."""

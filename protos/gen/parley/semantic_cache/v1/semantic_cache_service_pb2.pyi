@@ -100,7 +100,7 @@ class Partition(_message.Message):
     MODEL_CLASS_FIELD_NUMBER: _builtins.int
     FINGERPRINT_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
-    """The tenant. Required: no entry ever crosses it."""
+    """The tenant. Not empty: no entry ever crosses it."""
     user_id: _builtins.str
     """The user, for templates of user scope; empty for tenant scope."""
     template: _builtins.str
@@ -441,7 +441,7 @@ class ReportHitRequest(_message.Message):
     CORRECT_FIELD_NUMBER: _builtins.int
     PROBABILITY_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
-    """The tenant of the entry."""
+    """The tenant of the entry. Not empty."""
     entry_id: _builtins.str
     """The entry."""
     request_id: _builtins.str
@@ -620,13 +620,13 @@ class PurgeEntriesRequest(_message.Message):
     TEMPLATE_VERSION_FIELD_NUMBER: _builtins.int
     TAG_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
-    """The tenant."""
+    """The tenant. Not empty."""
     entry_id: _builtins.str
     """Only this entry."""
     template: _builtins.str
     """Only entries of this template."""
     template_version: _builtins.int
-    """Only entries of this version of the template."""
+    """Only entries of this version of the template. 0 or more."""
     tag: _builtins.str
     """Only entries with this tag."""
     def __init__(
@@ -905,7 +905,7 @@ class AcquireGenerationLockRequest(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     TTL_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """The turn's id."""
+    """The turn's id. 1 to 128 characters."""
     text: _builtins.str
     """The user's text, redacted."""
     @_builtins.property
@@ -969,7 +969,7 @@ class ReleaseGenerationLockRequest(_message.Message):
     TENANT_ID_FIELD_NUMBER: _builtins.int
     LOCK_ID_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
-    """The tenant of the lock."""
+    """The tenant of the lock. Not empty."""
     lock_id: _builtins.str
     """The lock, as `lock_id` of `AcquireGenerationLockResponse` or of a miss."""
     def __init__(

@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager, closing
 import grpc
 from parley.guardrails.v1 import guardrails_service_pb2_grpc as pb_grpc
 
+from parley_services.guardrails.format.format_checker import FormatChecker
+from parley_services.guardrails.format.worker_pool import SchemaWorkers
 from parley_services.guardrails.guardrails import Guardrails
 from parley_services.guardrails.names.entity import EntityFinder
 from parley_services.guardrails.names.presidio_finder import PresidioMissing, open_presidio_finder
@@ -39,8 +41,14 @@ async def open_guardrails(
     if settings.presidio_model:
         rules = (*rules, *entity_rules(_open_finder(settings.presidio_model)))
     policies = load_policies(settings.policy_path, rules)
-    with closing(Offload(settings.offload_bounds)) as offload:
-        guardrails = Guardrails(policies, rules, clock or SystemClock(), offload, settings.limits)
+    with (
+        closing(Offload(settings.offload_bounds)) as offload,
+        closing(SchemaWorkers(settings.worker_bounds)) as workers,
+    ):
+        formats = FormatChecker(workers, settings.format_bounds)
+        guardrails = Guardrails(
+            policies, rules, clock or SystemClock(), offload, formats, settings.limits
+        )
         if settings.prepare_rules:
             guardrails.prepare()
         servicer = GuardrailsServicer(guardrails)

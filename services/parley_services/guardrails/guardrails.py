@@ -1,11 +1,12 @@
 """The guardrails: every check, under the policy of whoever it is for."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
 from parley_services.guardrails.checks import Checks, InputReport, input_size_bytes
+from parley_services.guardrails.format.format_checker import FormatChecker
 from parley_services.guardrails.offload import Offload
 from parley_services.guardrails.policy.policy import Policies, Policy
 from parley_services.guardrails.rule import PatternRule, Rule, RuleInfo
@@ -20,7 +21,8 @@ from parley_services.guardrails.streams.output_scanner import (
 from parley_services.guardrails.streams.stream_plan import max_hold_characters
 from parley_services.guardrails.text.limits import DEFAULT_LIMITS, Limits, utf8_length
 from parley_services.kit.chat.finding import Finding, FindingStage, GuardrailAction
-from parley_services.kit.chat.input_source import InputText
+from parley_services.kit.chat.input_source import InputSource, InputText, TextFormat
+from parley_services.kit.chat.message import ResponseFormat, ResponseFormatType
 from parley_services.kit.clock import Clock
 
 _SAMPLE = (
@@ -29,6 +31,8 @@ _SAMPLE = (
     "a_b = {'key': [1, 2]}; print(f'{a_b!r}') # x@y <b>bold</b> `code` -- 3.14 + 2/3 = ... \n\n"
 )
 
+STOPPED = "The answer was stopped by a guardrail before its end."
+"""The format error of an answer that was to be JSON."""
 
 log = structlog.get_logger()
 
@@ -65,6 +69,7 @@ class Guardrails:
         rules: Sequence[Rule],
         clock: Clock,
         offload: Offload,
+        formats: FormatChecker,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         """Compile every policy. Raises PatternInvalid and PatternUnbounded."""
@@ -72,6 +77,7 @@ class Guardrails:
         self._rules = rules
         self._clock = clock
         self._offload = offload
+        self._formats = formats
         self._checks = {policy.name: Checks(policy, rules, limits) for policy in policies.all}
         self._infos = sorted(
             (*SCAN_RULES, *(rule.info for rule in rules)), key=lambda each: each.rule_id
@@ -93,9 +99,14 @@ class Guardrails:
         """
         Judge *texts*, which go to a model together.
 
-        Raises InputTooLarge, InvalidArgument for a binary text, and Overloaded.
+        Raises InputTooLarge, InvalidArgument for a binary text and for a schema of an answer
+        that cannot be used, and Overloaded.
         """
         started = self._clock.monotonic()
+        for index, each in enumerate(texts):
+            if each.source is InputSource.RESPONSE_FORMAT and each.format is TextFormat.JSON:
+                schema = ResponseFormat(type=ResponseFormatType.JSON_SCHEMA, json_schema=each.text)
+                await self._formats.require_usable(schema, f"texts[{index}].text")
         checks = self._for(tenant_id, template)
         report = await self._offload.run(
             input_size_bytes(texts),
@@ -125,6 +136,7 @@ class Guardrails:
         schema, and Overloaded.
         """
         checks = self._for(tenant_id, template)
+        await self._formats.require_usable(context.response_format)
         scanner = checks.scan_output(context)
         user_bytes = sum(map(utf8_length, context.user_texts))
         if user_bytes >= self._offload.from_bytes:
@@ -136,6 +148,8 @@ class Guardrails:
             stats=self._stats,
             clock=self._clock,
             offload=self._offload,
+            formats=self._formats,
+            response_format=context.response_format,
         )
 
     def policy(self, tenant_id: str, template: str) -> Policy:
@@ -185,6 +199,8 @@ class OutputScan:
         stats: RuleStats,
         clock: Clock,
         offload: Offload,
+        formats: FormatChecker,
+        response_format: ResponseFormat,
     ) -> None:
         self._scanner = scanner
         self._policy = policy
@@ -192,6 +208,9 @@ class OutputScan:
         self._stats = stats
         self._clock = clock
         self._offload = offload
+        self._formats = formats
+        self._response_format = response_format
+        self._shown: list[str] = []
         self._seconds = 0.0
         self._size_bytes = 0
 
@@ -211,7 +230,7 @@ class OutputScan:
         self._size_bytes += size_bytes
         steps = await self._offload.run(size_bytes, lambda: self._scanner.feed(text))
         self._seconds += self._clock.monotonic() - started
-        return steps
+        return self._showing(steps)
 
     async def end(self) -> list[Step]:
         """Return what is left to show now that the answer is over. Raises Overloaded."""
@@ -219,11 +238,16 @@ class OutputScan:
         # The classifiers read the whole answer here.
         steps = await self._offload.run(self._size_bytes, self._scanner.end)
         self._seconds += self._clock.monotonic() - started
-        return steps
+        return self._showing(steps)
 
-    def report(self) -> tuple[OutputReport, Audit]:
-        """Return what was found in all. To be called once, after `end` or a block."""
-        report = self._scanner.report()
+    async def report(self) -> tuple[OutputReport, Audit]:
+        """
+        Return what was found in all. To be called once, after `end` or a block.
+
+        Raises InvalidArgument if the answer cannot be checked by its schema in time, and
+        Overloaded.
+        """
+        report = replace(self._scanner.report(), format_error=await self._format_error())
         self._stats.record(
             rule_ids=self._rule_ids,
             findings=report.findings,
@@ -236,3 +260,16 @@ class OutputScan:
             duration_seconds=self._seconds,
             failed_rule_ids=report.failed_rule_ids,
         )
+
+    def _showing(self, steps: list[Step]) -> list[Step]:
+        if self._response_format.is_json:
+            self._shown += [step for step in steps if isinstance(step, str)]
+        return steps
+
+    async def _format_error(self) -> str:
+        """Return why what the client gets breaks its form, empty if it does not."""
+        if not self._response_format.is_json:
+            return ""
+        if self._scanner.blocking_finding is not None:
+            return STOPPED
+        return await self._formats.format_error(self._response_format, "".join(self._shown))

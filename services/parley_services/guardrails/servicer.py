@@ -33,7 +33,7 @@ class GuardrailsServicer(pb_grpc.GuardrailsServiceServicer):
     ) -> pb.CheckOutputResponse:
         scan = await self._scan(request.context)
         steps = [*await scan.feed(request.text), *await scan.end()]
-        return to_proto.output_response(steps, *scan.report())
+        return to_proto.output_response(steps, *await scan.report())
 
     # The stub knows only generators; grpc.aio takes a coroutine that writes just as well.
     async def ScanOutput(  # type: ignore[override]
@@ -57,7 +57,7 @@ class GuardrailsServicer(pb_grpc.GuardrailsServiceServicer):
             for message in to_proto.scan_results(steps):
                 await context.write(message)
             if step == "end" or scan.blocking_finding is not None:
-                await context.write(to_proto.scan_completed(*scan.report()))
+                await context.write(to_proto.scan_completed(*await scan.report()))
                 return
         raise InvalidArgument.field("end", "must come last; without it nothing is decided.")
 

@@ -5,8 +5,11 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from parley_services.guardrails.format.format_checker import FormatBounds
+from parley_services.guardrails.format.worker_pool import WorkerBounds
 from parley_services.guardrails.offload import OffloadBounds
 from parley_services.guardrails.text.limits import Limits
+from parley_services.kit.bounded_json import JsonBounds
 from parley_services.kit.settings import ParleySettings
 
 
@@ -52,6 +55,48 @@ class GuardrailsSettings(ParleySettings):
     max_waiting_long_texts: int = Field(default=32, ge=1)
     """Long texts that are judged or wait for a thread; more are refused as overloaded. The
     default keeps at most 32 MiB of text waiting."""
+
+    max_schema_bytes: int = Field(default=256 * 1024, ge=1)
+    """Bytes of UTF-8 of the JSON Schema of an answer; a larger one is refused."""
+
+    max_schema_parts: int = Field(default=20_000, ge=1)
+    """Objects, lists and plain values of a JSON Schema, each counted as often as it is
+    referred to; a schema that comes to more is refused. The default is some ten times what
+    the largest schemas of public APIs come to."""
+
+    schema_processes: int = Field(default=1, ge=1, le=16)
+    """Processes that check JSON Schemas whose cost is not known beforehand, as those that
+    refer to themselves. They are started when first needed and take some 30 MB each."""
+
+    schema_seconds: float = Field(default=1.0, gt=0)
+    """Time for one such schema, with one answer. Then its process is killed and the schema
+    refused."""
+
+    schema_memory_bytes: int = Field(default=512 * 1024 * 1024, ge=64 * 1024 * 1024)
+    """Address space of such a process, above which it ends and the schema is refused."""
+
+    max_waiting_schemas: int = Field(default=64, ge=1)
+    """Such schemas that are checked or wait for a process; more are refused as overloaded."""
+
+    @property
+    def format_bounds(self) -> FormatBounds:
+        """The bounds of schemas that these settings amount to."""
+        return FormatBounds(
+            json=JsonBounds(
+                max_bytes=self.max_schema_bytes, max_depth=64, max_values=self.max_schema_parts
+            ),
+            max_parts=self.max_schema_parts,
+        )
+
+    @property
+    def worker_bounds(self) -> WorkerBounds:
+        """The bounds of processes that these settings amount to."""
+        return WorkerBounds(
+            processes=self.schema_processes,
+            seconds=self.schema_seconds,
+            memory_bytes=self.schema_memory_bytes,
+            max_waiting=self.max_waiting_schemas,
+        )
 
     @property
     def limits(self) -> Limits:

@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import grpc
+import orjson
 import pytest
 from parley.chat.v1 import finding_pb2, message_pb2
 from parley.guardrails.v1 import guardrails_service_pb2 as pb
@@ -12,6 +13,7 @@ from parley_services.kit.rpc.in_process import InProcessChannel, InProcessServer
 from parley_services.kit.rpc.interceptors import interceptors_for_tcp, interceptors_in_process
 
 from tests.support.clock import ManualClock
+from tests.support.schemas import doubling_schema
 
 
 @pytest.fixture(params=["tcp", "in_process"])
@@ -224,3 +226,32 @@ async def test_a_leak_of_the_system_text_is_stopped(stub):
     responses = await scan(stub, system_text, context=pb.OutputContext(system_text=system_text))
     assert released(responses) == "one two three four five six seven eight nine ten"
     assert responses[-1].completed.findings[0].rule_id == "leak.system_prompt"
+
+
+async def test_a_schema_that_comes_to_millions_of_parts_is_refused(stub):
+    schema = orjson.dumps(doubling_schema(24)).decode()
+    context = pb.OutputContext(
+        response_format=message_pb2.ResponseFormat(
+            type=message_pb2.RESPONSE_FORMAT_TYPE_JSON_SCHEMA, json_schema=schema
+        )
+    )
+    text = pb.InputText(
+        source=pb.INPUT_SOURCE_RESPONSE_FORMAT, format=pb.TEXT_FORMAT_JSON, text=schema
+    )
+    for call in (
+        stub.CheckOutput(pb.CheckOutputRequest(context=context, text="{}"), timeout=60),
+        stub.CheckInput(pb.CheckInputRequest(texts=[text]), timeout=60),
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call
+        assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_json_answer_that_is_stopped_is_no_json(stub):
+    context = pb.OutputContext(
+        response_format=message_pb2.ResponseFormat(
+            type=message_pb2.RESPONSE_FORMAT_TYPE_JSON_OBJECT
+        )
+    )
+    responses = await scan(stub, '{"sql": "DROP TABLE users"}', context=context)
+    assert responses[-1].completed.format_error

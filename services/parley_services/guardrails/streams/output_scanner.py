@@ -7,7 +7,6 @@ from typing import TypeAlias, assert_never
 
 from parley_services.guardrails.classify.classifier import read
 from parley_services.guardrails.classify.judge import Judge
-from parley_services.guardrails.format.answer_format import format_error, require_usable
 from parley_services.guardrails.matching.arbiter import Arbiter
 from parley_services.guardrails.matching.failures import Failures
 from parley_services.guardrails.matching.finders import Hit
@@ -58,8 +57,8 @@ class OutputReport:
     """The released text, but with a placeholder for each piece of personal data."""
 
     findings: tuple[Finding, ...]
-    format_error: str
-    """Why the answer breaks its form; empty if it does not, or if it was blocked."""
+    format_error: str = ""
+    """Why the answer breaks its form; empty if it does not, and until it was checked."""
 
     normalized_text_sha256: str
     """Hash of the folded answer, up to the end of a match that blocked."""
@@ -98,11 +97,9 @@ class OutputScanner:
         Begin. *judges* look at the whole answer at its end and can only flag it.
         *length_rule* is the most characters of an answer and what is done about more.
 
-        Raises InvalidArgument if the answer's format asks for an unusable schema, and
-        InputTooLarge for a *context* above its limit.
+        Raises InputTooLarge for a *context* above its limit.
         """
         require_size(context.size_bytes, limits.max_context_bytes, "A context")
-        require_usable(context.response_format)
         self._plan = plan
         self._judges = judges
         self._leaks = leaks
@@ -163,7 +160,6 @@ class OutputScanner:
             verdict=strictest(self._findings),
             cacheable_text="".join(self._cacheable),
             findings=tuple(self._findings),
-            format_error=self._format_error(),
             normalized_text_sha256=self._digest.hexdigest(),
             failed_rule_ids=tuple(sorted(self._failures.rule_ids)),
         )
@@ -228,13 +224,6 @@ class OutputScanner:
             finding = judge.finding(reading, len(answer), FindingStage.OUTPUT, self._failures)
             if finding is not None:
                 self._findings.append(finding)
-
-    def _format_error(self) -> str:
-        # What the model wrote is judged, not what is shown: a placeholder that stands for a
-        # number would make a good answer bad, and only the model can repair its own.
-        if self.blocking_finding is not None:
-            return ""
-        return format_error(self._context.response_format, "".join(self._written))
 
     def _settle(self, limit: int) -> list[Step]:
         """Let all matches that begin before *limit* take effect, and release up to it."""

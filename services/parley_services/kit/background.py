@@ -5,7 +5,7 @@ Work that a service does by itself, beside its calls, and that must not die in s
         ...  # serve
 
 `every` repeats an action; `running` keeps a long piece of work going, as a watch of a peer. Both
-log what goes wrong with its traceback, pause longer after each failure, go on, and tell the
+log what goes wrong, pause longer after each failure, go on, and tell the
 health of the service when it begins to fail and when it is well again.
 """
 
@@ -70,10 +70,11 @@ class _Outcomes:
     async def failed(self, error: Exception) -> None:
         self.failure_count += 1
         fields = {"work": self._name, "failure_count": self.failure_count}
-        if isinstance(error, ServiceError):
-            log.warning("background_failed", reason=error.reason, **fields)
-        else:
+        if not isinstance(error, ServiceError):
             log.error("background_failed", exc_info=error, **fields)
+        elif self.failure_count & (self.failure_count - 1) == 0:
+            # At 1, 2, 4, 8 ...: a peer that is away for an hour is not worth a thousand lines.
+            log.warning("background_failed", reason=error.reason, **fields)
         if not self._reported_failing and self.failure_count >= self._report_after:
             await self._tell(False)
 
@@ -103,8 +104,8 @@ async def every(
     """
     Repeat *action* while the context lasts, with a pause of *seconds* after each run.
 
-    The first run comes after a pause, or *at_once*. After a failure the pause is the longer one
-    of *seconds* and the backoff's. *report* hears False once *report_after* runs in a row have
+    The first run comes after a pause, or *at_once*. After a failure the pause is the backoff's,
+    so that short ones come first. *report* hears False once *report_after* runs in a row have
     failed, and True at the next success. Leaving cancels a run and waits for its end.
     """
     outcomes = _Outcomes(name, report, report_after)
@@ -119,7 +120,7 @@ async def every(
                 await action()
             except Exception as error:
                 await outcomes.failed(error)
-                pause = max(seconds, pauses.seconds(outcomes.failure_count))
+                pause = pauses.seconds(outcomes.failure_count)
             else:
                 await outcomes.succeeded()
                 pause = seconds

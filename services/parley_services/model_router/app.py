@@ -115,9 +115,7 @@ async def open_model_router(
                 router,
                 lambda changed: _catalogue(changed, settings, usable),
             )
-            watching = asyncio.create_task(file.watch())
-            stack.push_async_callback(asyncio.wait, [watching])
-            stack.callback(watching.cancel)
+            await stack.enter_async_context(file.watching())
         shadows = ShadowPool(settings.max_shadow_calls)
         stack.push_async_callback(shadows.aclose)
         servicer = ModelRouterServicer(

@@ -8,13 +8,13 @@ import grpc
 import httpx
 from parley.prompt_registry.v1 import prompt_registry_service_pb2_grpc as pb_grpc
 
+from parley_services.kit.background import Report, every, running
 from parley_services.kit.clock import Clock, SystemClock
 from parley_services.kit.rpc.health import Health
 from parley_services.kit.rpc.peers import Peers
 from parley_services.kit.rpc.service import Register, ServiceDefinition
 from parley_services.kit.storage.database import open_database
 from parley_services.prompt_registry.alerts import Alerts, LogAlerts, WebhookAlerts
-from parley_services.prompt_registry.background import Say, every, running
 from parley_services.prompt_registry.experiments.rollback_controller import RollbackController
 from parley_services.prompt_registry.outcomes.evaluation_log import EvaluationLog
 from parley_services.prompt_registry.outcomes.recorder import OutcomeRecorder
@@ -46,13 +46,13 @@ async def open_prompt_registry(
     store: RegistryStore | None = None,
     alerts: Alerts | None = None,
     redactor: Redactor | None = None,
-    say: Say | None = None,
+    report: Report | None = None,
 ) -> AsyncIterator[Register]:
     """
     Open what the prompt registry needs and yield the function that registers it.
 
     A test passes its own *store*, *alerts* and *clock*; production passes none. Without a
-    *redactor* no text of a turn is kept, whatever the settings say. *say* hears whether the
+    *redactor* no text of a turn is kept, whatever the settings report. *report* hears whether the
     store can be reached.
     """
     clock = clock or SystemClock()
@@ -101,10 +101,14 @@ async def open_prompt_registry(
         def register(server: grpc.aio.Server) -> None:
             pb_grpc.add_PromptRegistryServiceServicer_to_server(servicer, server)
 
-        await stack.enter_async_context(running(recorder.run()))
-        await stack.enter_async_context(running(rollback_controller.run()))
-        await stack.enter_async_context(every(settings.poll_seconds, catalogue.refresh, say=say))
-        await stack.enter_async_context(every(FORGET_EVERY_SECONDS, evaluation_log.forget_old))
+        await stack.enter_async_context(running(recorder.run, name="outcomes"))
+        await stack.enter_async_context(running(rollback_controller.run, name="rollback"))
+        await stack.enter_async_context(
+            every(settings.poll_seconds, catalogue.refresh, name="catalogue", report=report)
+        )
+        await stack.enter_async_context(
+            every(FORGET_EVERY_SECONDS, evaluation_log.forget_old, name="evaluation_retention")
+        )
         yield register
 
 
@@ -119,14 +123,14 @@ def _alerts(settings: PromptRegistrySettings) -> Alerts:
 
 @asynccontextmanager
 async def _open(*, peers: Peers, health: Health, clock: Clock) -> AsyncIterator[Register]:
-    async def say(can_answer: bool) -> None:
+    async def report(can_answer: bool) -> None:
         await health.set(NAME, can_answer)
 
     async with open_prompt_registry(
         PromptRegistrySettings(),
         clock=clock,
         redactor=GuardrailsRedactor(peers.channel("guardrails")),
-        say=say,
+        report=report,
     ) as register:
         yield register
 

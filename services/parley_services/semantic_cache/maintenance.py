@@ -1,16 +1,12 @@
 """What the cache does by itself at intervals: expiry, statistics, writing to disk."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import structlog
-
+from parley_services.kit.background import every
 from parley_services.kit.clock import Clock
 from parley_services.semantic_cache.store.persisted_statistics import PersistedStatistics
-from parley_services.semantic_cache.store.store import AnswerStore, StoreUnavailable
-
-log = structlog.get_logger()
+from parley_services.semantic_cache.store.store import AnswerStore
 
 
 async def maintain(store: AnswerStore, clock: Clock) -> None:
@@ -26,23 +22,15 @@ async def maintained(
     """
     Maintain *store* and persist *statistics* every *seconds* while the context lasts.
 
-    A round that fails is logged, and the next one tries again. At the end the statistics are
-    persisted once more.
+    At the end the statistics are persisted once more.
     """
 
-    async def loop() -> None:
-        while True:
-            await asyncio.sleep(seconds)
-            try:
-                await maintain(store, clock)
-                await statistics.persist()
-            except StoreUnavailable:
-                log.warning("cache_maintenance_failed")
+    async def run() -> None:
+        await maintain(store, clock)
+        await statistics.persist()
 
-    task = asyncio.create_task(loop(), name="cache-maintenance")
     try:
-        yield
+        async with every(seconds, run, name="cache_maintenance"):
+            yield
     finally:
-        task.cancel()
-        await asyncio.wait([task])
         await statistics.close()

@@ -25,7 +25,13 @@ async def serve(tmp_path, clock):
     async with AsyncExitStack() as stack:
 
         async def serve(
-            transport="in_process", *, store=None, redactor=None, alerts=None, say=None, **settings
+            transport="in_process",
+            *,
+            store=None,
+            redactor=None,
+            alerts=None,
+            report=None,
+            **settings,
         ):
             register = await stack.enter_async_context(
                 open_prompt_registry(
@@ -34,7 +40,7 @@ async def serve(tmp_path, clock):
                     store=store,
                     redactor=redactor,
                     alerts=alerts,
-                    say=say,
+                    report=report,
                 )
             )
             channel = await stack.enter_async_context(served(transport, register))

@@ -62,7 +62,7 @@ async def test_pauses_grow_with_failures_and_return_to_normal():
     naps = Naps(7)
     async with every(1.5, work, name="tidy", backoff=STEADY, sleep=naps):
         await naps.done.wait()
-    assert naps.pauses == [1.5, 1.5, 2.0, 4.0, 4.0, 1.5, 1.5]
+    assert naps.pauses == [1.5, 1.0, 2.0, 4.0, 4.0, 1.5, 1.5]
 
 
 async def test_a_first_run_may_come_at_once():

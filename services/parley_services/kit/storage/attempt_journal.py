@@ -6,7 +6,6 @@ the turn must be over, accounting is told of it and books it unless a settlement
 is lost, whichever process dies. Imports no service, only accounting's proto.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
@@ -16,6 +15,7 @@ import structlog
 from parley.accounting.v1 import accounting_service_pb2 as pb
 from parley.accounting.v1 import accounting_service_pb2_grpc as pb_grpc
 
+from parley_services.kit.background import every
 from parley_services.kit.clock import Clock
 from parley_services.kit.errors import DependencyUnavailable, Overloaded, ServiceError
 from parley_services.kit.rpc.status import service_error_of
@@ -91,22 +91,13 @@ class AttemptJournal:
     async def telling(self) -> AsyncIterator[None]:
         """Tell of what is due while the context lasts, also of what an earlier run wrote."""
         async with self._journal.running():
-            telling = asyncio.create_task(self._tell_for_ever())
-            try:
+            work = every(self._interval_seconds, self._tell_all, name="attempts", at_once=True)
+            async with work:
                 yield
-            finally:
-                telling.cancel()
-                await asyncio.wait([telling])
 
-    async def _tell_for_ever(self) -> None:
-        while True:
-            try:
-                is_more = await self.tell()
-            except ServiceError as error:
-                log.warning("attempts_not_told", reason=error.reason)
-                is_more = False
-            if not is_more:
-                await asyncio.sleep(self._interval_seconds)
+    async def _tell_all(self) -> None:
+        while await self.tell():
+            pass
 
     async def tell(self) -> bool:
         """

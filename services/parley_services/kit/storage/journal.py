@@ -18,6 +18,7 @@ from typing import Final
 
 import structlog
 
+from parley_services.kit.background import every
 from parley_services.kit.storage.database.sqlite import translated
 
 log = structlog.get_logger()
@@ -122,20 +123,16 @@ class Journal:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Bring records to the disk while the context lasts; close the file on leaving."""
-        syncing = asyncio.create_task(self._sync_for_ever())
         try:
-            yield
+            async with every(SYNC_SECONDS, self._sync, name="journal_sync"):
+                yield
         finally:
-            syncing.cancel()
-            await asyncio.wait([syncing])
             self._connection.close()
 
-    async def _sync_for_ever(self) -> None:
-        while True:
-            await asyncio.sleep(SYNC_SECONDS)
-            if self._changed:
-                self._changed = False
-                await asyncio.to_thread(_sync, self._path)
+    async def _sync(self) -> None:
+        if self._changed:
+            self._changed = False
+            await asyncio.to_thread(_sync, self._path)
 
     def _write(self, statement: str, values: Collection[object]) -> sqlite3.Cursor:
         try:

@@ -1,13 +1,14 @@
 """Takes over a changed configuration file, and keeps the last good one when it is wrong."""
 
-import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Final
 
 import structlog
 
+from parley_services.kit.background import every
 from parley_services.model_router.route.catalogue import Catalogue
 from parley_services.model_router.route.config import ConfigInvalid, RouterConfig, parse_config
 from parley_services.model_router.router import Router
@@ -62,11 +63,13 @@ class ConfigFile:
         log.info("config_taken_over")
         return True
 
-    async def watch(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
-        """Check again and again, until cancelled."""
-        while True:
-            await sleep(INTERVAL_SECONDS)
+    def watching(self) -> AbstractAsyncContextManager[None]:
+        """Check again and again while the context lasts."""
+
+        async def check() -> None:
             self.check()
+
+        return every(INTERVAL_SECONDS, check, name="config_file")
 
     @staticmethod
     def _digest(content: bytes) -> bytes:

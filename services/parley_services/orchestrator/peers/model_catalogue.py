@@ -1,20 +1,21 @@
 """The models that the router offers, asked for now and then."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 
 import grpc
 from parley.model_router.v1 import model_router_service_pb2 as pb
 from parley.model_router.v1 import model_router_service_pb2_grpc as pb_grpc
 
+from parley_services.kit.background import Backoff, every
 from parley_services.kit.errors import NotFound
+from parley_services.orchestrator.peers.calling import calling
+
+PEER = "model_router"
 
 REFRESH_SECONDS = 15.0
 """How long a model that is new to the router may stay unknown here."""
 
-RETRY_SECONDS = 0.5
-"""How often the router is asked until it first answers."""
+RETRY = Backoff(first_seconds=0.5, max_seconds=REFRESH_SECONDS)
 
 TIMEOUT_SECONDS = 2.0
 
@@ -41,27 +42,16 @@ class ListedModelCatalogue:
             )
         return found
 
-    @asynccontextmanager
-    async def refreshing(self) -> AsyncIterator[None]:
-        """Keep the list up to date while the context lasts."""
-        task = asyncio.create_task(self._refresh())
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
+    def refreshing(self) -> AbstractAsyncContextManager[None]:
+        """Keep the list up to date while the context lasts; what was known stays known."""
+        return every(
+            REFRESH_SECONDS, self._refresh, name="model_catalogue", at_once=True, backoff=RETRY
+        )
 
     async def _refresh(self) -> None:
-        while True:
-            try:
-                listed = await self._stub.ListModels(
-                    pb.ListModelsRequest(), timeout=TIMEOUT_SECONDS
-                )
-                self._price_names = _price_names(listed)
-            except grpc.aio.AioRpcError:
-                pass  # What was known stays known.
-            known = self._price_names is not None
-            await asyncio.sleep(REFRESH_SECONDS if known else RETRY_SECONDS)
+        with calling(PEER):
+            listed = await self._stub.ListModels(pb.ListModelsRequest(), timeout=TIMEOUT_SECONDS)
+        self._price_names = _price_names(listed)
 
 
 def _price_names(listed: pb.ListModelsResponse) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Pages: sizes and tokens."""
+"""Tokens of pages."""
 
 import base64
 import binascii
@@ -6,13 +6,6 @@ import binascii
 from parley_services.kit.errors import InvalidArgument
 
 _LARGEST_POSITION = 2**62
-
-
-def page_size(asked: int, *, default: int, largest: int) -> int:
-    """Return the size of a page; 0 asks for the default. Raises InvalidArgument."""
-    if not 0 <= asked <= largest:
-        raise InvalidArgument.field("page_size", f"must be 0 to {largest}")
-    return asked or default
 
 
 def position_of(token: str) -> int:

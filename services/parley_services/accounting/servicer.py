@@ -13,7 +13,7 @@ from parley_services.accounting.accounting import Accounting
 from parley_services.accounting.keys.keys import KeyRing, NewKey
 from parley_services.accounting.ledger.extend import ExtendRequest
 from parley_services.accounting.ledger.reserve import ReserveRequest
-from parley_services.accounting.paging import page_size, position_of, token_of
+from parley_services.accounting.paging import position_of, token_of
 from parley_services.accounting.reports.projection import Workload
 from parley_services.accounting.reports.queries import Office
 from parley_services.kit.chat import to_proto
@@ -143,7 +143,7 @@ class AccountingServicer(pb_grpc.AccountingServiceServicer):
         return pb.CreateKeyResponse(key=messages.key_to(key), secret=secret)
 
     async def ListKeys(self, request: pb.ListKeysRequest, context: Context) -> pb.ListKeysResponse:
-        size, offset = _page(request, default=50, largest=100)
+        size, offset = _page(request, default=50)
         found = await self._keys.page(request.tenant_id, offset=offset, limit=size + 1)
         return pb.ListKeysResponse(
             keys=[messages.key_to(key) for key in found[:size]],
@@ -181,7 +181,7 @@ class AccountingServicer(pb_grpc.AccountingServiceServicer):
     async def ListAllowances(
         self, request: pb.ListAllowancesRequest, context: Context
     ) -> pb.ListAllowancesResponse:
-        size, offset = _page(request, default=50, largest=100)
+        size, offset = _page(request, default=50)
         found = await self._office.allowances.page(request.tenant_id, offset=offset, limit=size + 1)
         now = self._clock.now()
         return pb.ListAllowancesResponse(
@@ -199,7 +199,7 @@ class AccountingServicer(pb_grpc.AccountingServiceServicer):
     async def ListEntries(
         self, request: pb.ListEntriesRequest, context: Context
     ) -> pb.ListEntriesResponse:
-        size = page_size(request.page_size, default=100, largest=1000)
+        size = request.page_size or 100
         found = await self._office.entries(
             tenant_id=request.tenant_id,
             request_id=request.request_id,
@@ -236,7 +236,7 @@ class AccountingServicer(pb_grpc.AccountingServiceServicer):
     async def GetCostSummary(
         self, request: pb.GetCostSummaryRequest, context: Context
     ) -> pb.GetCostSummaryResponse:
-        size, offset = _page(request, default=100, largest=1000)
+        size, offset = _page(request, default=100)
         summary = await self._office.summary(
             tenant_id=request.tenant_id,
             grouping=messages.grouping_from(request.grouping),
@@ -284,7 +284,7 @@ class AccountingServicer(pb_grpc.AccountingServiceServicer):
     async def ListAlerts(
         self, request: pb.ListAlertsRequest, context: Context
     ) -> pb.ListAlertsResponse:
-        size, offset = _page(request, default=50, largest=100)
+        size, offset = _page(request, default=50)
         found = await self._office.alerts(request.tenant_id, offset=offset, limit=size + 1)
         return pb.ListAlertsResponse(
             alerts=[messages.alert_to(alert) for alert in found[:size]],
@@ -306,9 +306,8 @@ def _turn_timeout_seconds(request: pb.AdmitTurnRequest | pb.ReserveRequest) -> f
     return _DEFAULT_TURN_SECONDS
 
 
-def _page(request: Any, *, default: int, largest: int) -> tuple[int, int]:
-    size = page_size(request.page_size, default=default, largest=largest)
-    return size, position_of(request.page_token)
+def _page(request: Any, *, default: int) -> tuple[int, int]:
+    return request.page_size or default, position_of(request.page_token)
 
 
 def _next(found: list[Any], size: int, offset: int) -> str:

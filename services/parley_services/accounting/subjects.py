@@ -5,12 +5,10 @@ from enum import StrEnum
 from functools import lru_cache
 
 from parley_services.kit.chat.subject import Subject
-from parley_services.kit.errors import FieldViolation, InvalidArgument
 
 EVERYONE = "*"
 """The subject id that stands for the default of a level."""
 
-MAX_ID_CHARACTERS = 256
 _KEPT = 8192
 
 
@@ -22,35 +20,6 @@ class SubjectLevel(StrEnum):
     TEAM = "team"
     USER = "user"
     KEY = "key"
-
-
-def check_subject(subject: Subject) -> None:
-    """Raise InvalidArgument if the tenant of *subject* is missing or an id is malformed."""
-    violations = _violations_of(subject)
-    if violations:
-        raise InvalidArgument.of(*violations)
-
-
-@lru_cache(maxsize=_KEPT)
-def _violations_of(subject: Subject) -> tuple[FieldViolation, ...]:
-    violations = [
-        FieldViolation(
-            field=f"subject.{name}",
-            description=f"must be printable and at most {MAX_ID_CHARACTERS} characters",
-        )
-        for name, value in (
-            ("tenant_id", subject.tenant_id),
-            ("team_id", subject.team_id),
-            ("user_id", subject.user_id),
-            ("key_id", subject.key_id),
-        )
-        if len(value) > MAX_ID_CHARACTERS or not value.isprintable() or value == EVERYONE
-    ]
-    if not subject.tenant_id:
-        violations.append(
-            FieldViolation(field="subject.tenant_id", description="must not be empty")
-        )
-    return tuple(violations)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -786,7 +786,7 @@ class ExtendRequest(_message.Message):
     model: _builtins.str
     """The model that writes: a model, a group or `provider/model`. Empty: as before."""
     spent_nano_usd: _builtins.int
-    """What the ended attempts of the turn cost, all together."""
+    """What the ended attempts of the turn cost, all together. 0 to 1,000,000,000,000,000."""
     input_token_count: _builtins.int
     """All input tokens of the running attempts; 0: as before."""
     input_send_count: _builtins.int

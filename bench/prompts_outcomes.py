@@ -20,12 +20,12 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from parley_services.kit.background import running
 from parley_services.kit.chat.answer import AnswerSource, FinishReason
 from parley_services.kit.chat.usage import Usage
 from parley_services.kit.clock import SystemClock
 from parley_services.kit.storage.database import open_database
 from parley_services.prompt_registry.app import MIGRATIONS
-from parley_services.prompt_registry.background import running
 from parley_services.prompt_registry.outcomes.outcome import Outcome
 from parley_services.prompt_registry.outcomes.recorder import OutcomeRecorder
 from parley_services.prompt_registry.outcomes.turn_texts import TextPolicy
@@ -90,7 +90,7 @@ async def measure(turns: int, at_once: int) -> tuple[float, float]:
             text_policy=TextPolicy(tenants=(), redactor=None),
             gather_seconds=0.0,
         )
-        await stack.enter_async_context(running(recorder.run()))
+        await stack.enter_async_context(running(recorder.run, name="outcome_recorder"))
         made = list(outcomes(turns, random.Random(at_once)))
 
         async def worker(share: list[Outcome]) -> None:

@@ -8,7 +8,7 @@ import grpc
 import httpx
 from parley.prompt_registry.v1 import prompt_registry_service_pb2_grpc as pb_grpc
 
-from parley_services.kit.background import Report, every, running
+from parley_services.kit.background import Backoff, Report, every, running
 from parley_services.kit.clock import Clock, SystemClock
 from parley_services.kit.rpc.health import Health
 from parley_services.kit.rpc.peers import Peers
@@ -36,6 +36,9 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 NAME = "prompt_registry"
 
 FORGET_EVERY_SECONDS = 3_600.0
+REFRESH_BACKOFF_SECONDS = 2.0
+"""The longest pause between attempts to read the store after it failed: a query so small costs
+a store that comes back nothing, and renders are stale meanwhile."""
 
 
 @asynccontextmanager
@@ -52,8 +55,8 @@ async def open_prompt_registry(
     Open what the prompt registry needs and yield the function that registers it.
 
     A test passes its own *store*, *alerts* and *clock*; production passes none. Without a
-    *redactor* no text of a turn is kept, whatever the settings report. *report* hears whether the
-    store can be reached.
+    *redactor* no text of a turn is kept, whatever the settings say. *report* hears whether
+    the store can be reached.
     """
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
@@ -101,14 +104,19 @@ async def open_prompt_registry(
         def register(server: grpc.aio.Server) -> None:
             pb_grpc.add_PromptRegistryServiceServicer_to_server(servicer, server)
 
-        await stack.enter_async_context(running(recorder.run, name="outcomes"))
-        await stack.enter_async_context(running(rollback_controller.run, name="rollback"))
-        await stack.enter_async_context(
-            every(settings.poll_seconds, catalogue.refresh, name="catalogue", report=report)
-        )
-        await stack.enter_async_context(
-            every(FORGET_EVERY_SECONDS, evaluation_log.forget_old, name="evaluation_retention")
-        )
+        for work in (
+            running(recorder.run, name="outcome_recorder"),
+            running(rollback_controller.run, name="rollback_controller"),
+            every(
+                settings.poll_seconds,
+                catalogue.refresh,
+                name="catalogue_refresh",
+                report=report,
+                backoff=Backoff(max_seconds=REFRESH_BACKOFF_SECONDS),
+            ),
+            every(FORGET_EVERY_SECONDS, evaluation_log.forget_old, name="evaluation_log_expiry"),
+        ):
+            await stack.enter_async_context(work)
         yield register
 
 

@@ -325,10 +325,10 @@ class AwayStore(MemoryStore):
 async def test_renders_go_on_without_the_store_and_nothing_is_half_written(serve, transport):
     store, said = AwayStore(), []
 
-    async def note(can_answer):
+    async def report_health(can_answer):
         said.append(can_answer)
 
-    stub = await serve(transport, store=store, report=note)
+    stub = await serve(transport, store=store, report=report_health)
     store.away = True
     assert (await stub.Render(render(), timeout=TIMEOUT)).user_text == "hello"
     create = pb.CreateTemplateVersionRequest(template="greet", content=made())

@@ -86,12 +86,13 @@ class RollbackController:
             names = self._recorder.changed_templates | self._ramping()
             self._recorder.changed_templates = set()
             for name in names:
+                # One template that cannot be judged must not stop the others.
                 try:
                     await self.check(name)
                 except ServiceError as error:
-                    log.warning("rollback_controller_failed", template=name, reason=error.reason)
+                    log.warning("rollback_check_failed", template=name, reason=error.reason)
                 except Exception:
-                    log.exception("rollback_controller_failed", template=name)
+                    log.exception("rollback_check_failed", template=name)
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def check(self, name: str) -> None:

@@ -4,7 +4,7 @@ BIN := .venv/bin
 ENV := .venv/.installed
 PROTOS := $(shell find protos/parley -name '*.proto')
 
-.PHONY: help env demo test check proto proto-check proto-release lint types imports lock docs apart clean \
+.PHONY: help env demo test check proto proto-check proto-release lint types imports lock docs apart clean wheels \
   mutants bench bench-load bench-env bench-accounting bench-cache bench-guardrails bench-prompts bench-router
 
 help:  ## List the targets
@@ -12,7 +12,7 @@ help:  ## List the targets
 
 env: $(ENV)  ## Build the environment in .venv
 
-$(ENV): requirements-dev.lock pyproject.toml
+$(ENV): requirements-dev.lock pyproject.toml clients/python/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo 'Parley needs Python 3.11 or newer: set PYTHON=...'; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv \
@@ -20,11 +20,15 @@ $(ENV): requirements-dev.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
 	  -r requirements-dev.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
-	  --no-build-isolation -e .
+	  --no-build-isolation -e clients/python -e .
 	@touch $(ENV)
 
 demo: $(ENV)  ## Show a whole suite at work in the terminal
 	@$(BIN)/parley demo
+
+wheels: $(ENV)  ## Build both distributions into dist/
+	$(BIN)/python -m hatchling build -t wheel -d dist
+	cd clients/python && $(CURDIR)/$(BIN)/python -m hatchling build -t wheel -d $(CURDIR)/dist
 
 apart: $(ENV)  ## Run the six services in six processes
 	$(BIN)/parley up --apart

@@ -46,7 +46,7 @@ def draw(
         load("matplotlib.backends.backend_agg")
     except ImportError:
         raise StateForbids(
-            "A picture needs the extra `plots`: pip install 'parley[plots]'."
+            "A picture needs the extra `plots`: pip install 'parley-suite[plots]'."
         ) from None
     names = [name for name in MEASURES if any(name in each.estimates for each in lines)]
     rows = -(-len(names) // _COLUMNS)

@@ -26,10 +26,10 @@ from functools import cache, partial
 from typing import Any, Final, TypeAlias
 
 import protovalidate
-from buf.validate import validate_pb2
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
+from parley.third_party.buf.validate import validate_pb2
 
 from parley_services.kit.errors import FieldViolation, InvalidArgument
 from parley_services.kit.rpc.wrap_handler import (

@@ -30,7 +30,7 @@ def parquet_writer(
         arrow, parquet = load("pyarrow"), load("pyarrow.parquet")
     except ImportError:
         raise StateForbids(
-            f"Parquet needs the extra `parquet`: pip install 'parley[parquet]', or {instead}."
+            f"Parquet needs the extra `parquet`: pip install 'parley-suite[parquet]', or {instead}."
         ) from None
     types = {
         "text": arrow.string(),

@@ -130,7 +130,7 @@ def open_onnx_embedder(
     try:
         import onnxruntime  # type: ignore[import-not-found,import-untyped,unused-ignore]
     except ImportError as error:
-        raise OnnxMissing("install the extra `onnx`, as `pip install 'parley[onnx]'`") from error
+        raise OnnxMissing("install the extra `onnx`: pip install 'parley-suite[onnx]'") from error
     try:
         tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
         options = onnxruntime.SessionOptions()

@@ -79,6 +79,8 @@ ALLOWED_FIELDS: Final = frozenset(
 
 MAX_VALUE_CHARACTERS: Final = 256
 
+_least_level = logging.DEBUG
+
 EventDict = MutableMapping[str, Any]
 
 
@@ -89,8 +91,9 @@ def configure(level: str = "info", *, stream: TextIO | None = None) -> None:
     Warnings of libraries become lines too, by the template of their message alone: its
     arguments may hold anything.
     """
+    global _least_level
     stream = stream or sys.stderr
-    number = logging.getLevelNamesMapping()[level.upper()]
+    number = _least_level = logging.getLevelNamesMapping()[level.upper()]
     processors: list[Any] = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -116,6 +119,11 @@ def configure(level: str = "info", *, stream: TextIO | None = None) -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [_LibraryLines(level=max(number, logging.WARNING))]
+
+
+def logs_debug() -> bool:
+    """Whether lines at debug are logged, for callers that would make many of them."""
+    return _least_level <= logging.DEBUG
 
 
 def keep_allowed_fields(logger: Any, name: str, event: EventDict) -> EventDict:

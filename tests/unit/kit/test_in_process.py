@@ -1,6 +1,7 @@
 """What only the in-process transport has; the rest is in tests/contract/test_channel*.py."""
 
 import asyncio
+import contextvars
 
 import grpc
 import pytest
@@ -203,6 +204,114 @@ class TestStartAndStop:
         assert (await call).text == "ended well"
 
 
+async def put(pipe, item):
+    if pipe.push(item):
+        await pipe.room()
+
+
+async def get(pipe):
+    while not pipe.items and not pipe.closed:
+        await pipe.filled()
+    return pipe.pop() if pipe.items else EOF
+
+
+class TestServedWhereItIsAwaited:
+    async def test_without_a_task_of_its_own(self, server):
+        tasks = []
+
+        async def handler(request, context):
+            await asyncio.sleep(0)
+            tasks.append(asyncio.current_task())
+            return pb.UnaryResponse()
+
+        stub = stub_of(server, echo(Unary=handler))
+        await server.start()
+        await stub.Unary(pb.UnaryRequest())
+        call = stub.Unary(pb.UnaryRequest())
+        await asyncio.sleep(0)
+        await call
+
+        assert [task is asyncio.current_task() for task in tasks] == [True, False]
+
+    async def test_context_variables_do_not_leak_to_the_client(self, server):
+        variable = contextvars.ContextVar("variable", default="client")
+        seen = []
+
+        async def handler(request, context):
+            seen.append(variable.get())
+            variable.set("server")
+            await asyncio.sleep(0)
+            seen.append(variable.get())
+            return pb.UnaryResponse()
+
+        stub = stub_of(server, echo(Unary=handler))
+        await server.start()
+        variable.set("changed by the client")
+        await stub.Unary(pb.UnaryRequest())
+
+        assert seen == ["client", "server"]
+        assert variable.get() == "changed by the client"
+
+    async def test_a_timeout_in_the_handler_does_not_cancel_the_client(self, server):
+        async def handler(request, context):
+            try:
+                async with asyncio.timeout(0.01):
+                    await asyncio.Event().wait()
+            except TimeoutError:
+                return pb.UnaryResponse(text="late")
+
+        stub = stub_of(server, echo(Unary=handler))
+        await server.start()
+        response = await stub.Unary(pb.UnaryRequest(), timeout=60)
+
+        assert response.text == "late"
+        assert asyncio.current_task().cancelling() == 0
+
+    async def test_a_deadline_does_not_cancel_the_client(self, server):
+        ended = asyncio.Event()
+
+        async def handler(request, context):
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await asyncio.sleep(0.01)
+                ended.set()
+
+        stub = stub_of(server, echo(Unary=handler))
+        await server.start()
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.Unary(pb.UnaryRequest(), timeout=0.01)
+        assert not ended.is_set()
+        assert asyncio.current_task().cancelling() == 0
+        await ended.wait()
+
+        assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+    async def test_a_cancel_of_the_client_waits_for_the_handler_and_is_not_lost(self, server):
+        started, cleaned = asyncio.Event(), []
+
+        async def handler(request, context):
+            started.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await asyncio.sleep(0)
+                cleaned.append(True)
+
+        stub = stub_of(server, echo(Unary=handler))
+        await server.start()
+
+        async def client():
+            await stub.Unary(pb.UnaryRequest(), timeout=60)
+
+        task = asyncio.create_task(client())
+        await started.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert cleaned == [True]
+
+
 class TestPipe:
     @pytest.fixture
     async def pipe(self):
@@ -213,53 +322,53 @@ class TestPipe:
 
         async def write():
             for number in range(6):
-                await pipe.put(number)
+                await put(pipe, number)
                 written.append(number)
 
         writer = asyncio.create_task(write())
         await until(lambda: len(written) == 3)
         await asyncio.sleep(0)
         assert len(pipe.items) == 4
-        assert await pipe.get() == 0
+        assert await get(pipe) == 0
         await asyncio.sleep(0)
         assert len(pipe.items) == 3
-        assert await pipe.get() == 1
+        assert await get(pipe) == 1
         await until(lambda: len(pipe.items) == 4)
 
-        assert [await pipe.get() for _ in range(4)] == [2, 3, 4, 5]
+        assert [await get(pipe) for _ in range(4)] == [2, 3, 4, 5]
         await writer
 
     async def test_close_lets_the_reader_have_the_rest(self, pipe):
-        await pipe.put("a")
+        await put(pipe, "a")
         pipe.close()
-        await pipe.put("too late")
+        await put(pipe, "too late")
 
-        assert [await pipe.get(), await pipe.get(), await pipe.get()] == ["a", EOF, EOF]
+        assert [await get(pipe), await get(pipe), await get(pipe)] == ["a", EOF, EOF]
 
     async def test_discard_forgets_the_rest(self, pipe):
-        await pipe.put("a")
+        await put(pipe, "a")
         pipe.discard()
 
-        assert await pipe.get() is EOF
+        assert await get(pipe) is EOF
 
     async def test_close_wakes_all_who_wait(self, pipe):
-        reader = asyncio.create_task(pipe.get())
+        reader = asyncio.create_task(get(pipe))
         await asyncio.sleep(0)
         pipe.close()
         assert await reader is EOF
 
         full = Pipe(asyncio.get_running_loop(), 1)
-        writers = [asyncio.create_task(full.put(number)) for number in range(3)]
+        writers = [asyncio.create_task(put(full, number)) for number in range(3)]
         await asyncio.sleep(0)
         full.discard()
         await asyncio.gather(*writers)
 
     async def test_cancelled_reader_takes_nothing(self, pipe):
-        reader = asyncio.create_task(pipe.get())
+        reader = asyncio.create_task(get(pipe))
         await asyncio.sleep(0)
-        await pipe.put("a")
+        await put(pipe, "a")
         reader.cancel()
         with pytest.raises(asyncio.CancelledError):
             await reader
 
-        assert await pipe.get() == "a"
+        assert await get(pipe) == "a"

@@ -13,6 +13,7 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from parley_services.kit.errors import InvalidArgument, KeyInvalid, KeyMissing, ServiceError
+from parley_services.kit.log import logs_debug
 from parley_services.kit.rpc import request_context
 from parley_services.kit.rpc.bearer import bearer
 from parley_services.kit.rpc.status import abort, code_of
@@ -134,7 +135,8 @@ class Boundary:
 
     def _log_end(self, code: grpc.StatusCode, reason: str = "") -> None:
         if self._quiet and code is grpc.StatusCode.OK:
-            log.debug("rpc", **self._fields(code))
+            if logs_debug():
+                log.debug("rpc", **self._fields(code))
         else:
             log.info("rpc", **self._fields(code, reason))
 

@@ -13,6 +13,9 @@ interceptors behave as over TCP; one contract suite runs over both. What differs
 * Handlers are `async`; a plain function is called on the event loop.
 * A handler that lets an `asyncio.CancelledError` out although nobody cancelled its call
   ends the call as CANCELLED. grpc.aio leaves that client waiting for its deadline.
+* A call with one request and one response that is awaited at once is served within the task
+  that awaits it. A handler that swallows the cancel of that task hides it from the client, as
+  any coroutine does.
 * A client's cancel always cuts off a handler that reads requests by CancelledError. Over
   TCP such a handler may see its requests end as if the client had sent all of them, so
   one that acts upon the end asks for a last message that says so.

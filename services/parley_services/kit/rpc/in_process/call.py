@@ -9,7 +9,9 @@ import grpc
 import structlog
 from grpc.aio import EOF, Metadata, UsageError
 
-from parley_services.kit.rpc.in_process.rpc import CANCELLED_BY_COLLECTION, Rpc, Status
+from parley_services.kit.rpc.in_process.pipe import Pipe
+from parley_services.kit.rpc.in_process.rpc import CANCELLED_BY_COLLECTION, OK, Rpc, Status
+from parley_services.kit.rpc.in_process.server import InProcessServer
 
 log = structlog.get_logger()
 
@@ -102,9 +104,21 @@ class _StreamResponse(_Call):
         return self
 
     async def __anext__(self) -> Any:
-        message = await self._receive()
-        if message is EOF:
+        rpc = self._rpc
+        responses: Pipe = rpc.responses  # type: ignore[assignment]
+        try:
+            while not responses.items and not responses.closed:
+                await responses.filled()
+        except asyncio.CancelledError:
+            rpc.cancel()
+            raise
+        if not responses.items:
+            self._conclude()
+            self._raise_unless_ok(await rpc.wait())
             raise StopAsyncIteration
+        message = responses.pop()
+        if not responses.items and rpc.served is not None:
+            self._conclude()
         return message
 
     async def read(self) -> Any:
@@ -112,22 +126,16 @@ class _StreamResponse(_Call):
         if self._iterated:
             raise UsageError(_MIXED_STYLES)
         self._iterated = False
-        return await self._receive()
-
-    async def _receive(self) -> Any:
-        rpc = self._rpc
-        responses = rpc.responses
-        assert responses is not None
         try:
-            message = await responses.get()
-        except asyncio.CancelledError:
-            rpc.cancel()
-            raise
-        if not responses.items and rpc.served is not None and rpc.status is None:
+            return await self.__anext__()
+        except StopAsyncIteration:
+            return EOF
+
+    def _conclude(self) -> None:
+        """Let the client see the status, now that it has read all before it."""
+        rpc = self._rpc
+        if rpc.served is not None and rpc.status is None:
             rpc.conclude(rpc.served)
-        if message is EOF:
-            self._raise_unless_ok(await rpc.wait())
-        return message
 
 
 class _StreamRequest(_Call):
@@ -145,30 +153,29 @@ class _StreamRequest(_Call):
 
     async def write(self, request: Any) -> None:
         """Send *request*, and wait while the server has too many to read."""
-        self._refuse_beside_an_iterator()
         rpc = self._rpc
+        if self._poller is not None:
+            raise UsageError(_MIXED_STYLES)
         if rpc.status is not None:
             self._raise_unless_ok(rpc.status)
             raise asyncio.InvalidStateError("RPC already finished.")
         if self._half_closed:
             raise asyncio.InvalidStateError('RPC is half closed after calling "done_writing".')
         assert rpc.requests is not None
-        try:
-            await rpc.requests.put(request)
-        except asyncio.CancelledError:
-            rpc.cancel()
-            raise
+        if rpc.requests.push(request):
+            try:
+                await rpc.requests.room()
+            except asyncio.CancelledError:
+                rpc.cancel()
+                raise
 
     async def done_writing(self) -> None:
         """Tell the server that there are no more requests. Idempotent."""
-        self._refuse_beside_an_iterator()
+        if self._poller is not None:
+            raise UsageError(_MIXED_STYLES)
         self._half_closed = True
         assert self._rpc.requests is not None
         self._rpc.requests.close()
-
-    def _refuse_beside_an_iterator(self) -> None:
-        if self._poller is not None:
-            raise UsageError(_MIXED_STYLES)
 
 
 async def _write_all(rpc: Rpc, requests: Requests) -> None:
@@ -177,10 +184,12 @@ async def _write_all(rpc: Rpc, requests: Requests) -> None:
     try:
         if isinstance(requests, AsyncIterable):
             async for request in requests:
-                await pipe.put(request)
+                if pipe.push(request):
+                    await pipe.room()
         else:
             for request in requests:
-                await pipe.put(request)
+                if pipe.push(request):
+                    await pipe.room()
         pipe.close()
     except asyncio.CancelledError:
         rpc.cancel()
@@ -193,6 +202,24 @@ async def _write_all(rpc: Rpc, requests: Requests) -> None:
 
 class UnaryUnaryCall(_UnaryResponse, grpc.aio.UnaryUnaryCall[Any, Any]):
     """A call with one request and one response."""
+
+    def __init__(self, rpc: Rpc, server: InProcessServer) -> None:
+        self._rpc = rpc
+        self._server = server
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        rpc = self._rpc
+        if rpc.starting is not None:
+            yield from self._server.serve_here(rpc)
+        while rpc.status is None:
+            try:
+                yield from rpc.waiter()
+            except asyncio.CancelledError:
+                rpc.cancel()
+                raise
+        if rpc.status is not OK:
+            self._raise_unless_ok(rpc.status)
+        return rpc.response
 
 
 class UnaryStreamCall(_StreamResponse, grpc.aio.UnaryStreamCall[Any, Any]):

@@ -29,7 +29,7 @@ class InProcessChannel(grpc.aio.Channel):
 
     def __init__(self, server: InProcessServer) -> None:
         self._server = server
-        self._closed = False
+        self.closed = False
 
     def unary_unary(
         self,
@@ -67,6 +67,35 @@ class InProcessChannel(grpc.aio.Channel):
     ) -> "_StreamStream":
         return _StreamStream(self, method)
 
+    def start_unary(
+        self,
+        method: str,
+        request: object,
+        timeout: float | None,
+        metadata: Any,
+        wait_for_ready: bool | None,
+    ) -> UnaryUnaryCall:
+        """
+        Start a call of *method* with one request and one response.
+
+        It begins in the next step of the event loop, in a task of its own. Whoever awaits it
+        before serves it himself, and no task is made.
+        """
+        if self.closed:
+            raise UsageError("Channel is closed.")
+        rpc = Rpc(
+            asyncio.get_running_loop(),
+            self,
+            method,
+            request,
+            False,
+            False,
+            timeout,
+            on_the_wire(metadata) if metadata else (),
+        )
+        self._server.accept_soon(rpc, wait_for_ready=bool(wait_for_ready))
+        return UnaryUnaryCall(rpc, self._server)
+
     def start(
         self,
         method: str,
@@ -79,32 +108,32 @@ class InProcessChannel(grpc.aio.Channel):
         wait_for_ready: bool | None,
     ) -> Rpc:
         """Start a call of *method*, which ends by itself after *timeout* seconds."""
-        if self._closed:
+        if self.closed:
             raise UsageError("Channel is closed.")
         rpc = Rpc(
             asyncio.get_running_loop(),
             self,
             method,
-            request=request,
-            request_streaming=request_streaming,
-            response_streaming=response_streaming,
-            timeout=timeout,
-            metadata=on_the_wire(metadata) if metadata else (),
+            request,
+            request_streaming,
+            response_streaming,
+            timeout,
+            on_the_wire(metadata) if metadata else (),
         )
         self._server.accept(rpc, wait_for_ready=bool(wait_for_ready))
         return rpc
 
     async def close(self, grace: float | None = None) -> None:
         """Refuse new calls and, after at most *grace* seconds, cancel those in flight."""
-        if self._closed:
+        if self.closed:
             return
-        self._closed = True
+        self.closed = True
         if grace:
             await self._server.wait_for_calls_of(self, timeout_seconds=grace)
         self._server.cancel_calls_of(self)
 
     def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
-        if self._closed:
+        if self.closed:
             return grpc.ChannelConnectivity.SHUTDOWN
         if self._server.is_running:
             return grpc.ChannelConnectivity.READY
@@ -148,17 +177,7 @@ class _UnaryUnary(_Method, grpc.aio.UnaryUnaryMultiCallable[Any, Any]):
         wait_for_ready: bool | None = None,
         compression: grpc.Compression | None = None,
     ) -> UnaryUnaryCall:
-        return UnaryUnaryCall(
-            self._channel.start(
-                self._method,
-                request=request,
-                request_streaming=False,
-                response_streaming=False,
-                timeout=timeout,
-                metadata=metadata,
-                wait_for_ready=wait_for_ready,
-            )
-        )
+        return self._channel.start_unary(self._method, request, timeout, metadata, wait_for_ready)
 
 
 class _UnaryStream(_Method, grpc.aio.UnaryStreamMultiCallable[Any, Any]):

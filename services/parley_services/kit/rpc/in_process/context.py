@@ -9,7 +9,8 @@ import grpc
 from grpc.aio import EOF, AbortError, InternalError, Metadata, UsageError
 
 from parley_services.kit.rpc.in_process.metadata import Pairs, Value, on_the_wire
-from parley_services.kit.rpc.in_process.rpc import Rpc, Status
+from parley_services.kit.rpc.in_process.pipe import Pipe
+from parley_services.kit.rpc.in_process.rpc import OK, Rpc, Status
 
 
 class InProcessContext(grpc.aio.ServicerContext[Any, Any]):
@@ -27,9 +28,10 @@ class InProcessContext(grpc.aio.ServicerContext[Any, Any]):
         requests = self._rpc.requests
         if requests is None:
             return EOF
-        message = await requests.get()
+        while not requests.items and not requests.closed:
+            await requests.filled()
         self._raise_if_ended()
-        return message
+        return requests.pop() if requests.items else EOF
 
     async def write(self, message: Any) -> None:
         """
@@ -39,16 +41,18 @@ class InProcessContext(grpc.aio.ServicerContext[Any, Any]):
         a handler that goes on regardless, `grpc.aio.InternalError`.
         """
         rpc = self._rpc
-        if self.done() or rpc.abort_error is not None:
+        if rpc.served is not None or rpc.abort_error is not None:
             self._raise_if_ended()
         if rpc.status is not None:
             await asyncio.sleep(0)
             raise InternalError("The client has left.")
-        if rpc.responses is None:
+        responses = rpc.responses
+        if responses is None:
             raise UsageError("This method has one response, which its handler returns.")
         if rpc.initial_metadata is None:
             rpc.send_initial_metadata(())
-        await rpc.responses.put(message)
+        if responses.push(message):
+            await responses.room()
 
     async def send_initial_metadata(
         self, initial_metadata: Metadata | Iterable[tuple[str, Value]]
@@ -79,6 +83,8 @@ class InProcessContext(grpc.aio.ServicerContext[Any, Any]):
 
     def final_status(self) -> Status:
         """Return the status that the handler has set, OK if it set none."""
+        if self._code is None and not self._details and not self._trailing_metadata:
+            return OK
         return Status(self._code or grpc.StatusCode.OK, self._details, self._trailing_metadata)
 
     def set_trailing_metadata(
@@ -152,16 +158,22 @@ class InProcessContext(grpc.aio.ServicerContext[Any, Any]):
 class RequestIterator:
     """The requests of a client stream, as a handler iterates over them."""
 
-    __slots__ = ("_context",)
+    __slots__ = ("_rpc",)
 
-    def __init__(self, context: InProcessContext) -> None:
-        self._context = context
+    def __init__(self, rpc: Rpc) -> None:
+        self._rpc = rpc
 
     def __aiter__(self) -> "RequestIterator":
         return self
 
     async def __anext__(self) -> Any:
-        message = await self._context.read()
-        if message is EOF:
+        rpc = self._rpc
+        requests: Pipe = rpc.requests  # type: ignore[assignment]
+        while not requests.items and not requests.closed:
+            await requests.filled()
+        if rpc.abort_error is not None:
+            # A handler may have swallowed what `abort` raised; it must not go on.
+            raise rpc.abort_error
+        if not requests.items:
             raise StopAsyncIteration
-        return message
+        return requests.pop()

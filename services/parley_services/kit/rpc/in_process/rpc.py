@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from grpc import StatusCode
 from grpc.aio import AbortError, AioRpcError, Metadata
@@ -26,9 +26,18 @@ class Status:
     trailing_metadata: Pairs = ()
 
 
+OK = Status(StatusCode.OK)
+
 CANCELLED_LOCALLY = "Locally cancelled by application!"
 CANCELLED_BY_COLLECTION = "Cancelled upon garbage collection!"
 DEADLINE_STATUS = Status(StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
+
+
+class Channel(Protocol):
+    """The client's end, as its RPCs know it."""
+
+    closed: bool
+    """Whether its calls are to be cancelled."""
 
 
 class Rpc:
@@ -52,6 +61,8 @@ class Rpc:
         "deadline",
         "initial_metadata",
         "invocation_metadata",
+        "is_cut_off",
+        "is_handler_cancelled",
         "is_locally_cancelled",
         "method",
         "request",
@@ -59,6 +70,7 @@ class Rpc:
         "response",
         "responses",
         "served",
+        "starting",
         "status",
         "task",
     )
@@ -66,9 +78,8 @@ class Rpc:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        channel: object,
+        channel: "Channel",
         method: str,
-        *,
         request: object,
         request_streaming: bool,
         response_streaming: bool,
@@ -84,10 +95,16 @@ class Rpc:
         self.responses = Pipe(loop, BUFFERED_MESSAGES) if response_streaming else None
         self.response: Any = None
 
-        self.task: asyncio.Task[None] | None = None
-        """The handler's task; set by the server."""
+        self.starting: asyncio.Handle | None = None
+        """What will make the handler's task, unless the client serves the RPC before."""
+        self.task: asyncio.Task[Any] | None = None
+        """The task in which the handler runs; set by the server."""
         self.begun = False
-        """Whether that task has run; cancelled earlier, it would never clean up."""
+        """Whether the handler has run; cancelled earlier, it would never clean up."""
+        self.is_cut_off = False
+        """Whether the handler ended by a CancelledError."""
+        self.is_handler_cancelled = False
+        """Whether `cancel_handler` was called."""
         self.abort_error: AbortError | None = None
 
         self.initial_metadata: Pairs | None = None
@@ -133,6 +150,12 @@ class Rpc:
                 return
         self.conclude(status)
 
+    def cancel_handler(self) -> None:
+        """Let the handler see a cancel, if it runs."""
+        if self.task is not None and self.begun:
+            self.is_handler_cancelled = True
+            self.task.cancel()
+
     # What the client does.
 
     def cancel(self, details: str = CANCELLED_LOCALLY) -> bool:
@@ -149,7 +172,8 @@ class Rpc:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self.send_initial_metadata(())
+        if self.initial_metadata is None:
+            self.send_initial_metadata(())
         if self._waiters:
             _wake(self._waiters)
         if self._callbacks:
@@ -220,8 +244,8 @@ class Rpc:
             self.requests.discard()
         if self.responses is not None:
             self.responses.discard()
-        if self.task is not None and self.begun and self.served is None:
-            self.task.cancel()
+        if self.served is None:
+            self.cancel_handler()
 
 
 def _wake(waiters: list[asyncio.Future[None]]) -> None:

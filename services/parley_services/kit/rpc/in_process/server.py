@@ -2,7 +2,17 @@
 
 import asyncio
 import contextvars
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+    Mapping,
+    Sequence,
+)
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -46,9 +56,7 @@ class InProcessServer(grpc.aio.Server):
     def __init__(self, *, interceptors: Sequence[grpc.aio.ServerInterceptor] = ()) -> None:
         self._interceptors = tuple(interceptors)
         self._wrappers = [each for each in interceptors if isinstance(each, HandlerWrapper)]
-        self._wrapped: dict[str, Any] | None = (
-            {} if len(self._wrappers) == len(self._interceptors) else None
-        )
+        self._wrapped: dict[str, Any] = {}
         self._generic_handlers: list[grpc.GenericRpcHandler] = []
         self._handlers: dict[str, Handler] = {}
         self._context = contextvars.copy_context()
@@ -57,7 +65,8 @@ class InProcessServer(grpc.aio.Server):
         self._stopping = asyncio.Event()
         self._stopped = asyncio.Event()
         self._parked: list[Rpc] = []
-        self._active: dict[Rpc, asyncio.Task[None]] = {}
+        self._active: dict[Rpc, None] = {}
+        self._watchers: list[asyncio.Future[None]] = []
 
     def add_generic_rpc_handlers(
         self, generic_rpc_handlers: Iterable[grpc.GenericRpcHandler]
@@ -99,14 +108,12 @@ class InProcessServer(grpc.aio.Server):
             rpc.end(_NOT_RUNNING)
         self._parked.clear()
         if self._active and grace:
-            await asyncio.wait(list(self._active.values()), timeout=grace)
-        ending = list(self._active.items())
-        for rpc, task in ending:
+            await self._until_served(list(self._active), timeout_seconds=grace)
+        ending = list(self._active)
+        for rpc in ending:
             rpc.end(_STOPPED_UNDERWAY)
-            if rpc.begun:
-                task.cancel()
-        if ending:
-            await asyncio.wait([task for _, task in ending])
+            rpc.cancel_handler()
+        await self._until_served(ending, timeout_seconds=None)
         self._stopped.set()
 
     async def wait_for_termination(  # the name of the argument is grpc's
@@ -150,9 +157,60 @@ class InProcessServer(grpc.aio.Server):
                 rpc.end(_NOT_RUNNING)
             return
         # The task's name tells a developer which call hangs; the default one costs more.
-        rpc.task = self._active[rpc] = asyncio.get_running_loop().create_task(
+        self._active[rpc] = None
+        rpc.task = asyncio.get_running_loop().create_task(
             self._serve(rpc), name=rpc.method, context=self._context.copy()
         )
+
+    def accept_soon(self, rpc: Rpc, *, wait_for_ready: bool = False) -> None:
+        """Start to serve *rpc* in the next step of the event loop, unless `serve_here` does."""
+        rpc.starting = asyncio.get_running_loop().call_soon(self._accept_now, rpc, wait_for_ready)
+
+    def serve_here(self, rpc: Rpc) -> Generator[Any, None, None]:
+        """
+        Serve *rpc* in the task that waits for it, in the context of the server.
+
+        That saves a task and two turns of the event loop for each call. A cancel of the
+        task reaches the handler as it would reach a coroutine that is awaited. Where the RPC
+        ends before its handler, at its deadline, the rest of the handler goes on in a task
+        of its own, which is cancelled, and the client does not wait.
+        """
+        task = asyncio.current_task()
+        if rpc.starting is None or task is None or not self._running or rpc.status is not None:
+            return
+        rpc.starting.cancel()
+        rpc.starting = None
+        self._active[rpc] = None
+        rpc.task = task
+        cancels = task.cancelling()
+        context, handler = self._context.copy(), self._serve(rpc)
+        step: Callable[[Any], Any] = handler.send
+        argument: Any = None
+        try:
+            while True:
+                try:
+                    waits_for = context.run(step, argument)
+                except StopIteration:
+                    break
+                try:
+                    yield waits_for
+                except asyncio.CancelledError as error:
+                    if rpc.is_handler_cancelled:
+                        # By `cancel_handler`, so nobody cancelled the client.
+                        task.uncancel()
+                        self._end_apart(rpc, handler, context)
+                        break
+                    step, argument = handler.throw, error
+                else:
+                    step, argument = handler.send, None
+        except BaseException:
+            context.run(handler.close)
+            raise
+        if rpc.is_cut_off and task.cancelling() > cancels:
+            rpc.cancel()
+            raise asyncio.CancelledError
+        while task.cancelling() > cancels:
+            task.uncancel()  # A TaskGroup in the handler has cancelled its task, and forgot it.
 
     def cancel_calls_of(self, channel: object) -> None:
         """Cancel what *channel* has in flight."""
@@ -162,65 +220,64 @@ class InProcessServer(grpc.aio.Server):
 
     async def wait_for_calls_of(self, channel: object, *, timeout_seconds: float) -> None:
         """Wait until *channel* has no call in flight, at most *timeout_seconds*."""
-        tasks = [task for rpc, task in self._active.items() if rpc.channel is channel]
-        if tasks:
-            await asyncio.wait(tasks, timeout=timeout_seconds)
+        mine = [rpc for rpc in self._active if rpc.channel is channel]
+        await self._until_served(mine, timeout_seconds=timeout_seconds)
+
+    def _accept_now(self, rpc: Rpc, wait_for_ready: bool) -> None:
+        rpc.starting = None
+        if rpc.channel.closed:
+            rpc.cancel("Channel is closed.")
+        self.accept(rpc, wait_for_ready=wait_for_ready)
+
+    def _end_apart(
+        self, rpc: Rpc, handler: Coroutine[Any, Any, None], context: contextvars.Context
+    ) -> None:
+        # Its first step throws the cancel into the handler where it waits.
+        rpc.task = asyncio.get_running_loop().create_task(handler, name=rpc.method, context=context)
+        rpc.task.cancel()
+
+    async def _until_served(self, rpcs: list[Rpc], *, timeout_seconds: float | None) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_seconds):
+                while any(rpc in self._active for rpc in rpcs):
+                    served = asyncio.get_running_loop().create_future()
+                    self._watchers.append(served)
+                    await served
 
     async def _serve(self, rpc: Rpc) -> None:
         rpc.begun = True
         context = InProcessContext(rpc)
         try:
             if rpc.status is None and rpc.served is None:
-                await self._handle(rpc, context)
+                handler = self._wrapped.get(rpc.method) or await self._find(rpc)
+                responding = _responding(handler, rpc, context)
+                if responding is None:
+                    rpc.end(_NOT_FOUND)
+                else:
+                    self._end(rpc, context, await responding)
         except AbortError as error:
             if error is not rpc.abort_error:
                 self._crashed(rpc, context, error)
         except asyncio.CancelledError:
+            rpc.is_cut_off = True
             rpc.end(_CANCELLED_INSIDE)
         except Exception as error:
             self._crashed(rpc, context, error)
         finally:
             del self._active[rpc]
             context.run_done_callbacks()
+            if self._watchers:
+                self._wake_watchers()
 
-    async def _handle(self, rpc: Rpc, context: InProcessContext) -> None:
-        wrapped = self._wrapped
-        handler = None if wrapped is None else wrapped.get(rpc.method)
-        if handler is None:
-            handler = await self._find(_CallDetails(rpc.method, rpc.invocation_metadata))
-        if (
-            handler is None
-            or handler.request_streaming != (rpc.requests is not None)
-            or handler.response_streaming != (rpc.responses is not None)
-        ):
-            rpc.end(_NOT_FOUND)
-            return
-        request = rpc.request if rpc.requests is None else RequestIterator(context)
-        rpc.request = None
-        if rpc.responses is None:
-            unary: Any = handler.stream_unary if handler.request_streaming else handler.unary_unary
-            response = await unary(request, context)
-            status = context.final_status()
-            if status.code is grpc.StatusCode.OK and response is None:
-                raise TypeError(f"The handler of {rpc.method} returned None, not a message.")
-            rpc.response = response
-        else:
-            stream: Any = (
-                handler.stream_stream if handler.request_streaming else handler.unary_stream
-            )
-            responses = stream(request, context)
-            if hasattr(responses, "__aiter__"):
-                async for response in responses:
-                    await context.write(response)
-            else:
-                await responses
-            status = context.final_status()
-        if rpc.abort_error is not None:
-            raise rpc.abort_error
-        rpc.end(status)
+    def _wake_watchers(self) -> None:
+        watchers, self._watchers = self._watchers, []
+        for watcher in watchers:
+            if not watcher.done():
+                watcher.set_result(None)
 
-    async def _find(self, details: _CallDetails) -> Any:
-        if self._wrapped is None:
+    async def _find(self, rpc: Rpc) -> Any:
+        details = _CallDetails(rpc.method, rpc.invocation_metadata)
+        if len(self._wrappers) < len(self._interceptors):
             return await self._intercept(0, details)
         handler = self._lookup(details)
         if handler is not None:
@@ -248,6 +305,17 @@ class InProcessServer(grpc.aio.Server):
                 return found
         return None
 
+    def _end(self, rpc: Rpc, context: InProcessContext, response: Any) -> None:
+        """End *rpc*, whose handler has returned *response*."""
+        status = context.final_status()
+        if rpc.responses is None:
+            if response is None and status.code is grpc.StatusCode.OK:
+                raise TypeError(f"The handler of {rpc.method} returned None, not a message.")
+            rpc.response = response
+        if rpc.abort_error is not None:
+            raise rpc.abort_error
+        rpc.end(status)
+
     def _crashed(self, rpc: Rpc, context: InProcessContext, error: Exception) -> None:
         if rpc.status is not None or rpc.served is not None:
             return
@@ -261,3 +329,27 @@ class InProcessServer(grpc.aio.Server):
                 set_by_handler.trailing_metadata,
             )
         )
+
+
+def _responding(handler: Any, rpc: Rpc, context: InProcessContext) -> Awaitable[Any] | None:
+    """Call *handler* and return what ends with it, None if it serves another kind of method."""
+    if (
+        handler is None
+        or handler.request_streaming != (rpc.requests is not None)
+        or handler.response_streaming != (rpc.responses is not None)
+    ):
+        return None
+    respond = (
+        handler.unary_unary or handler.unary_stream or handler.stream_stream or handler.stream_unary
+    )
+    request = rpc.request if rpc.requests is None else RequestIterator(rpc)
+    rpc.request = None
+    responding = respond(request, context)
+    if rpc.responses is not None and hasattr(responding, "__aiter__"):
+        return _write_all(responding, context)
+    return responding  # type: ignore[no-any-return]
+
+
+async def _write_all(responses: AsyncIterable[Any], context: InProcessContext) -> None:
+    async for response in responses:
+        await context.write(response)

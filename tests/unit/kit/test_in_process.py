@@ -252,6 +252,20 @@ class TestServedWhereItIsAwaited:
         assert seen == ["client", "server"]
         assert variable.get() == "changed by the client"
 
+    async def test_a_future_that_fails_fails_in_the_handler(self, server):
+        async def handler(request, context):
+            failing = asyncio.get_running_loop().create_future()
+            asyncio.get_running_loop().call_soon(failing.set_exception, KeyError("no"))
+            try:
+                await failing
+            except KeyError:
+                return pb.UnaryResponse(text="caught")
+
+        stub = stub_of(server, echo(Unary=handler))
+        await server.start()
+
+        assert (await stub.Unary(pb.UnaryRequest())).text == "caught"
+
     async def test_a_timeout_in_the_handler_does_not_cancel_the_client(self, server):
         async def handler(request, context):
             try:

@@ -194,8 +194,8 @@ class InProcessServer(grpc.aio.Server):
                     break
                 try:
                     yield waits_for
-                except asyncio.CancelledError as error:
-                    if rpc.is_handler_cancelled:
+                except BaseException as error:  # Also what the awaited future failed with.
+                    if rpc.is_handler_cancelled and isinstance(error, asyncio.CancelledError):
                         # By `cancel_handler`, so nobody cancelled the client.
                         task.uncancel()
                         self._end_apart(rpc, handler, context)

@@ -35,7 +35,9 @@ def _folded_chat(chunks: list[dict[str, Any]]) -> dict[str, Any] | str:
     tools: dict[Any, dict[str, str]] = {}
     for chunk in chunks:
         counts = chunk.get("usage") or (chunk.get("x_groq") or {}).get("usage")
-        usage = (counts["prompt_tokens"], counts["completion_tokens"]) if counts else usage
+        if counts:
+            # Some count reasoning beside the completion; the total has all.
+            usage = (counts["prompt_tokens"], counts["total_tokens"] - counts["prompt_tokens"])
         for choice in (each for each in chunk.get("choices") or [] if not each["index"]):
             delta = choice.get("delta") or choice.get("message") or {}
             content = delta.get("content") or ""
@@ -86,7 +88,7 @@ class _Fold:
                 self._delta(event["index"], event["delta"])
             case "message_delta":
                 given = event.get("usage") or {}
-                self.counts.update({k: v for k, v in given.items() if v is not None})
+                self.counts.update({k: v for k, v in given.items() if v})
                 self.finish = event["delta"].get("stop_reason") or self.finish
             case "message_stop":
                 self.ended = True

@@ -20,11 +20,17 @@ from parley_services.model_router.attempt.failures import ProviderError
 from parley_services.model_router.providers.anthropic.messages_decoder import MessagesDecoder
 from parley_services.model_router.providers.openai.chat_decoder import ChatDecoder
 from parley_services.model_router.providers.openai.responses_decoder import ResponsesDecoder
-from parley_services.model_router.providers.provider import Finished, TextDelta, ToolCallDone
+from parley_services.model_router.providers.provider import (
+    Alive,
+    Finished,
+    TextDelta,
+    ToolCallDone,
+)
 from rich.console import Console
 from rich.table import Table
 
 from bench.router_folds import folded
+from tests.support.model_router import believed
 
 FOLDERS = (
     "openai/chat", "openai/responses", "open-responses/responses", "azure", "openai-compatible",
@@ -111,11 +117,14 @@ def decoded(api: str, body: bytes, size: int) -> dict[str, Any] | str:
         else:
             for start in range(0, len(body), size):
                 events += decoder.feed(body[start : start + size])
+                if decoder.failure is not None:
+                    raise decoder.failure
+            events = [each for each in events if not isinstance(each, Alive)]
             if not events or not isinstance(events[-1], Finished):
                 events += decoder.finish()
     except ProviderError as error:
         return f"error: {error.kind}"
-    usage = decoder.usage
+    usage = believed(decoder.usage)
     return {
         "text": "".join(each.text for each in events if isinstance(each, TextDelta)),
         "tools": [

@@ -21,8 +21,11 @@ from parley_services.kit.chat.message import (
 )
 from parley_services.model_router.attempt.failures import FailureKind, ProviderError
 from parley_services.model_router.generation import GenerationRequest
+from parley_services.model_router.providers.http.raw_stream import StreamLimits
 from parley_services.model_router.providers.http.transport import StreamingTransport
 from parley_services.model_router.providers.provider import (
+    WROTE,
+    Alive,
     Finished,
     Logprobs,
     ModelTraits,
@@ -33,6 +36,7 @@ from parley_services.model_router.providers.provider import (
     ToolCallDone,
 )
 
+from tests.support.model_router import believed
 from tests.support.provider_server import Reply, cut_every, provider_server, sse
 from tests.support.provider_wires import USAGE, WIRES, error_bytes
 
@@ -53,9 +57,9 @@ transport_class = StreamingTransport
 
 
 @asynccontextmanager
-async def provider_for(wire, server, read_seconds=5.0):
+async def provider_for(wire, server, read_seconds=5.0, limits=None):
     client = httpx2.AsyncClient(timeout=httpx2.Timeout(read_seconds), transport=transport_class())
-    provider = wire.provider(server.url, client)
+    provider = wire.provider(server.url, client, limits)
     try:
         yield provider
     finally:
@@ -77,6 +81,8 @@ async def read_all(stream):
     try:
         while not events or not isinstance(events[-1], Finished):
             for event in await stream.read():
+                if isinstance(event, Alive):
+                    continue
                 last = events[-1] if events else None
                 if isinstance(event, TextDelta | ReasoningDelta) and type(event) is type(last):
                     events[-1] = type(event)(last.text + event.text)
@@ -87,9 +93,12 @@ async def read_all(stream):
     return events
 
 
-async def answer_of(wire, *replies, call=None):
+async def answer_of(wire, *replies, call=None, limits=None):
     """Return the events of one call and the stream they came from."""
-    async with provider_server(*replies) as server, provider_for(wire, server) as provider:
+    async with (
+        provider_server(*replies) as server,
+        provider_for(wire, server, limits=limits) as provider,
+    ):
         stream = await provider.open(call or call_for())
         return await read_all(stream), stream
 
@@ -111,7 +120,7 @@ async def test_an_answer_is_the_same_however_it_is_cut(wire, size):
     reply = Reply(chunks=cut_every(data, size), headers={wire.request_id_header: "req_9"})
     events, stream = await answer_of(wire, reply)
     assert events == [TextDelta("Grüße from the 🚢 quay"), Finished(FinishReason.STOP)]
-    assert stream.usage == USAGE
+    assert believed(stream.usage) == USAGE
     assert stream.provider_request_id == "req_9"
 
 
@@ -203,6 +212,88 @@ async def test_a_stream_without_a_finish_is_cut(wire):
 async def test_a_dropped_connection_is_cut(wire):
     data = wire.answer("half an ans", finish=None, usage=False)
     assert (await failure_of(wire, Reply(chunks=[data, None]))).kind is FailureKind.CUT
+
+
+SHORT_END = StreamLimits(end_seconds=0.05)
+
+
+def without_end(wire, *texts, **answer):
+    """Return an answer up to its reason and usage, without the event that closes it."""
+    data = wire.answer(*texts, finish=wire.finishes["stop"], **answer)
+    if wire is WIRES["responses"]:
+        return data  # Its reason is in the event that closes it.
+    return data[: data.rstrip().rfind(b"\n\n") + 2]
+
+
+@pytest.mark.parametrize("ending", ["body ends", "connection breaks", "silence", "nonsense"])
+async def test_after_the_reason_an_answer_is_whole_whatever_comes(wire, ending):
+    data = without_end(wire, "Whole answer.")
+    reply = {
+        "body ends": Reply(chunks=[data]),
+        "connection breaks": Reply(chunks=[data, None]),
+        "silence": Reply(chunks=[data], hangs=True),
+        "nonsense": Reply(chunks=[data, b"data: {nonsense\n\n"]),
+    }[ending]
+    events, stream = await answer_of(wire, reply, limits=SHORT_END)
+    assert events == [TextDelta("Whole answer."), Finished(FinishReason.STOP)]
+    assert believed(stream.usage) == USAGE
+
+
+async def test_after_the_reason_comments_keep_no_answer(wire):
+    async def chat_for_ever(reader, writer):
+        while True:
+            writer.write(b"9\r\n: ping \n\n\r\n")
+            await writer.drain()
+            await asyncio.sleep(0.01)
+
+    reply = Reply(chunks=[without_end(wire, "Whole answer.")], then=chat_for_ever)
+    events, _ = await answer_of(wire, reply, limits=SHORT_END)
+    assert events == [TextDelta("Whole answer."), Finished(FinishReason.STOP)]
+
+
+async def test_arguments_that_come_slowly_show_that_the_stream_lives(wire):
+    arguments = ['{"text": "', "a long ", 'file"}']
+    data = wire.answer(tools=[("c", "write", arguments)], finish=wire.finishes["tool_call"])
+    frames = data.split(b"\n\n")
+    async with (
+        provider_server(Reply(chunks=[frame + b"\n\n" for frame in frames])) as server,
+        provider_for(wire, server) as provider,
+    ):
+        stream = await provider.open(call_for())
+        batches, unfinished = [], []
+        while not batches or not isinstance(batches[-1][-1], Finished):
+            batches.append(await stream.read())
+            unfinished.append(stream.unfinished)
+        await stream.aclose()
+    assert WROTE in [event for batch in batches for event in batch]
+    assert '{"text": "a long ' in unfinished or '{"text": "a long file"}' in unfinished
+    assert unfinished[-1] == ""
+
+
+async def test_an_unknown_reason_is_passed_on(wire):
+    data = wire.answer("Half", finish="tired")
+    events, _ = await answer_of(wire, Reply(chunks=[data]))
+    assert events == [TextDelta("Half"), Finished(FinishReason.OTHER)]
+    assert events[-1].provider_reason == "tired"
+
+
+async def test_more_bytes_than_an_answer_may_have_are_not_read(wire):
+    limits = StreamLimits(max_stream_bytes=10_000)
+    data = wire.answer("half", finish=None, usage=False)
+
+    async def write_for_ever(reader, writer):
+        while True:
+            writer.write(b"400\r\n%s\r\n" % (b": " + b"x" * 1020 + b"\n\n"))
+            await writer.drain()
+
+    reply = Reply(chunks=[data], then=write_for_ever)
+    async with (
+        provider_server(reply) as server,
+        provider_for(wire, server, limits=limits) as provider,
+    ):
+        with pytest.raises(ProviderError) as caught:
+            await read_all(await provider.open(call_for()))
+    assert caught.value.kind is FailureKind.MALFORMED
 
 
 async def test_an_error_in_the_middle_says_what_it_is(wire):

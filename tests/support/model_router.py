@@ -2,20 +2,33 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from parley_services.kit.chat.answer import FinishReason
 from parley_services.kit.chat.usage import Usage
 from parley_services.model_router.attempt.failures import FailureKind, ProviderError
+from parley_services.model_router.attempt.reconciliation import OwnCount, reconcile
+from parley_services.model_router.providers.openai.chat_usage import read_usage
 from parley_services.model_router.providers.provider import (
+    WROTE,
     Finished,
     ProviderCall,
     ProviderEvent,
     ProviderStream,
     TextDelta,
 )
+from parley_services.model_router.providers.reported_usage import ReportedUsage
 
 HANG = object()
 """In a script: nothing comes any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """In a script: arguments of a call that is not whole."""
+
+    text: str
+
 
 STOP = Finished(FinishReason.STOP)
 
@@ -24,7 +37,8 @@ class ScriptedProvider:
     """
     Plays one script for each call, the last one again and again.
 
-    A script is a list of texts, events, failures and `HANG`. A failure at its beginning
+    A script is a list of texts, events, lists of events that come together, `Unfinished`,
+    failures and `HANG`. A failure at its beginning
     fails the opening. A text at the end without an event after it is followed by `STOP`.
     """
 
@@ -58,7 +72,8 @@ class _ScriptedStream:
         self._script = script
         self._final_usage = usage
         self._is_open = True
-        self.usage: Usage | None = None
+        self.usage: ReportedUsage | None = None
+        self.unfinished = ""
         self.provider_request_id = f"req_{len(provider.calls)}"
 
     async def read(self) -> Sequence[ProviderEvent]:
@@ -70,14 +85,46 @@ class _ScriptedStream:
             raise _error(item)
         if isinstance(item, str):
             return [TextDelta(item)]
+        if isinstance(item, Unfinished):
+            self.unfinished = item.text
+            return [WROTE]
+        if isinstance(item, list):
+            return item
         if isinstance(item, Finished):
-            self.usage = self._final_usage
+            self.usage = self._final_usage and reported(self._final_usage)
         return [item]
 
     async def aclose(self) -> None:
         if self._is_open:
             self._is_open = False
             self._provider.open_streams -= 1
+
+
+def reported(usage: Usage) -> ReportedUsage:
+    """Return *usage* as a provider reports it at the end of an answer."""
+    body = {
+        "input_tokens": usage.input_token_count,
+        "prompt_tokens_details": {
+            "cached_tokens": usage.cached_input_token_count,
+            "cache_write_tokens": usage.cache_write_token_count,
+        },
+        "output_tokens": usage.output_token_count,
+        "reasoning_tokens": usage.reasoning_token_count,
+    }
+    return read_usage(body, is_final=True)
+
+
+def believed(report: ReportedUsage | None) -> Usage | None:
+    """Return what a report means where nothing else is known of its call; None for none."""
+    if report is None:
+        return None
+    nothing = OwnCount(
+        input_token_count=lambda: 0,
+        output_token_count=lambda: 0,
+        reasoning_token_count=lambda: 0,
+        output_character_count=0,
+    )
+    return reconcile(report, nothing, is_whole=True).usage
 
 
 def _error(item: FailureKind | ProviderError) -> ProviderError:

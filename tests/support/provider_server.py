@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -19,6 +19,8 @@ class Reply:
     content_type: str = "text/event-stream"
     hangs: bool = False
     """Whether nothing comes after the chunks, not even an end."""
+    then: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]] | None = None
+    """What goes on after the chunks, until the client hangs up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +77,8 @@ class ProviderServer:
             writer.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
             await writer.drain()
             await asyncio.sleep(0)
+        if reply.then is not None:
+            await reply.then(reader, writer)
         if reply.hangs:
             await reader.read(1)
             self.hung_up.set()

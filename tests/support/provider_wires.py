@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import httpx2
 from parley_services.kit.chat.usage import Usage
 from parley_services.model_router.providers.anthropic.anthropic_provider import AnthropicProvider
 from parley_services.model_router.providers.openai.openai_provider import OpenAIProvider
@@ -24,7 +23,8 @@ USAGE = Usage(
 class Wire:
     """One kind of API: how to reach it and what it sends."""
 
-    provider: Callable[[str, httpx2.AsyncClient], Provider]
+    provider: Callable[..., Provider]
+    """Takes the URL, the client, and the stream's limits."""
     path: str
     answer: Callable[..., bytes]
     """Bytes of a stream: texts, tools as (id, name, arguments in pieces), finish, usage."""
@@ -163,7 +163,9 @@ class _ByResponses:
 
 
 CHAT = Wire(
-    provider=lambda url, client: OpenAIProvider(http_client=client, base_url=f"{url}/v1"),
+    provider=lambda url, client, limits=None: OpenAIProvider(
+        http_client=client, base_url=f"{url}/v1", limits=limits
+    ),
     path="/v1/chat/completions",
     answer=_chat_answer,
     finishes={
@@ -179,7 +181,9 @@ CHAT = Wire(
 )
 
 MESSAGES = Wire(
-    provider=lambda url, client: AnthropicProvider(http_client=client, base_url=url),
+    provider=lambda url, client, limits=None: AnthropicProvider(
+        http_client=client, base_url=url, limits=limits
+    ),
     path="/v1/messages",
     answer=_messages_answer,
     finishes={
@@ -194,7 +198,7 @@ MESSAGES = Wire(
 )
 
 RESPONSES = Wire(
-    provider=lambda url, client: _ByResponses(CHAT.provider(url, client)),
+    provider=lambda url, client, limits=None: _ByResponses(CHAT.provider(url, client, limits)),
     path="/v1/responses",
     answer=_responses_answer,
     finishes={

@@ -11,6 +11,7 @@ import grpc
 import httpx2
 from parley.model_router.v1 import model_router_service_pb2_grpc as pb_grpc
 
+from parley_services.kit.chat.answer import FinishReason
 from parley_services.kit.chat.attempt import MidStreamPolicy
 from parley_services.kit.clock import Clock, SystemClock
 from parley_services.kit.models.prices import SIMULATED, Price, PriceTable, flat_price, nano_usd
@@ -22,12 +23,13 @@ from parley_services.kit.storage.attempt_journal import AttemptJournal
 from parley_services.kit.storage.journal import Journal
 from parley_services.model_router.attempt.attempt_log import AttemptLog, NoAttemptLog
 from parley_services.model_router.attempt.hedging import Hedging
-from parley_services.model_router.attempt.live_attempt import Limits
+from parley_services.model_router.attempt.life_signs import Limits
 from parley_services.model_router.attempt.policy import RouterPolicy
 from parley_services.model_router.attempt.retry_budget import RetryBudget
 from parley_services.model_router.attempt.shadow import ShadowPool
 from parley_services.model_router.dependencies import RouterDependencies
 from parley_services.model_router.peers.accounting import JournalledAttempts
+from parley_services.model_router.providers.http.raw_stream import StreamLimits
 from parley_services.model_router.providers.http.transport import StreamingTransport
 from parley_services.model_router.providers.provider import Provider
 from parley_services.model_router.providers.simulated.answers import Script
@@ -166,6 +168,9 @@ def policy_of(settings: ModelRouterSettings) -> RouterPolicy:
         limits=Limits(
             first_token_seconds=settings.first_token_seconds,
             stall_seconds=settings.stall_seconds,
+            keep_alive_seconds=settings.keep_alive_seconds,
+            reasoning_seconds=settings.reasoning_seconds,
+            arguments_seconds=settings.arguments_seconds,
         ),
         mid_stream_policy=MidStreamPolicy[settings.mid_stream_policy.upper()],
         retries=settings.retries,
@@ -212,6 +217,10 @@ def _provider(
 ) -> Provider | None:
     """Return the provider, None without its key. An SDK that nobody uses is not even imported."""
     has_key = bool(_keys(name, config, settings))
+    reasons = {word: FinishReason[meaning.upper()] for word, meaning in each.finish_reasons.items()}
+    limits = StreamLimits(
+        end_seconds=settings.end_seconds, max_stream_bytes=settings.max_stream_bytes
+    )
     match each.kind:
         case "openai" if has_key:
             from parley_services.model_router.providers.openai.openai_provider import OpenAIProvider
@@ -219,6 +228,8 @@ def _provider(
             return OpenAIProvider(
                 http_client=_http_client(settings),
                 base_url=each.base_url or settings.openai_base_url,
+                finish_reasons=reasons,
+                limits=limits,
             )
         case "anthropic" if has_key:
             from parley_services.model_router.providers.anthropic.anthropic_provider import (
@@ -228,6 +239,8 @@ def _provider(
             return AnthropicProvider(
                 http_client=_http_client(settings),
                 base_url=each.base_url or settings.anthropic_base_url,
+                finish_reasons=reasons,
+                limits=limits,
             )
         case "openai_compatible":
             from parley_services.model_router.providers.openai.openai_provider import OpenAIProvider
@@ -236,6 +249,8 @@ def _provider(
                 http_client=_http_client(settings),
                 base_url=each.base_url,
                 limit_field=each.limit_field,
+                finish_reasons=reasons,
+                limits=limits,
             )
         case _:
             return None

@@ -11,6 +11,7 @@ from parley_services.kit.chat.message import (
     ToolChoice,
 )
 from parley_services.kit.chat.subject import Subject
+from parley_services.kit.models.tokens import count_input
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,13 +43,12 @@ class GenerationRequest:
         """Whether the model must be able to see."""
         return any(message.image_urls for message in self.messages)
 
-    def all_text(self) -> str:
-        """Return everything that the model reads as text, for counting."""
-        parts = [self.system_text, self.response_format.json_schema]
-        for message in self.messages:
-            parts.append(message.text)
-            for call in message.tool_calls:
-                parts += (call.name, call.arguments_json)
-        for tool in self.tools:
-            parts += (tool.name, tool.description, tool.parameters_json_schema)
-        return "\n".join(part for part in parts if part)
+    def count_input(self, model: str) -> int:
+        """Return how many input tokens the request sends to *model*, the provider's name."""
+        return count_input(
+            model=model,
+            system_text=self.system_text,
+            messages=self.messages,
+            tools=self.tools,
+            response_format=self.response_format,
+        ).token_count

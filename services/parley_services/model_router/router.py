@@ -8,7 +8,6 @@ from parley_services.kit.errors import InputTooLarge, InvalidArgument, PriceUnkn
 from parley_services.kit.models.catalogue import AUTO, ListedModel, ModelCatalogue, catalogue_of
 from parley_services.kit.models.prices import Price, PriceTable
 from parley_services.kit.models.tokens import TokenCount, encoding_name, measure_tokens
-from parley_services.model_router.attempt.live_attempt import input_token_count
 from parley_services.model_router.dependencies import RouterDependencies
 from parley_services.model_router.generation import GenerationRequest
 from parley_services.model_router.route.auto import AutoScore
@@ -118,7 +117,11 @@ class Router:
             group,
             request,
             reason=reason or (RouteReason.PRIORITY if len(group.links) > 1 else RouteReason.NAMED),
-            input_token_count=input_token_count(request, first.traits.name),
+            input_token_count=(
+                request.input_token_count
+                if request.input_token_count is not None
+                else request.count_input(first.traits.name)
+            ),
             price_of=self.price,
             draw=self._dependencies.draw,
         )

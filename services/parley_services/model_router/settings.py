@@ -97,8 +97,27 @@ class ModelRouterSettings(ParleySettings):
     Large models think for some seconds first."""
 
     stall_seconds: float = Field(default=10.0, gt=0)
-    """Seconds between two pieces of an answer; then the stream counts as broken. Tokens
-    come every 10 to 100 ms, and providers send pings in longer pauses."""
+    """Seconds without a single byte of an answer that has begun; then the stream counts as
+    broken. Tokens come every 10 to 100 ms, and providers send pings in longer pauses."""
+
+    keep_alive_seconds: float = Field(default=60.0, gt=0)
+    """Seconds with nothing but comments and pings, before the first output or between two;
+    then the stream counts as broken. Pings alone do not keep it for ever."""
+
+    reasoning_seconds: float = Field(default=300.0, gt=0)
+    """Seconds with nothing but reasoning; then the stream counts as broken."""
+
+    arguments_seconds: float = Field(default=300.0, gt=0)
+    """Seconds with nothing but arguments of tool calls, which are passed on whole; then the
+    stream counts as broken."""
+
+    end_seconds: float = Field(default=1.0, gt=0)
+    """Seconds from the provider's word that an answer has ended to its usage and the end of
+    the stream. After them the answer is whole without."""
+
+    max_stream_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
+    """The most bytes of one answer, framing included; a longer one is broken off. An answer of
+    100,000 tokens has some 20 MiB."""
 
     default_deadline_seconds: float = Field(default=30.0, gt=0)
     """Seconds for a call whose caller set no deadline; the deadline of a chat."""

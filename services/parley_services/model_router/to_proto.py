@@ -79,6 +79,7 @@ def completed(value: Completed) -> pb.GenerateResponse.Completed:
     """Return the end of an answer as a message."""
     return pb.GenerateResponse.Completed(
         finish_reason=answer_pb2.FinishReason.ValueType(value.finish_reason),
+        provider_finish_reason=value.provider_finish_reason,
         provider=value.provider,
         model=value.model,
         usage=chat_to_proto.usage(value.usage),

@@ -25,6 +25,7 @@ from parley_services.model_router.providers.openai.chat_decoder import ChatDecod
 from parley_services.model_router.providers.openai.responses_decoder import ResponsesDecoder
 
 from tests.support.clock import ManualClock
+from tests.support.model_router import believed
 
 CASES = yaml.safe_load(Path(__file__).with_name("usage_bodies.yaml").read_text())
 WIRES = {"chat": ChatDecoder, "responses": ResponsesDecoder, "messages": MessagesDecoder}
@@ -55,7 +56,7 @@ def decoded(case):
     decoder = WIRES[case["wire"]]()
     if "body" in case:
         decoder.whole(json.dumps(case["body"]).encode())
-        return decoder.usage
+        return believed(decoder.usage)
     for event in case["stream"]:
         name = f"event: {event['type']}\n" if "type" in event else ""
         decoder.feed(f"{name}data: {json.dumps(event)}\n\n".encode())
@@ -64,7 +65,7 @@ def decoded(case):
             decoder.finish()
     elif case["wire"] == "chat":
         decoder.feed(b"data: [DONE]\n\n")
-    return decoder.usage
+    return believed(decoder.usage)
 
 
 def booked(terms, attempt):

@@ -192,7 +192,7 @@ def test_what_the_provider_runs_by_itself_is_passed_over():
     [
         ("max_output_tokens", FinishReason.LENGTH),
         ("content_filter", FinishReason.CONTENT_FILTER),
-        ("something_new", FinishReason.LENGTH),
+        ("something_new", FinishReason.OTHER),
     ],
 )
 def test_an_incomplete_answer_says_why(reason, finish):

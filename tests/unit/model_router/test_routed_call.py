@@ -3,7 +3,7 @@ import asyncio
 import pytest
 from parley_services.kit.chat.answer import FinishReason
 from parley_services.kit.chat.attempt import AttemptKind, AttemptOutcome, MidStreamPolicy
-from parley_services.kit.chat.message import ToolCall
+from parley_services.kit.chat.message import SamplingParameters, ToolCall
 from parley_services.kit.chat.usage import Usage
 from parley_services.kit.errors import (
     DeadlineExceeded,
@@ -16,7 +16,12 @@ from parley_services.kit.errors import (
 from parley_services.model_router.attempt.failures import FailureKind, ProviderError
 from parley_services.model_router.attempt.live_attempt import Limits
 from parley_services.model_router.attempt.policy import RouterPolicy
-from parley_services.model_router.providers.provider import ToolCallDone
+from parley_services.model_router.providers.provider import (
+    WROTE,
+    Finished,
+    TextDelta,
+    ToolCallDone,
+)
 from parley_services.model_router.route.breaker import BreakerPolicy, BreakerState
 from parley_services.model_router.route.limiter import LimiterPolicy
 from parley_services.model_router.route.route_reason import RouteReason
@@ -28,7 +33,7 @@ from parley_services.model_router.stream.events import (
 )
 
 from tests.support.clock import ManualClock
-from tests.support.model_router import HANG, STOP, ScriptedProvider
+from tests.support.model_router import HANG, STOP, ScriptedProvider, Unfinished
 from tests.support.waiting import until
 from tests.unit.model_router.conftest import attempts_of, into, model, request_for, text_of
 
@@ -57,6 +62,7 @@ async def test_an_answer_is_route_text_attempt_completed(bench):
     assert attempt.provider_request_id == "req_1"
     assert events[-1] == Completed(
         finish_reason=FinishReason.STOP,
+        provider_finish_reason="",
         provider="a",
         model="a",
         usage=usage,
@@ -416,3 +422,89 @@ async def test_places_are_given_back(bench):
         await made.outcome()
     for name in made.router.catalogue.models:
         assert made.router.health(name).in_flight_count == 0
+
+
+class TestAnUnknownReason:
+    """`abort` and what else nobody knows: not "done"."""
+
+    TIRED = Finished(FinishReason.OTHER, "tired")
+
+    async def test_another_route_is_asked_while_nothing_was_sent(self, bench):
+        made = bench(
+            a=ScriptedProvider([[TextDelta("Half"), self.TIRED]]), b=ScriptedProvider(["Whole."])
+        )
+        events = await made.answer()
+        assert text_of(events) == "Whole."
+        assert [(each.outcome, each.error_kind) for each in attempts_of(events)] == [
+            (AttemptOutcome.FAILED, "unknown_finish"),
+            (AttemptOutcome.SUCCEEDED, ""),
+        ]
+        assert attempts_of(events)[0].usage.output_token_count > 0
+
+    async def test_the_last_route_s_answer_is_passed_on_and_flagged(self, bench):
+        events = await bench(a=ScriptedProvider([[TextDelta("Half"), self.TIRED]])).answer()
+        assert text_of(events) == "Half"
+        assert events[-1].finish_reason is FinishReason.OTHER
+        assert events[-1].provider_finish_reason == "tired"
+
+    async def test_without_any_text_the_call_fails(self, bench):
+        _, error = await bench(a=ScriptedProvider([self.TIRED])).outcome()
+        assert isinstance(error, ProviderUnavailable)
+
+    async def test_after_text_was_sent_it_is_flagged(self, bench):
+        made = bench(a=ScriptedProvider(["Half", self.TIRED]), b=ScriptedProvider(["no"]))
+        events = await made.answer()
+        assert text_of(events) == "Half"
+        assert events[-1].finish_reason is FinishReason.OTHER
+        assert not made.providers["b"].calls
+
+
+class TestWhatAFailedAttemptCosts:
+    @pytest.mark.parametrize("kind", [FailureKind.MALFORMED, FailureKind.CUT, FailureKind.STALLED])
+    async def test_what_was_sent_is_booked_once_the_provider_had_accepted_it(self, bench, kind):
+        made = bench(a=ScriptedProvider(["", kind]), b=ScriptedProvider(["yes"]))
+        request = request_for(system_text="words " * 500)
+        failed = [
+            each
+            for each in attempts_of(await made.answer(request))
+            if each.outcome is not AttemptOutcome.SUCCEEDED
+        ]
+        assert failed
+        assert all(each.usage.input_token_count > 500 for each in failed)
+        assert all(each.cost_nano_usd > 0 and each.usage.estimated for each in failed)
+
+    async def test_arguments_that_never_became_a_call_are_booked(self, bench):
+        half = Unfinished('{"text": "' + "a long file " * 50)
+        made = bench(a=ScriptedProvider([WROTE, half, FailureKind.STALLED], ["yes"]))
+        first = attempts_of(await made.answer())[0]
+        assert first.outcome is AttemptOutcome.CUT
+        assert first.usage.output_token_count > 100
+
+    async def test_a_refusal_costs_nothing(self, bench):
+        made = bench(a=ScriptedProvider([FailureKind.OVERLOADED]), b=ScriptedProvider(["yes"]))
+        assert attempts_of(await made.answer())[0].usage == Usage()
+
+    async def test_what_the_caller_has_counted_is_not_counted_again(self, bench):
+        request = request_for(input_token_count=777)
+        [attempt] = attempts_of(await bench(a=ScriptedProvider(["yes"])).answer(request))
+        assert attempt.usage.input_token_count == 777
+
+
+async def test_an_answer_that_runs_away_is_ended(bench):
+    request = request_for(parameters=SamplingParameters(max_output_token_count=10))
+    endless = ScriptedProvider(["many words and more " * 20] * 100)
+    events = await bench(a=endless).answer(request)
+    assert events[-1].finish_reason is FinishReason.LENGTH
+    [attempt] = attempts_of(events)
+    assert attempt.outcome is AttemptOutcome.SUCCEEDED
+    assert 200 < attempt.usage.output_token_count < 500
+    assert attempt.usage.estimated
+    assert endless.open_streams == 0
+
+
+async def test_a_usage_that_cannot_be_costs_no_answer(bench):
+    usage = Usage(input_token_count=-5, output_token_count=2**40)
+    events = await bench(a=ScriptedProvider(["Hello there"], usage=usage)).answer()
+    assert text_of(events) == "Hello there"
+    assert events[-1].usage.estimated
+    assert 0 < events[-1].cost_nano_usd < 10**6

@@ -68,7 +68,7 @@ async def test_an_answer_ends_at_a_stop_and_the_rest_is_not_read():
         TextDelta("o "),
         Finished(FinishReason.STOP),
     ]
-    assert stream.usage is None
+    assert stream.usage is None or not stream.usage.is_final
 
 
 @pytest.mark.parametrize("last", [CALL, END])

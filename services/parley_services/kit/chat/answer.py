@@ -13,6 +13,8 @@ class FinishReason(WireEnum):
     CONTENT_FILTER = 4
     REFUSAL = 5
     BUDGET = 6
+    OTHER = 7
+    """For a reason that nobody knows: the answer may not be whole."""
 
 
 class AnswerSource(WireEnum):

@@ -27,6 +27,8 @@ class FailureKind(StrEnum):
     """The stream ended without saying why the answer ended."""
     MALFORMED = "malformed"
     """A frame of the stream, or the answer as a whole, could not be read."""
+    UNKNOWN_FINISH = "unknown_finish"
+    """The answer ended without a text, for a reason that nobody knows."""
     INVALID_REQUEST = "invalid_request"
     """The provider says that the request is wrong (400, 413, 422)."""
     KEY_REFUSED = "key_refused"
@@ -71,6 +73,7 @@ FAILURE_ACTIONS: Final[dict[FailureKind, FailureAction]] = {
     FailureKind.STALLED: FailureAction.FALLBACK,
     FailureKind.CUT: FailureAction.RETRY,
     FailureKind.MALFORMED: FailureAction.RETRY,
+    FailureKind.UNKNOWN_FINISH: FailureAction.FALLBACK_NO_RETRY,
     FailureKind.INVALID_REQUEST: FailureAction.GIVE_UP,
     FailureKind.KEY_REFUSED: FailureAction.OTHER_KEY,
     FailureKind.MODEL_NOT_FOUND: FailureAction.FALLBACK_NO_RETRY,
@@ -94,6 +97,19 @@ ROUTE_FAULTS: Final = frozenset(
     }
 )
 """Failures that say that the route is unhealthy. Being limited or refused does not."""
+
+
+BILLED_FAILURES: Final = frozenset(
+    {
+        FailureKind.FIRST_TOKEN_TIMEOUT,
+        FailureKind.STALLED,
+        FailureKind.CUT,
+        FailureKind.MALFORMED,
+        FailureKind.UNKNOWN_FINISH,
+    }
+)
+"""Failures of a call that the provider had accepted: it read the input, and bills it, although
+nothing of an answer came."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

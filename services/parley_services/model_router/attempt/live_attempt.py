@@ -1,41 +1,40 @@
 """A call to a provider while it runs: supervised, counted, and booked when it ends."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from typing import Final, TypeVar
 
+from parley_services.kit.chat.answer import FinishReason
 from parley_services.kit.chat.attempt import Attempt, AttemptKind, AttemptOutcome
 from parley_services.kit.chat.usage import Usage
 from parley_services.kit.clock import Clock
 from parley_services.kit.models.prices import Price
-from parley_services.kit.models.tokens import count_input, count_tokens
-from parley_services.model_router.attempt.failures import FailureKind, ProviderError
-from parley_services.model_router.generation import GenerationRequest
+from parley_services.model_router.attempt.failures import (
+    BILLED_FAILURES,
+    FailureKind,
+    ProviderError,
+)
+from parley_services.model_router.attempt.life_signs import LifeSigns, Limits
+from parley_services.model_router.attempt.reconciliation import OwnCount, reconcile
+from parley_services.model_router.attempt.written import WrittenText
 from parley_services.model_router.providers.provider import (
     Finished,
-    Logprobs,
     Provider,
     ProviderCall,
     ProviderEvent,
     ProviderStream,
-    ReasoningDelta,
-    TextDelta,
-    ToolCallDone,
 )
 from parley_services.model_router.stream.read_timeout import ReadTimedOut, ReadTimeout
+
+T = TypeVar("T")
 
 
 class DeadlinePassed(Exception):
     """The time of the whole call is over."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """How long a provider may take."""
-
-    first_token_seconds: float
-    """From sending the request to the first output."""
-    stall_seconds: float
-    """From one piece of output to the next."""
+RUNAWAY_FACTOR: Final = 1.5
+RUNAWAY_SLACK_TOKENS: Final = 256
+"""How far beyond its limit an answer may go by our count, which may differ from the model's."""
 
 
 class LiveAttempt:
@@ -56,11 +55,16 @@ class LiveAttempt:
         call: ProviderCall,
         price: Price,
         price_version: str,
+        input_token_count: int,
+        context_token_count: int,
         limits: Limits,
         deadline: float,
         clock: Clock,
     ) -> None:
-        """Know when the whole call must end: *deadline*, on the monotonic clock."""
+        """
+        Know what is sent, *input_token_count* by our own count, and when the whole call must
+        end: *deadline*, on the monotonic clock. *context_token_count* of 0 is unknown.
+        """
         self.number = number
         self.kind = kind
         self.model_name = model_name
@@ -73,18 +77,22 @@ class LiveAttempt:
         """The number under which it is written down."""
         self.recorded_at = clock.monotonic()
         """When it was written down last."""
+        self.contradictions: tuple[str, ...] = ()
+        """What of the provider's usage was not believed when it was booked last."""
         self._provider = provider
         self._call = call
         self._price = price
         self._price_version = price_version
+        self._input_token_count = input_token_count
+        self._context_token_count = context_token_count
         self._limits = limits
         self._deadline = deadline
         self._clock = clock
-        self._watch = ReadTimeout()
+        self._timeout = ReadTimeout()
         self._stream: ProviderStream | None = None
         self._sent_at = clock.monotonic()
-        self._texts: list[str] = []
-        self._input_token_count: int | None = None
+        self._life = LifeSigns(limits, sent_at=self._sent_at)
+        self._written = WrittenText(call.model.name)
 
     @property
     def waited_seconds(self) -> float:
@@ -97,27 +105,26 @@ class LiveAttempt:
 
         Raises ProviderError, and DeadlinePassed when the whole call's time is over.
         """
-        self.first = await self._within(
-            self._open, self._limits.first_token_seconds, FailureKind.FIRST_TOKEN_TIMEOUT
-        )
+        self._sent_at = self._clock.monotonic()
+        self._life = LifeSigns(self._limits, sent_at=self._sent_at)
+        self._stream = await self._within(lambda: self._provider.open(self._call))
+        while not self._life.has_begun:
+            self.first = await self._read()
+        self.first_token_seconds = self.waited_seconds
 
     async def read(self) -> Sequence[ProviderEvent]:
-        """Return the next output. Raises as `open` does."""
-        assert self._stream is not None
-        events = await self._within(
-            self._stream.read, self._limits.stall_seconds, FailureKind.STALLED
-        )
-        self._note(events)
-        return events
+        """Return the next events. Raises as `open` does."""
+        return await self._read()
 
     def book(self, outcome: AttemptOutcome, error: ProviderError | None = None) -> Attempt:
         """
-        Return what is to be booked, as of now.
+        Return what is to be booked, as of now. Never raises.
 
-        Of the provider's count and our own the larger is booked when the answer is not
-        whole, since providers bill what they made, also for a stream that was cut.
+        The provider's count is checked against what passed. Of both the larger is booked when
+        the answer is not whole, since providers bill what they made, also for a stream that
+        was cut.
         """
-        usage = self._usage(outcome)
+        usage = self._usage(outcome, error)
         request_id = self._stream.provider_request_id if self._stream is not None else ""
         return Attempt(
             number=self.number,
@@ -136,88 +143,70 @@ class LiveAttempt:
 
     async def aclose(self) -> None:
         """Give the connection back, or close it if the answer is not whole."""
-        self._watch.close()
+        self._timeout.close()
         if self._stream is not None:
             await self._stream.aclose()
 
-    async def _open(self) -> Sequence[ProviderEvent]:
-        self._sent_at = self._clock.monotonic()
-        self._stream = await self._provider.open(self._call)
-        events = await self._stream.read()
-        self._note(events)
+    async def _read(self) -> Sequence[ProviderEvent]:
+        assert self._stream is not None
+        events = await self._within(self._stream.read)
+        self._life.saw(events, now=self._clock.monotonic())
+        self._written.add(events)
+        if not isinstance(events[-1], Finished) and self._runs_away():
+            return [*events, Finished(FinishReason.LENGTH)]
         return events
 
-    async def _within(
-        self,
-        read: Callable[[], Awaitable[Sequence[ProviderEvent]]],
-        limit_seconds: float,
-        too_slow: FailureKind,
-    ) -> Sequence[ProviderEvent]:
-        left = self._deadline - self._clock.monotonic()
+    async def _within(self, read: Callable[[], Awaitable[T]]) -> T:
+        now = self._clock.monotonic()
+        left = self._deadline - now
         if left <= 0:
             raise DeadlinePassed
+        limit_seconds = max(0.0, self._life.due() - now)
         try:
-            return await self._watch.read(read, min(limit_seconds, left))
+            return await self._timeout.read(read, min(limit_seconds, left))
         except ReadTimedOut:
             if left <= limit_seconds:
                 raise DeadlinePassed from None
-            raise ProviderError(too_slow) from None
+            raise ProviderError(self._life.too_slow) from None
 
-    def _note(self, events: Sequence[ProviderEvent]) -> None:
-        if self.first_token_seconds is None:
-            self.first_token_seconds = self.waited_seconds
-        for event in events:
-            match event:
-                case TextDelta(text=text) | ReasoningDelta(text=text):
-                    self._texts.append(text)
-                case ToolCallDone(call=call):
-                    self._texts.append(call.arguments_json)
-                case Logprobs() | Finished():
-                    pass
-
-    def _usage(self, outcome: AttemptOutcome) -> Usage:
-        said = self._stream.usage if self._stream is not None else None
-        match outcome:
-            case AttemptOutcome.FAILED:
-                return said or Usage()
-            case AttemptOutcome.SUCCEEDED if said is not None:
-                return said
-            case _:
-                return larger_usage(said, self._own_count())
-
-    def _own_count(self) -> Usage:
-        model = self._call.model.name
-        if self._input_token_count is None:
-            self._input_token_count = input_token_count(self._call.request, model)
-        return Usage(
-            input_token_count=self._input_token_count,
-            output_token_count=count_tokens("".join(self._texts), model),
-            estimated=True,
+    def _runs_away(self) -> bool:
+        """Return whether the answer is far longer than it may be: nobody stops the provider."""
+        call = self._call
+        limit = call.request.parameters.max_output_token_count or call.model.max_output_token_count
+        most = limit * RUNAWAY_FACTOR + RUNAWAY_SLACK_TOKENS
+        # A token has a character at least, so that most answers need no counting here.
+        return (
+            limit > 0
+            and self._written.character_count > most
+            and self._written.token_count() > most
         )
 
+    def _usage(self, outcome: AttemptOutcome, error: ProviderError | None) -> Usage:
+        if outcome is AttemptOutcome.FAILED and not self._was_worked_on(error):
+            return Usage()
+        stream, request = self._stream, self._call.request
+        unfinished = stream.unfinished if stream is not None else ""
+        written = self._written
+        found = reconcile(
+            stream.usage if stream is not None else None,
+            OwnCount(
+                input_token_count=lambda: self._input_token_count,
+                output_token_count=lambda: written.token_count(unfinished),
+                reasoning_token_count=written.reasoning_token_count,
+                output_character_count=written.character_count + len(unfinished),
+                input_is_estimated=request.has_images,
+            ),
+            is_whole=outcome is AttemptOutcome.SUCCEEDED,
+            context_token_count=self._context_token_count,
+        )
+        self.contradictions = found.contradictions
+        return found.usage
 
-def input_token_count(request: GenerationRequest, model: str) -> int:
-    """Return the caller's count of what *request* sends to *model*, else our own."""
-    if request.input_token_count is not None:
-        return request.input_token_count
-    return count_input(
-        model=model,
-        system_text=request.system_text,
-        messages=request.messages,
-        tools=request.tools,
-        response_format=request.response_format,
-    ).token_count
-
-
-def larger_usage(said: Usage | None, own: Usage) -> Usage:
-    """Return the larger of the provider's count and our own, flagged as estimated."""
-    if said is None:
-        return own
-    return Usage(
-        input_token_count=max(said.input_token_count, own.input_token_count),
-        cached_input_token_count=said.cached_input_token_count,
-        cache_write_token_count=said.cache_write_token_count,
-        output_token_count=max(said.output_token_count, own.output_token_count),
-        reasoning_token_count=said.reasoning_token_count,
-        estimated=True,
-    )
+    def _was_worked_on(self, error: ProviderError | None) -> bool:
+        """Return whether an attempt without an answer is billed: the provider took it on."""
+        stream = self._stream
+        if stream is None:
+            return error is not None and error.kind is FailureKind.FIRST_TOKEN_TIMEOUT
+        if self._written.character_count or stream.unfinished or stream.usage is not None:
+            return True
+        return error is None or error.kind in BILLED_FAILURES

@@ -3,6 +3,8 @@
 from datetime import timedelta
 from typing import Final
 
+import structlog
+
 from parley_services.kit.chat.attempt import Attempt, AttemptKind, AttemptOutcome
 from parley_services.kit.errors import ServiceError
 from parley_services.model_router.attempt.failures import ProviderError
@@ -14,6 +16,8 @@ from parley_services.model_router.route.chain import Step
 from parley_services.model_router.route.routes import Permit
 from parley_services.model_router.stream.events import AttemptEnded, Emit
 
+log = structlog.get_logger()
+
 WINDOWS_BETWEEN_RECORDS: Final = 4
 """How often it is written down what an attempt has used so far, in windows of the pacer: every
 20 ms while there are few streams, every 0.6 s with hundreds, so that it takes some hundredths
@@ -24,9 +28,17 @@ class OpenAttempts:
     """Begins and ends the attempts of one call, and books each of them once."""
 
     def __init__(
-        self, request: GenerationRequest, *, deadline: float, dependencies: RouterDependencies
+        self,
+        request: GenerationRequest,
+        *,
+        input_token_count: int,
+        deadline: float,
+        dependencies: RouterDependencies,
     ) -> None:
-        """Number as *request* says; all must end by *deadline*, on the monotonic clock."""
+        """
+        Number as *request* says, which sends *input_token_count*; all must end by *deadline*, on
+        the monotonic clock.
+        """
         self.unreported: list[Attempt] = []
         """Attempts that ended and that no event has reported yet."""
         self.next_number = request.first_attempt_number
@@ -34,6 +46,7 @@ class OpenAttempts:
         self.cost_nano_usd = 0
         """What the attempts that ended cost together."""
         self._request = request
+        self._input_token_count = input_token_count
         self._deadline = deadline
         self._dependencies = dependencies
         self._open: dict[LiveAttempt, Permit] = {}
@@ -63,6 +76,12 @@ class OpenAttempts:
             ),
             price=step.price,
             price_version=dependencies.price_version,
+            input_token_count=(
+                self._input_token_count
+                if request is self._request
+                else request.count_input(model.traits.name)
+            ),
+            context_token_count=model.context_token_count,
             limits=dependencies.policy.limits,
             deadline=self._deadline,
             clock=dependencies.clock,
@@ -94,6 +113,14 @@ class OpenAttempts:
         """Book *live* and close its connection."""
         # Booked before the connection is closed: a cancel in between loses no booking.
         attempt = live.book(outcome, error)
+        if live.contradictions:
+            log.warning(
+                "usage_not_believed",
+                request_id=self._request.request_id,
+                provider=attempt.provider,
+                model=attempt.model,
+                reason=" ".join(live.contradictions),
+            )
         self._dependencies.log.update(live.record_number, self._request, attempt)
         permit = self._open.pop(live)
         self.unreported.append(attempt)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from parley_services.kit.chat.attempt import MidStreamPolicy
-from parley_services.model_router.attempt.live_attempt import Limits
+from parley_services.model_router.attempt.life_signs import Limits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

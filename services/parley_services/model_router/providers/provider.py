@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from parley_services.kit.chat.answer import FinishReason
 from parley_services.kit.chat.message import ToolCall
-from parley_services.kit.chat.usage import Usage
 from parley_services.model_router.generation import GenerationRequest
+from parley_services.model_router.providers.reported_usage import ReportedUsage
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +58,29 @@ class Logprobs:
 
 
 @dataclass(frozen=True, slots=True)
+class Alive:
+    """Bytes came of which nothing can be passed on yet."""
+
+    wrote: bool
+    """Whether the model wrote: arguments of a tool call. Else it was a comment, a ping or half
+    a frame, by which the provider only keeps the connection open."""
+
+
+WROTE: Final = Alive(wrote=True)
+PINGED: Final = Alive(wrote=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """The last event of an answer."""
 
     finish_reason: FinishReason
+    """OTHER where the provider's word for it is not known: the answer may not be whole."""
+    provider_reason: str = field(default="", compare=False)
+    """The provider's own word."""
 
 
-ProviderEvent: TypeAlias = TextDelta | ReasoningDelta | ToolCallDone | Logprobs | Finished
+ProviderEvent: TypeAlias = TextDelta | ReasoningDelta | ToolCallDone | Logprobs | Alive | Finished
 
 
 class Api(StrEnum):
@@ -80,8 +96,8 @@ class ModelTraits:
 
     name: str
     """The model, as the provider calls it."""
-    max_output_token_count: int
-    """The limit to send when the caller sets none and the API demands one."""
+    max_output_token_count: int = 0
+    """The most output tokens of the model; 0 is unknown."""
     api: Api = Api.CHAT_COMPLETIONS
     """Of meaning only to providers that have both."""
     takes_sampling: bool = True
@@ -107,12 +123,17 @@ class ProviderStream(Protocol):
     """
     An answer that is being received. Used by one task at a time.
 
-    `usage` and `provider_request_id` hold what the provider has said so far, also after a
-    failure.
+    `usage`, `unfinished` and `provider_request_id` hold what the provider has said so far,
+    also after a failure.
     """
 
     @property
-    def usage(self) -> Usage | None: ...
+    def usage(self) -> ReportedUsage | None: ...
+
+    @property
+    def unfinished(self) -> str:
+        """What the model wrote and no event has carried: arguments of calls that are not whole."""
+        ...
 
     @property
     def provider_request_id(self) -> str: ...
@@ -122,8 +143,10 @@ class ProviderStream(Protocol):
         Return the next events, at least one; the last of all is `Finished`.
 
         What came in one piece from the network is returned in one piece, with adjacent
-        text joined. Raises ProviderError when the stream breaks or ends without a finish.
-        Not to be called after `Finished` or an error.
+        text joined; `Alive` where it holds nothing to pass on. Once the provider has said why
+        the answer ended, its usage and its end are waited for a short while only, and whatever
+        happens in it, the answer is whole. Raises ProviderError when the stream breaks or ends
+        before. Not to be called after `Finished` or an error.
         """
         ...
 

@@ -1,15 +1,18 @@
 """Ends an answer at a stop sequence where the provider cannot."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from parley_services.kit.chat.answer import FinishReason
-from parley_services.kit.chat.usage import Usage
 from parley_services.model_router.providers.provider import (
+    WROTE,
+    Alive,
     Finished,
     ProviderEvent,
     ProviderStream,
     TextDelta,
 )
+from parley_services.model_router.providers.reported_usage import ReportedUsage
 
 
 class StopScanner:
@@ -47,6 +50,11 @@ class StopScanner:
         kept, self._held = self._held[:cut], self._held[cut:]
         return kept
 
+    @property
+    def held(self) -> str:
+        """The text that may still become part of a stop sequence."""
+        return self._held
+
     def flush(self) -> str:
         """Return what was held back, when no more text comes to it."""
         kept, self._held = self._held, ""
@@ -73,18 +81,23 @@ class StoppingStream:
         self._scanner = StopScanner(stops)
 
     @property
-    def usage(self) -> Usage | None:
-        # What the provider has said in the middle is no count of the answer.
-        return None if self._scanner.found else self._stream.usage
+    def usage(self) -> ReportedUsage | None:
+        reported = self._stream.usage
+        if reported is not None and self._scanner.found:
+            # The rest of the answer, and with it the count of it, does not come any more.
+            return replace(reported, is_final=False)
+        return reported
+
+    @property
+    def unfinished(self) -> str:
+        return self._stream.unfinished + self._scanner.held
 
     @property
     def provider_request_id(self) -> str:
         return self._stream.provider_request_id
 
     async def read(self) -> Sequence[ProviderEvent]:
-        while True:
-            if events := list(self._before_stop(await self._stream.read())):
-                return events
+        return list(self._before_stop(await self._stream.read())) or [WROTE]
 
     async def aclose(self) -> None:
         await self._stream.aclose()
@@ -98,7 +111,7 @@ class StoppingStream:
                     yield Finished(FinishReason.STOP)
                     return
                 continue
-            if text := self._scanner.flush():
+            if not isinstance(event, Alive) and (text := self._scanner.flush()):
                 yield TextDelta(text)
             yield event
 

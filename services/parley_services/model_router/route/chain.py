@@ -5,12 +5,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
+from typing import Final
 
 from parley_services.kit.chat.usage import Usage
 from parley_services.kit.models.prices import Price
 from parley_services.model_router.generation import GenerationRequest
 from parley_services.model_router.route.catalogue import Conditions, Group, Link, Model
 from parley_services.model_router.route.route_reason import RouteReason
+
+UNKNOWN_OUTPUT_TOKENS: Final = 4096
+"""What an answer is taken to have at most where nobody names a limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +116,10 @@ def _holds(
     if conditions.max_cost_nano_usd is None:
         return True
     traits = link.model.traits
-    output = request.parameters.max_output_token_count or traits.max_output_token_count
+    output = (
+        request.parameters.max_output_token_count
+        or traits.max_output_token_count
+        or UNKNOWN_OUTPUT_TOKENS
+    )
     worst = Usage(input_token_count=input_token_count, output_token_count=output)
     return price.cost_nano_usd(worst) <= conditions.max_cost_nano_usd

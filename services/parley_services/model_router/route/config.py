@@ -27,6 +27,8 @@ CACHED_ANSWER: Final = "cached_answer"
 
 Feature = Literal["tools", "vision", "json_object", "json_schema", "logprobs", "reasoning"]
 
+FinishWord = Literal["stop", "length", "tool_call", "content_filter", "refusal"]
+
 
 class ConfigInvalid(ValueError):
     """The file is wrong; the text says where and what would be right."""
@@ -44,6 +46,8 @@ class ProviderConfig(_Strict):
     api_key_env: str = ""
     """Name of the environment variable with the key or keys, for a compatible server."""
     limit_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    finish_reasons: dict[str, FinishWord] = {}
+    """The server's own words for why an answer ended, in lower case, and what they mean."""
 
 
 class ModelConfig(_Strict):
@@ -53,7 +57,8 @@ class ModelConfig(_Strict):
     model: str = ""
     aliases: tuple[str, ...] = ()
     context: int = Field(default=0, ge=0)
-    max_output: int = Field(default=4096, ge=1)
+    max_output: int = Field(default=0, ge=0)
+    """The most output tokens of the model; 0 is unknown."""
     features: tuple[Feature, ...] = ()
     region: str = ""
     api: Api = Api.CHAT_COMPLETIONS

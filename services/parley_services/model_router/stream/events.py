@@ -55,6 +55,8 @@ class Completed:
     """Closes an answer."""
 
     finish_reason: FinishReason
+    provider_finish_reason: str
+    """The provider's own word, at most 64 characters; empty where the router ended the answer."""
     provider: str
     model: str
     usage: Usage

@@ -9,7 +9,11 @@ from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
 from parley_services.kit.chat.answer import FinishReason
 from parley_services.kit.chat.attempt import Attempt, AttemptKind, AttemptOutcome, MidStreamPolicy
 from parley_services.kit.errors import DeadlineExceeded
-from parley_services.model_router.attempt.failures import FailureAction, ProviderError
+from parley_services.model_router.attempt.failures import (
+    FailureAction,
+    FailureKind,
+    ProviderError,
+)
 from parley_services.model_router.attempt.final_error import final_error, unavailable
 from parley_services.model_router.attempt.live_attempt import DeadlinePassed, LiveAttempt
 from parley_services.model_router.attempt.open_attempts import OpenAttempts
@@ -22,6 +26,7 @@ from parley_services.model_router.attempt.retrying import (
 from parley_services.model_router.dependencies import RouterDependencies
 from parley_services.model_router.generation import GenerationRequest
 from parley_services.model_router.providers.provider import (
+    Alive,
     Finished,
     Logprobs,
     ProviderEvent,
@@ -64,7 +69,12 @@ class RoutedCall:
         self._deadline = deadline
         self._dependencies = dependencies
         self._steps = deque(plan.steps)
-        self._attempts = OpenAttempts(request, deadline=deadline, dependencies=dependencies)
+        self._attempts = OpenAttempts(
+            request,
+            input_token_count=plan.input_token_count,
+            deadline=deadline,
+            dependencies=dependencies,
+        )
         self._failures: list[tuple[Step, ProviderError]] = []
         self._sent: list[str] = []
         self._sent_tool_call = False
@@ -124,10 +134,15 @@ class RoutedCall:
         dedup = ContinuationDedup("".join(self._sent))
         batch = live.first
         while True:
+            last = batch[-1]
+            if isinstance(last, Finished) and self._is_in_doubt(last, batch):
+                error = ProviderError(FailureKind.UNKNOWN_FINISH)
+                await self._attempts.end(live, AttemptOutcome.FAILED, error)
+                raise error
             for event in self._passed(batch, dedup):
                 await emit(event)
-            if isinstance(last := batch[-1], Finished):
-                return await self._complete(live, last.finish_reason, emit)
+            if isinstance(last, Finished):
+                return await self._complete(live, last, emit)
             if self._dependencies.pacer.is_busy:
                 # Meanwhile the text waits in the socket's buffer, and costs nothing there.
                 await self._dependencies.sleep(self._dependencies.pacer.window_seconds())
@@ -139,6 +154,13 @@ class RoutedCall:
                 await self._attempts.end(live, AttemptOutcome.CUT, error)
                 raise
             self._attempts.record_progress(live)
+
+    def _is_in_doubt(self, last: Finished, batch: Iterable[ProviderEvent]) -> bool:
+        """Return whether another route had better be asked than an answer passed on."""
+        if last.finish_reason is not FinishReason.OTHER or self._sent or self._sent_tool_call:
+            return False
+        has_output = any(isinstance(event, TextDelta | ToolCallDone) for event in batch)
+        return len(self._steps) > 1 or not has_output
 
     def _passed(
         self, batch: Iterable[ProviderEvent], dedup: ContinuationDedup
@@ -152,6 +174,8 @@ class RoutedCall:
                         yield event if fresh is text else TextDelta(fresh)
                 case ReasoningDelta() | Logprobs():
                     yield event
+                case Alive():
+                    pass
                 case ToolCallDone():
                     self._sent_tool_call = True
                     yield event
@@ -162,12 +186,13 @@ class RoutedCall:
                 case _:
                     assert_never(event)
 
-    async def _complete(self, live: LiveAttempt, reason: FinishReason, emit: Emit) -> None:
+    async def _complete(self, live: LiveAttempt, last: Finished, emit: Emit) -> None:
         attempt = await self._attempts.end(live, AttemptOutcome.SUCCEEDED)
         await self._attempts.report(emit)
         await emit(
             Completed(
-                finish_reason=reason,
+                finish_reason=last.finish_reason,
+                provider_finish_reason=last.provider_reason,
                 provider=attempt.provider,
                 model=live.model_name,
                 usage=attempt.usage,

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bparley/chat/v1/answer.proto\x12\x0eparley.chat.v1*\xd3\x01\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x12\x1b\n\x17\x46INISH_REASON_TOOL_CALL\x10\x03\x12 \n\x1c\x46INISH_REASON_CONTENT_FILTER\x10\x04\x12\x19\n\x15\x46INISH_REASON_REFUSAL\x10\x05\x12\x18\n\x14\x46INISH_REASON_BUDGET\x10\x06*\xc6\x01\n\x0c\x41nswerSource\x12\x1d\n\x19\x41NSWER_SOURCE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41NSWER_SOURCE_MODEL\x10\x01\x12\x1d\n\x19\x41NSWER_SOURCE_CACHE_EXACT\x10\x02\x12 \n\x1c\x41NSWER_SOURCE_CACHE_SEMANTIC\x10\x03\x12 \n\x1c\x41NSWER_SOURCE_CACHE_FALLBACK\x10\x04\x12\x1b\n\x17\x41NSWER_SOURCE_COALESCED\x10\x05\x42P\n\x12\x64\x65v.parley.chat.v1P\x01Z\'parley.dev/gen/go/parley/chat/v1;chatv1\xaa\x02\x0eParley.Chat.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bparley/chat/v1/answer.proto\x12\x0eparley.chat.v1*\xec\x01\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x12\x1b\n\x17\x46INISH_REASON_TOOL_CALL\x10\x03\x12 \n\x1c\x46INISH_REASON_CONTENT_FILTER\x10\x04\x12\x19\n\x15\x46INISH_REASON_REFUSAL\x10\x05\x12\x18\n\x14\x46INISH_REASON_BUDGET\x10\x06\x12\x17\n\x13\x46INISH_REASON_OTHER\x10\x07*\xc6\x01\n\x0c\x41nswerSource\x12\x1d\n\x19\x41NSWER_SOURCE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41NSWER_SOURCE_MODEL\x10\x01\x12\x1d\n\x19\x41NSWER_SOURCE_CACHE_EXACT\x10\x02\x12 \n\x1c\x41NSWER_SOURCE_CACHE_SEMANTIC\x10\x03\x12 \n\x1c\x41NSWER_SOURCE_CACHE_FALLBACK\x10\x04\x12\x1b\n\x17\x41NSWER_SOURCE_COALESCED\x10\x05\x42P\n\x12\x64\x65v.parley.chat.v1P\x01Z\'parley.dev/gen/go/parley/chat/v1;chatv1\xaa\x02\x0eParley.Chat.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,7 +33,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\022dev.parley.chat.v1P\001Z\'parley.dev/gen/go/parley/chat/v1;chatv1\252\002\016Parley.Chat.V1'
   _globals['_FINISHREASON']._serialized_start=48
-  _globals['_FINISHREASON']._serialized_end=259
-  _globals['_ANSWERSOURCE']._serialized_start=262
-  _globals['_ANSWERSOURCE']._serialized_end=460
+  _globals['_FINISHREASON']._serialized_end=284
+  _globals['_ANSWERSOURCE']._serialized_start=287
+  _globals['_ANSWERSOURCE']._serialized_end=485
 # @@protoc_insertion_point(module_scope)

@@ -36,6 +36,10 @@ class _FinishReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FinishRe
     """The model declined to answer."""
     FINISH_REASON_BUDGET: _FinishReason.ValueType  # 6
     """A budget ended in the middle of the answer."""
+    FINISH_REASON_OTHER: _FinishReason.ValueType  # 7
+    """The provider gave a reason that the suite does not know. The answer may not be whole; it is
+    never cached.
+    """
 
 class FinishReason(_FinishReason, metaclass=_FinishReasonEnumTypeWrapper):
     """Why an answer ended."""
@@ -54,6 +58,10 @@ FINISH_REASON_REFUSAL: FinishReason.ValueType  # 5
 """The model declined to answer."""
 FINISH_REASON_BUDGET: FinishReason.ValueType  # 6
 """A budget ended in the middle of the answer."""
+FINISH_REASON_OTHER: FinishReason.ValueType  # 7
+"""The provider gave a reason that the suite does not know. The answer may not be whole; it is
+never cached.
+"""
 Global___FinishReason: _TypeAlias = FinishReason  # noqa: Y015
 
 class _AnswerSource:

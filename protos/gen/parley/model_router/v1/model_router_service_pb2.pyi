@@ -386,6 +386,7 @@ class GenerateResponse(_message.Message):
         MODEL_FIELD_NUMBER: _builtins.int
         USAGE_FIELD_NUMBER: _builtins.int
         COST_NANO_USD_FIELD_NUMBER: _builtins.int
+        PROVIDER_FINISH_REASON_FIELD_NUMBER: _builtins.int
         finish_reason: _answer_pb2.FinishReason.ValueType
         """Why the answer ended."""
         provider: _builtins.str
@@ -394,6 +395,11 @@ class GenerateResponse(_message.Message):
         """The model of the answer."""
         cost_nano_usd: _builtins.int
         """What it cost, in billionths of a US dollar."""
+        provider_finish_reason: _builtins.str
+        """The provider's own word for why the answer ended, at most 64 characters. With
+        FINISH_REASON_OTHER nobody knows what it means: such an answer may not be whole and must
+        not be reused.
+        """
         @_builtins.property
         def usage(self) -> _usage_pb2.Usage:
             """What the attempt that gave the answer used."""
@@ -406,10 +412,11 @@ class GenerateResponse(_message.Message):
             model: _builtins.str = ...,
             usage: _usage_pb2.Usage | None = ...,
             cost_nano_usd: _builtins.int = ...,
+            provider_finish_reason: _builtins.str = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _typing.Literal["usage", b"usage"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["cost_nano_usd", b"cost_nano_usd", "finish_reason", b"finish_reason", "model", b"model", "provider", b"provider", "usage", b"usage"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["cost_nano_usd", b"cost_nano_usd", "finish_reason", b"finish_reason", "model", b"model", "provider", b"provider", "provider_finish_reason", b"provider_finish_reason", "usage", b"usage"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,10 +1,12 @@
 """Asks Anthropic's Messages API through Anthropic's SDK."""
 
+from collections.abc import Mapping
 from typing import Any, Final, cast
 
 import anthropic
 import httpx2
 
+from parley_services.kit.chat.answer import FinishReason
 from parley_services.model_router.attempt.failures import FailureKind, ProviderError
 from parley_services.model_router.providers.anthropic.messages_body import (
     messages_body,
@@ -13,6 +15,7 @@ from parley_services.model_router.providers.anthropic.messages_body import (
 from parley_services.model_router.providers.anthropic.messages_decoder import MessagesDecoder
 from parley_services.model_router.providers.http.raw_stream import (
     RawStream,
+    StreamLimits,
     error_of_connection,
     error_of_response,
 )
@@ -26,11 +29,18 @@ class AnthropicProvider:
     """Asks one server for messages. The SDK's own retries are off."""
 
     def __init__(
-        self, *, http_client: httpx2.AsyncClient, base_url: str = ANTHROPIC_BASE_URL
+        self,
+        *,
+        http_client: httpx2.AsyncClient,
+        base_url: str = ANTHROPIC_BASE_URL,
+        finish_reasons: Mapping[str, FinishReason] | None = None,
+        limits: StreamLimits | None = None,
     ) -> None:
         """Own *http_client*, which must have its timeouts set."""
         self._http_client = http_client
         self._base_url = base_url
+        self._finish_reasons = finish_reasons
+        self._limits = limits
         self._clients: dict[str, anthropic.AsyncAnthropic] = {}
 
     async def open(self, call: ProviderCall) -> ProviderStream:
@@ -49,7 +59,8 @@ class AnthropicProvider:
             raise error_of_connection(error.__cause__) from None
         except anthropic.AnthropicError:
             raise ProviderError(FailureKind.MALFORMED) from None
-        stream = RawStream(cast(httpx2.Response, response), MessagesDecoder())
+        decoder = MessagesDecoder(self._finish_reasons)
+        stream = RawStream(cast(httpx2.Response, response), decoder, self._limits)
         return stopping(stream, unsent_stops(call))
 
     async def aclose(self) -> None:

@@ -10,6 +10,9 @@ from parley_services.model_router.generation import GenerationRequest
 from parley_services.model_router.providers.json_forms import JSON_ONLY
 from parley_services.model_router.providers.provider import ProviderCall
 
+DEFAULT_OUTPUT_TOKENS: Final = 4096
+"""The API demands a limit; this one is sent where neither caller nor operator names one."""
+
 _DATA_URL: Final = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+);base64,(?P<data>.+)", re.DOTALL)
 
 
@@ -27,7 +30,11 @@ def messages_body(call: ProviderCall) -> dict[str, Any]:
         systems.append(JSON_ONLY)  # The API has a mode for a schema only.
     body: dict[str, Any] = {
         "model": model.name,
-        "max_tokens": request.parameters.max_output_token_count or model.max_output_token_count,
+        "max_tokens": (
+            request.parameters.max_output_token_count
+            or model.max_output_token_count
+            or DEFAULT_OUTPUT_TOKENS
+        ),
         "messages": [_message(each) for each in request.messages if each.role is not Role.SYSTEM],
         "stream": True,
     }

@@ -1,5 +1,6 @@
 """Server-sent events from bytes, however the network cut them."""
 
+import json
 from typing import Any, Final
 
 import orjson
@@ -72,12 +73,23 @@ def _data(frame: bytes) -> bytes | None:
     return b"\n".join(lines) if lines else None
 
 
-def parse_object(data: bytes) -> dict[str, Any]:
-    """Return the JSON object in *data*. Raises ProviderError if it is none."""
+def parse_object(data: bytes) -> tuple[dict[str, Any], bool]:
+    """
+    Return the JSON object in *data*, and whether it is JSON by the letter.
+
+    What is not may still be of use: Python's own reader takes halves of surrogate pairs and
+    numbers that are not finite, as some servers write them. Raises ProviderError if there is
+    no object.
+    """
+    is_strict = True
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError:
-        raise ProviderError(FailureKind.MALFORMED) from None
+        is_strict = False
+        try:
+            value = json.loads(data.decode("utf-8", "replace"))
+        except (ValueError, RecursionError):
+            raise ProviderError(FailureKind.MALFORMED) from None
     if not isinstance(value, dict):
         raise ProviderError(FailureKind.MALFORMED)
-    return value
+    return value, is_strict

@@ -1,14 +1,17 @@
 """Asks OpenAI's two APIs, and servers that speak them, through OpenAI's SDK."""
 
+from collections.abc import Mapping
 from typing import Any, Final, assert_never, cast
 
 import httpx2
 import openai
 
+from parley_services.kit.chat.answer import FinishReason
 from parley_services.model_router.attempt.failures import FailureKind, ProviderError
 from parley_services.model_router.providers.http.raw_stream import (
     Decoder,
     RawStream,
+    StreamLimits,
     error_of_connection,
     error_of_response,
 )
@@ -38,11 +41,20 @@ class OpenAIProvider:
         http_client: httpx2.AsyncClient,
         base_url: str = OPENAI_BASE_URL,
         limit_field: str = "max_completion_tokens",
+        finish_reasons: Mapping[str, FinishReason] | None = None,
+        limits: StreamLimits | None = None,
     ) -> None:
-        """Own *http_client*, which must have its timeouts set."""
+        """
+        Own *http_client*, which must have its timeouts set.
+
+        *finish_reasons* are the server's words for the end of an answer, besides those that all
+        know.
+        """
         self._http_client = http_client
         self._base_url = base_url
         self._limit_field = limit_field
+        self._finish_reasons = finish_reasons
+        self._limits = limits
         self._clients: dict[str, openai.AsyncOpenAI] = {}
 
     async def open(self, call: ProviderCall) -> ProviderStream:
@@ -51,10 +63,13 @@ class OpenAIProvider:
         match call.model.api:
             case Api.CHAT_COMPLETIONS:
                 path, body = "/chat/completions", chat_body(call, limit_field=self._limit_field)
-                decoder, stops = ChatDecoder(), unsent_stops(call)
+                decoder, stops = ChatDecoder(self._finish_reasons), unsent_stops(call)
             case Api.RESPONSES:
                 path, body = "/responses", responses_body(call)
-                decoder, stops = ResponsesDecoder(), call.request.parameters.stop_sequences
+                decoder, stops = (
+                    ResponsesDecoder(self._finish_reasons),
+                    call.request.parameters.stop_sequences,
+                )
             case _:
                 assert_never(call.model.api)
         try:
@@ -72,7 +87,7 @@ class OpenAIProvider:
             raise error_of_connection(error.__cause__) from None
         except openai.OpenAIError:
             raise ProviderError(FailureKind.MALFORMED) from None
-        return stopping(RawStream(cast(httpx2.Response, response), decoder), stops)
+        return stopping(RawStream(cast(httpx2.Response, response), decoder, self._limits), stops)
 
     async def aclose(self) -> None:
         await self._http_client.aclose()

@@ -9,7 +9,6 @@ from typing import Final
 
 from parley_services.kit.chat.answer import FinishReason
 from parley_services.kit.chat.message import ResponseFormatType, ToolCall
-from parley_services.kit.chat.usage import Usage
 from parley_services.kit.clock import Clock, SystemClock
 from parley_services.kit.models.tokens import count_tokens
 from parley_services.model_router.attempt.failures import FailureKind, ProviderError
@@ -25,6 +24,7 @@ from parley_services.model_router.providers.provider import (
     TokenLogprob,
     ToolCallDone,
 )
+from parley_services.model_router.providers.reported_usage import ReportedUsage
 from parley_services.model_router.providers.simulated.answers import Script, tool_to_call
 from parley_services.model_router.providers.simulated.json_example import example_of
 from parley_services.model_router.stream.continuation import split_continuation
@@ -106,7 +106,7 @@ class SimulatedProvider:
         stalled_at = _break_point(draw, behaviour.stall_rate, len(events))
         return SimulatedStream(
             events,
-            input_token_count=count_tokens(call.request.all_text(), call.model.name),
+            input_token_count=call.request.count_input(call.model.name),
             model=call.model.name,
             request_id=f"sim_{draw.getrandbits(48):012x}",
             cut_at=broken_at,
@@ -185,7 +185,11 @@ class SimulatedStream:
         self.provider_request_id = request_id
 
     @property
-    def usage(self) -> Usage | None:
+    def unfinished(self) -> str:
+        return ""
+
+    @property
+    def usage(self) -> ReportedUsage | None:
         if not self._finished:
             return None
         written = "".join(
@@ -193,9 +197,10 @@ class SimulatedStream:
             for event in self._events
             if isinstance(event, TextDelta | ToolCallDone)
         )
-        return Usage(
+        return ReportedUsage(
             input_token_count=self._input_token_count,
             output_token_count=count_tokens(written, self._model),
+            is_final=True,
         )
 
     async def read(self) -> Sequence[ProviderEvent]:

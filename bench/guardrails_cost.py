@@ -16,7 +16,7 @@ from parley_services.guardrails.guardrails import Guardrails
 from parley_services.guardrails.offload import Offload, OffloadBounds
 from parley_services.guardrails.policy.policy_file import default_policy, load_policies
 from parley_services.guardrails.rules import ALL_RULES
-from parley_services.guardrails.streams.output_scanner import OutputContext
+from parley_services.guardrails.streams.scan_rules import OutputContext
 from parley_services.kit.chat.input_source import InputText
 from parley_services.kit.clock import SystemClock
 from rich.console import Console

@@ -24,7 +24,7 @@ import quicktok
 from parley_services.guardrails.checks import Checks
 from parley_services.guardrails.policy.policy_file import default_policy
 from parley_services.guardrails.rules import ALL_RULES
-from parley_services.guardrails.streams.output_scanner import OutputContext
+from parley_services.guardrails.streams.scan_rules import OutputContext
 from rich.console import Console
 from rich.table import Table
 

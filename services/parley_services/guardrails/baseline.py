@@ -12,7 +12,8 @@ from functools import cache
 from parley_services.guardrails.checks import Checks, InputReport
 from parley_services.guardrails.policy.policy import Policy
 from parley_services.guardrails.rules import PATTERN_RULES
-from parley_services.guardrails.streams.output_scanner import OutputContext, OutputScanner
+from parley_services.guardrails.streams.output_scanner import OutputScanner
+from parley_services.guardrails.streams.scan_rules import OutputContext
 from parley_services.kit.chat.input_source import InputText
 
 _POLICY = Policy(name="baseline")

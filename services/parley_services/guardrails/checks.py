@@ -2,15 +2,16 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from parley_services.guardrails.classify.classifier import EMPTY, load_classifier, read
+from parley_services.guardrails.classify.classifier import load_classifier
 from parley_services.guardrails.classify.judge import Judge
 from parley_services.guardrails.matching.failures import Failures
+from parley_services.guardrails.matching.look import CheckedText, Look
 from parley_services.guardrails.matching.placeholders import Numbering
-from parley_services.guardrails.matching.text_plan import Finds, Found, TextPlan
-from parley_services.guardrails.policy.policy import Policy
+from parley_services.guardrails.matching.text_plan import TextPlan
+from parley_services.guardrails.policy.policy import HiddenNumbers, Policy
 from parley_services.guardrails.rule import (
     STAGES,
     ClassifierRule,
@@ -21,8 +22,10 @@ from parley_services.guardrails.rule import (
 )
 from parley_services.guardrails.streams.answer_length import LENGTH
 from parley_services.guardrails.streams.leakage import LEAK, LeakWatch
-from parley_services.guardrails.streams.output_scanner import OutputContext, OutputScanner
+from parley_services.guardrails.streams.output_scanner import OutputScanner
+from parley_services.guardrails.streams.scan_rules import OutputContext, ScanRules
 from parley_services.guardrails.streams.stream_plan import StreamPlan
+from parley_services.guardrails.text.image_url import split_image_url
 from parley_services.guardrails.text.limits import (
     DEFAULT_LIMITS,
     Limits,
@@ -32,19 +35,9 @@ from parley_services.guardrails.text.limits import (
 )
 from parley_services.guardrails.verdict import Verdict, strictest
 from parley_services.kit.chat.finding import Finding, FindingStage, GuardrailAction, Placeholder
-from parley_services.kit.chat.input_source import InputText
+from parley_services.kit.chat.input_source import InputSource, InputText, TextFormat
 
 _PlacingRule = TypeVar("_PlacingRule", PatternRule, EntityRule)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckedText:
-    """A text after the check."""
-
-    text: str
-    """With every redaction applied."""
-
-    findings: tuple[Finding, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,20 +87,30 @@ class Checks:
         restoring = _chosen(policy, patterns, FindingStage.OUTPUT)
         if not policy.restore:
             restoring = [each for each in restoring if each[1] is not GuardrailAction.RESTORE]
-        self._stream = StreamPlan(restoring)
-        self._stops_leaks = policy.action(LEAK, FindingStage.OUTPUT) is GuardrailAction.BLOCK
         length_action = policy.action(LENGTH, FindingStage.OUTPUT)
-        self._length_rule = (
-            (policy.max_answer_characters, length_action)
-            if policy.max_answer_characters is not None
-            and length_action is not GuardrailAction.UNSPECIFIED
-            else None
+        self._scan_rules = ScanRules(
+            plan=StreamPlan(restoring),
+            judges=self._judges[FindingStage.OUTPUT],
+            leak_watch=(
+                LeakWatch
+                if policy.action(LEAK, FindingStage.OUTPUT) is GuardrailAction.BLOCK
+                else None
+            ),
+            length_rule=(
+                (policy.max_answer_characters, length_action)
+                if policy.max_answer_characters is not None
+                and length_action is not GuardrailAction.UNSPECIFIED
+                else None
+            ),
+            blocks_numbers=policy.hidden_numbers is HiddenNumbers.BLOCK,
+            restores_tool_arguments=policy.restore_tool_arguments,
+            limits=limits,
         )
         self.output_rules: tuple[RuleInfo, ...] = (
             *(rule.info for rule, _ in restoring),
             *(judge.rule.info for judge in self._judges[FindingStage.OUTPUT]),
-            *((LEAK,) if self._stops_leaks else ()),
-            *((LENGTH,) if self._length_rule else ()),
+            *((LEAK,) if self._scan_rules.leak_watch else ()),
+            *((LENGTH,) if self._scan_rules.length_rule else ()),
         )
 
     def asks_model(self, texts: Sequence[InputText]) -> bool:
@@ -118,24 +121,30 @@ class Checks:
         """
         Judge *texts*, which go to a model together.
 
-        Raises InputTooLarge above the limit in all, and InvalidArgument for a binary text.
+        Raises InputTooLarge above the limit in all, and InvalidArgument for a binary text, for
+        JSON that is none, and for a data URL that is no image.
         """
-        require_size(input_size_bytes(texts), self._limits.max_input_bytes, "An input")
-        for index, each in enumerate(texts):
-            require_text(each.text, f"texts[{index}].text")
+        split = self._split(texts)
         failures = Failures()
         numbering = Numbering(failures)
         digest = hashlib.sha256()
         checked = []
-        for each in texts:
+        for index, (each, (text, image)) in enumerate(zip(texts, split, strict=True)):
             stage = each.source.stage
-            finds = self._texts[stage].find(each.text, failures)
-            digest.update(finds.normalized)
-            judges = self._judges[stage]
-            reading = read(each.text) if judges else EMPTY
-            length = len(each.text)
-            judged = [judge.finding(reading, length, stage, failures) for judge in judges]
-            checked.append(_checked(each, finds, numbering, [one for one in judged if one]))
+            look = Look(
+                plan=self._texts[stage],
+                judges=self._judges[stage],
+                stage=stage,
+                numbering=numbering,
+                failures=failures,
+                blocks_numbers=self._scan_rules.blocks_numbers,
+            )
+            if each.format is TextFormat.JSON and text.strip():
+                found, normalized = look.at_json(text, _field(index))
+            else:
+                found, normalized = look.at_text(text)
+            digest.update(normalized)
+            checked.append(replace(found, text=found.text + image) if image else found)
         findings = [finding for each in checked for finding in each.findings]
         blocking = [each for each in findings if each.action is GuardrailAction.BLOCK]
         return InputReport(
@@ -150,16 +159,24 @@ class Checks:
 
     def scan_output(self, context: OutputContext) -> OutputScanner:
         """Begin to judge an answer."""
-        return OutputScanner(
-            self._stream,
-            context,
-            judges=self._judges[FindingStage.OUTPUT],
-            leaks=LeakWatch(context.system_text)
-            if self._stops_leaks and context.system_text
-            else None,
-            length_rule=self._length_rule,
-            limits=self._limits,
-        )
+        return OutputScanner(self._scan_rules, context)
+
+    def _split(self, texts: Sequence[InputText]) -> list[tuple[str, str]]:
+        """Return of each text what rules read, and the bytes of an image, which none reads."""
+        split = [
+            split_image_url(each.text, _field(index))
+            if each.source is InputSource.IMAGE_URL
+            else (each.text, "")
+            for index, each in enumerate(texts)
+        ]
+        limits = self._limits
+        size_bytes = sum(utf8_length(text) for text, _ in split)
+        require_size(size_bytes, limits.max_input_bytes, "An input")
+        image_bytes = sum(len(image) for _, image in split)
+        require_size(image_bytes, limits.max_image_bytes, "An input's images")
+        for index, (text, _) in enumerate(split):
+            require_text(text, _field(index))
+        return split
 
     def _restorable(self, numbering: Numbering) -> tuple[Placeholder, ...]:
         if not self.policy.restore:
@@ -179,38 +196,12 @@ class Checks:
         )
 
 
+def _field(index: int) -> str:
+    return f"texts[{index}].text"
+
+
 def _chosen(
     policy: Policy, rules: Sequence[_PlacingRule], stage: FindingStage
 ) -> list[tuple[_PlacingRule, GuardrailAction]]:
     chosen = [(rule, policy.action(rule.info, stage)) for rule in rules]
     return [(rule, action) for rule, action in chosen if action is not GuardrailAction.UNSPECIFIED]
-
-
-def _checked(
-    given: InputText, finds: Finds, numbering: Numbering, judged: Sequence[Finding]
-) -> CheckedText:
-    pieces: list[str] = []
-    end = 0
-    for found in finds.found:
-        if found.hit.action is GuardrailAction.REDACT and found.start >= end:
-            original = given.text[found.start : found.end]
-            pieces += (given.text[end : found.start], numbering.placeholder(found.hit, original))
-            end = found.end
-    pieces.append(given.text[end:])
-    stage = given.source.stage
-    findings = tuple(_finding(found, stage) for found in finds.found)
-    return CheckedText(text="".join(pieces), findings=(*findings, *judged))
-
-
-def _finding(found: Found, stage: FindingStage) -> Finding:
-    info = found.hit.rule.info
-    return Finding(
-        rule_id=info.rule_id,
-        stage=stage,
-        action=found.hit.action,
-        severity=info.severity,
-        category=info.category,
-        start=found.start,
-        end=found.end,
-        score=found.hit.score,
-    )

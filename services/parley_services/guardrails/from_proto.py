@@ -2,7 +2,7 @@
 
 from parley.guardrails.v1 import guardrails_service_pb2 as pb
 
-from parley_services.guardrails.streams.output_scanner import OutputContext
+from parley_services.guardrails.streams.scan_rules import OutputContext
 from parley_services.kit.chat import from_proto
 from parley_services.kit.chat.finding import Placeholder
 from parley_services.kit.chat.input_source import InputSource, InputText, TextFormat

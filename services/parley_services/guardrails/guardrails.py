@@ -13,16 +13,17 @@ from parley_services.guardrails.rule import PatternRule, Rule, RuleInfo
 from parley_services.guardrails.rules import SCAN_RULES
 from parley_services.guardrails.stats import RuleCounts, RuleStats
 from parley_services.guardrails.streams.output_scanner import (
-    OutputContext,
     OutputReport,
     OutputScanner,
     Step,
 )
+from parley_services.guardrails.streams.scan_rules import OutputContext
 from parley_services.guardrails.streams.stream_plan import max_hold_characters
+from parley_services.guardrails.streams.tool_call_scan import scan_tool_call
 from parley_services.guardrails.text.limits import DEFAULT_LIMITS, Limits, utf8_length
 from parley_services.kit.chat.finding import Finding, FindingStage, GuardrailAction
 from parley_services.kit.chat.input_source import InputSource, InputText, TextFormat
-from parley_services.kit.chat.message import ResponseFormat, ResponseFormatType
+from parley_services.kit.chat.message import ResponseFormat, ResponseFormatType, ToolCall
 from parley_services.kit.clock import Clock
 
 _SAMPLE = (
@@ -140,7 +141,7 @@ class Guardrails:
         scanner = checks.scan_output(context)
         user_bytes = sum(map(utf8_length, context.user_texts))
         if user_bytes >= self._offload.from_bytes:
-            await self._offload.run(user_bytes, scanner.own_values)
+            await self._offload.run(user_bytes, scanner.prepare_own_values)
         return OutputScan(
             scanner=scanner,
             policy=checks.policy.name,
@@ -231,6 +232,18 @@ class OutputScan:
         steps = await self._offload.run(size_bytes, lambda: self._scanner.feed(text))
         self._seconds += self._clock.monotonic() - started
         return self._showing(steps)
+
+    async def tool_call(self, call: ToolCall) -> list[Step]:
+        """
+        Return *call* as it may run, after what was done about it.
+
+        Raises InputTooLarge and Overloaded. After a cancel the scan is of no more use.
+        """
+        started = self._clock.monotonic()
+        size_bytes = utf8_length(call.arguments_json)
+        steps = await self._offload.run(size_bytes, lambda: scan_tool_call(self._scanner, call))
+        self._seconds += self._clock.monotonic() - started
+        return steps
 
     async def end(self) -> list[Step]:
         """Return what is left to show now that the answer is over. Raises Overloaded."""

@@ -9,6 +9,7 @@ from parley.guardrails.v1 import guardrails_service_pb2_grpc as pb_grpc
 
 from parley_services.guardrails import from_proto, to_proto
 from parley_services.guardrails.guardrails import Guardrails, OutputScan
+from parley_services.kit.chat import from_proto as chat
 from parley_services.kit.errors import InvalidArgument
 
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
@@ -50,10 +51,14 @@ class GuardrailsServicer(pb_grpc.GuardrailsServiceServicer):
             match step:
                 case "text":
                     steps = await scan.feed(request.text)
+                case "tool_call":
+                    steps = await scan.tool_call(chat.tool_call(request.tool_call))
                 case "end":
                     steps = await scan.end()
                 case _:
-                    raise InvalidArgument.field("step", "must be text or end after the start.")
+                    raise InvalidArgument.field(
+                        "step", "must be text, tool_call or end after the start."
+                    )
             for message in to_proto.scan_results(steps):
                 await context.write(message)
             if step == "end" or scan.blocking_finding is not None:

@@ -37,6 +37,9 @@ class GuardrailsSettings(ParleySettings):
     """Bytes of UTF-8 of all input texts of one request together; more is refused before any
     rule looks at it. The default is longer than the context of most models."""
 
+    max_image_bytes: int = Field(default=20 * 1024 * 1024, ge=0)
+    """Bytes of base64 of all images of one request that are sent in data URLs."""
+
     max_answer_bytes: int = Field(default=1024 * 1024, ge=1)
     """Bytes of UTF-8 of one answer, above which a scan is refused. For a limit that ends an
     answer instead, use `max_answer_characters` of a policy."""
@@ -103,6 +106,7 @@ class GuardrailsSettings(ParleySettings):
         """The limits that these settings amount to."""
         return Limits(
             max_input_bytes=self.max_input_bytes,
+            max_image_bytes=self.max_image_bytes,
             max_answer_bytes=self.max_answer_bytes,
             max_context_bytes=self.max_context_bytes,
         )

@@ -11,6 +11,7 @@ from parley_services.guardrails.guardrails import Audit, ListedRule
 from parley_services.guardrails.stats import RuleCounts
 from parley_services.guardrails.streams.output_scanner import OutputReport, Step
 from parley_services.kit.chat import to_proto
+from parley_services.kit.chat.finding import Finding
 
 
 def input_response(report: InputReport, audit: Audit) -> pb.CheckInputResponse:
@@ -56,7 +57,10 @@ def scan_results(steps: Sequence[Step]) -> list[pb.ScanOutputResponse]:
         if text:
             messages.append(pb.ScanOutputResponse(released=text))
             text = ""
-        messages.append(pb.ScanOutputResponse(intervention=to_proto.finding(step)))
+        if isinstance(step, Finding):
+            messages.append(pb.ScanOutputResponse(intervention=to_proto.finding(step)))
+        else:
+            messages.append(pb.ScanOutputResponse(tool_call=to_proto.tool_call(step)))
     if text:
         messages.append(pb.ScanOutputResponse(released=text))
     return messages

@@ -255,3 +255,63 @@ async def test_a_json_answer_that_is_stopped_is_no_json(stub):
     )
     responses = await scan(stub, '{"sql": "DROP TABLE users"}', context=context)
     assert responses[-1].completed.format_error
+
+
+async def test_a_tool_call_is_judged_and_restored(stub):
+    context = pb.OutputContext(
+        placeholders=[pb.Placeholder(placeholder="[REDACTED_EMAIL_1]", original="bob@example.com")]
+    )
+    arguments = '{"to": "[REDACTED_EMAIL_1]", "cc": "eve@example.com"}'
+
+    def requests():
+        yield pb.ScanOutputRequest(start=context)
+        yield pb.ScanOutputRequest(text="I mail them")
+        yield pb.ScanOutputRequest(
+            tool_call=message_pb2.ToolCall(id="c1", name="send", arguments_json=arguments)
+        )
+        yield pb.ScanOutputRequest(text=" now.")
+        yield pb.ScanOutputRequest(end=pb.ScanOutputRequest.End())
+
+    responses = [each async for each in stub.ScanOutput(requests(), timeout=60)]
+    assert released(responses) == "I mail them now."
+    (call,) = [each.tool_call for each in responses if each.HasField("tool_call")]
+    assert (call.id, call.name) == ("c1", "send")
+    assert call.arguments_json == '{"to": "bob@example.com", "cc": "[REDACTED_EMAIL_2]"}'
+    assert responses[-1].completed.verdict == pb.VERDICT_REDACT
+
+
+async def test_a_tool_call_that_is_blocked_ends_the_scan(stub):
+    call = message_pb2.ToolCall(id="c1", name="run", arguments_json='{"sh": "rm -rf /"}')
+
+    def requests():
+        yield pb.ScanOutputRequest(start=pb.OutputContext())
+        yield pb.ScanOutputRequest(tool_call=call)
+
+    responses = [each async for each in stub.ScanOutput(requests(), timeout=60)]
+    assert [each.WhichOneof("result") for each in responses] == ["intervention", "completed"]
+    assert responses[-1].completed.verdict == pb.VERDICT_BLOCK
+
+
+async def test_a_json_answer_is_valid_as_the_client_gets_it(stub):
+    schema = '{"type": "object", "properties": {"n": {"type": "integer"}}}'
+    context = pb.OutputContext(
+        response_format=message_pb2.ResponseFormat(
+            type=message_pb2.RESPONSE_FORMAT_TYPE_JSON_SCHEMA, json_schema=schema
+        )
+    )
+    responses = await scan(stub, '{"n": 4111111111111111}', context=context)
+    assert released(responses) == '{"n": "[REDACTED_CARD_1]"}'
+    assert responses[-1].completed.format_error.startswith("At /n: ")
+    responses = await scan(stub, '{"n": 4}', context=context)
+    assert responses[-1].completed.format_error == ""
+
+
+async def test_json_input_stays_json(stub):
+    given = pb.InputText(
+        source=pb.INPUT_SOURCE_TOOL_DEFINITION,
+        format=pb.TEXT_FORMAT_JSON,
+        text='{"description": "to bob\\u0040example.com"}',
+    )
+    response = await stub.CheckInput(pb.CheckInputRequest(texts=[given]), timeout=60)
+    assert response.texts[0].text == '{"description": "to [REDACTED_EMAIL_1]"}'
+    assert response.texts[0].findings[0].stage == finding_pb2.FINDING_STAGE_CONTEXT

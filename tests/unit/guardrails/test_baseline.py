@@ -1,6 +1,6 @@
 import pytest
 from parley_services.guardrails import baseline
-from parley_services.guardrails.streams.output_scanner import OutputContext
+from parley_services.guardrails.streams.scan_rules import OutputContext
 from parley_services.guardrails.verdict import Verdict
 from parley_services.kit.chat.finding import FindingStage
 from parley_services.kit.chat.input_source import InputSource, InputText

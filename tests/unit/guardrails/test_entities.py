@@ -7,7 +7,7 @@ from parley_services.guardrails.policy.policy import Policy
 from parley_services.guardrails.policy.policy_file import PolicyInvalid, load_policies
 from parley_services.guardrails.rules import ALL_RULES, PATTERN_RULES
 from parley_services.guardrails.rules.named import entity_rules
-from parley_services.guardrails.streams.output_scanner import OutputContext
+from parley_services.guardrails.streams.scan_rules import OutputContext
 from parley_services.guardrails.verdict import Verdict
 from parley_services.kit.chat.finding import FindingStage, GuardrailAction
 from parley_services.kit.chat.input_source import InputSource, InputText

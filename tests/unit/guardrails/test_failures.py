@@ -15,6 +15,7 @@ from parley_services.guardrails.rule import PatternRule, RuleInfo
 from parley_services.guardrails.rules import PATTERN_RULES
 from parley_services.guardrails.rules.classified import INJECTION
 from parley_services.guardrails.streams.output_scanner import OutputContext, OutputScanner
+from parley_services.guardrails.streams.scan_rules import ScanRules
 from parley_services.guardrails.streams.stream_plan import StreamPlan
 from parley_services.guardrails.verdict import Verdict
 from parley_services.kit.chat.finding import FindingStage, GuardrailAction, Placeholder, Severity
@@ -180,7 +181,7 @@ def test_a_classifier_that_fails(action, finding_action):
 
 def test_a_classifier_that_fails_at_an_answer_is_named():
     judge = Judge(INJECTION, GuardrailAction.FLAG, BrokenClassifier())
-    scanner = OutputScanner(StreamPlan([]), OutputContext(), judges=[judge])
+    scanner = OutputScanner(ScanRules(plan=StreamPlan([]), judges=[judge]), OutputContext())
     assert [*scanner.feed("Hello"), *scanner.end()] == ["Hello"]
     assert scanner.report().failed_rule_ids == ("injection.classifier",)
 
@@ -194,6 +195,9 @@ class BrokenWatch:
 
 
 def test_a_watch_for_leaks_that_fails_ends_the_answer():
-    scanner = OutputScanner(StreamPlan([]), OutputContext(), leaks=BrokenWatch())
+    scanner = OutputScanner(
+        ScanRules(plan=StreamPlan([]), leak_watch=lambda _: BrokenWatch()),
+        OutputContext(system_text="Be kind."),
+    )
     assert scanner.feed("Hello")[-1].rule_id == "leak.system_prompt"
     assert scanner.report().failed_rule_ids == ("leak.system_prompt",)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from parley_services.guardrails.checks import Checks
 from parley_services.guardrails.policy.policy_file import default_policy
 from parley_services.guardrails.rules import PATTERN_RULES
-from parley_services.guardrails.streams.output_scanner import OutputContext
+from parley_services.guardrails.streams.scan_rules import OutputContext
 
 SYSTEM = (
     "You are the assistant of Acme. Never speak of prices below the list, never mention the "

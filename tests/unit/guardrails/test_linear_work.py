@@ -13,7 +13,7 @@ from parley_services.guardrails.checks import Checks
 from parley_services.guardrails.patterns import regex
 from parley_services.guardrails.policy.policy_file import default_policy
 from parley_services.guardrails.rules import ALL_RULES
-from parley_services.guardrails.streams.output_scanner import OutputContext
+from parley_services.guardrails.streams.scan_rules import OutputContext
 from parley_services.kit.chat.input_source import InputText
 
 SIZE = 6_000

@@ -11,7 +11,7 @@ from parley_services.guardrails.checks import Checks
 from parley_services.guardrails.policy.policy import Policy
 from parley_services.guardrails.policy.policy_file import default_policy
 from parley_services.guardrails.rules import PATTERN_RULES
-from parley_services.guardrails.streams.output_scanner import OutputContext
+from parley_services.guardrails.streams.scan_rules import OutputContext
 from parley_services.guardrails.text.limits import Limits
 from parley_services.guardrails.verdict import Verdict
 from parley_services.kit.chat.finding import FindingStage, GuardrailAction, Placeholder

@@ -2,9 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 
 from parley_services.guardrails.rule import RuleInfo
 from parley_services.kit.chat.finding import FindingStage, GuardrailAction
+
+
+class HiddenNumbers(Enum):
+    """What becomes of a number in JSON that must be hidden, for which JSON has no placeholder."""
+
+    STRING = "string"
+    """A string takes its place."""
+
+    BLOCK = "block"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +28,10 @@ class Policy:
     restore: bool = True
     """Whether the answer's placeholders are turned back for the user who sent the values."""
 
+    restore_tool_arguments: bool = True
+    """Whether they are turned back in the arguments of tools that the model calls, too."""
+
+    hidden_numbers: HiddenNumbers = HiddenNumbers.STRING
     max_answer_characters: int | None = None
     """The longest answer, by `limit.answer_length`; None for any."""
 

@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from parley_services.guardrails.policy.policy import Policies, Policy
+from parley_services.guardrails.policy.policy import HiddenNumbers, Policies, Policy
 from parley_services.guardrails.rule import ClassifierRule, EntityRule, PatternRule, Rule, RuleInfo
 from parley_services.guardrails.rules import ALL_RULES, SCAN_RULES
 from parley_services.guardrails.streams.answer_length import LENGTH
@@ -43,6 +43,8 @@ class _PolicySection(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     restore: bool | None = None
+    restore_tool_arguments: bool | None = None
+    hidden_numbers: HiddenNumbers | None = None
     max_answer_characters: Annotated[int, Field(ge=1)] | None = None
     rules: dict[str, ActionName | dict[StageName, ActionName]] = Field(default_factory=dict)
 
@@ -140,6 +142,12 @@ def _policy(name: str, section: _PolicySection, rules: Sequence[Rule], base: Pol
         name=name,
         actions={**base.actions, **actions},
         restore=base.restore if section.restore is None else section.restore,
+        restore_tool_arguments=(
+            base.restore_tool_arguments
+            if section.restore_tool_arguments is None
+            else section.restore_tool_arguments
+        ),
+        hidden_numbers=section.hidden_numbers or base.hidden_numbers,
         max_answer_characters=section.max_answer_characters or base.max_answer_characters,
     )
 

@@ -2,50 +2,27 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
 from parley_services.guardrails.classify.classifier import read
-from parley_services.guardrails.classify.judge import Judge
 from parley_services.guardrails.matching.arbiter import Arbiter
 from parley_services.guardrails.matching.failures import Failures
 from parley_services.guardrails.matching.finders import Hit
-from parley_services.guardrails.matching.own_values import own_values
-from parley_services.guardrails.matching.placeholders import Numbering
+from parley_services.guardrails.matching.replacements import Replacements
 from parley_services.guardrails.rule import RuleInfo
 from parley_services.guardrails.streams.answer_length import LENGTH
-from parley_services.guardrails.streams.leakage import LEAK, LeakWatch
-from parley_services.guardrails.streams.stream_plan import StreamPlan
-from parley_services.guardrails.text.folded_tail import FoldedTail
-from parley_services.guardrails.text.limits import DEFAULT_LIMITS, Limits, require_size, utf8_length
+from parley_services.guardrails.streams.leakage import LEAK
+from parley_services.guardrails.streams.scan_rules import OutputContext, ScanRules
+from parley_services.guardrails.text.folded_tail import Extent, FoldedTail, Tail
+from parley_services.guardrails.text.json_tail import JsonTail
+from parley_services.guardrails.text.limits import require_size, utf8_length
 from parley_services.guardrails.verdict import Verdict, strictest
-from parley_services.kit.chat.finding import Finding, FindingStage, GuardrailAction, Placeholder
-from parley_services.kit.chat.message import ResponseFormat
+from parley_services.kit.chat.finding import Finding, FindingStage, GuardrailAction
+from parley_services.kit.chat.message import ToolCall
 
-Step: TypeAlias = str | Finding
-"""Text that may be shown, or an intervention at this place of it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutputContext:
-    """What a check of an answer needs to know about its turn."""
-
-    system_text: str = ""
-    """The rendered system text, which must not leak."""
-
-    placeholders: tuple[Placeholder, ...] = ()
-    """Placeholders to turn back for this user. None: they stay."""
-
-    response_format: ResponseFormat = field(default_factory=ResponseFormat)
-
-    user_texts: tuple[str, ...] = ()
-    """What the user sent, so that an answer may repeat the user's own data."""
-
-    @property
-    def size_bytes(self) -> int:
-        """Bytes of all its texts but the schema as UTF-8."""
-        placeholders = (text for each in self.placeholders for text in (each.original, "x" * 32))
-        return sum(map(utf8_length, (self.system_text, *self.user_texts, *placeholders)))
+Step: TypeAlias = str | Finding | ToolCall
+"""Text that may be shown, an intervention at this place of it, or a tool call that may run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,39 +62,38 @@ class OutputScanner:
 
     def __init__(
         self,
-        plan: StreamPlan,
+        rules: ScanRules,
         context: OutputContext,
         *,
-        judges: Sequence[Judge] = (),
-        leaks: LeakWatch | None = None,
-        length_rule: tuple[int, GuardrailAction] | None = None,
-        limits: Limits = DEFAULT_LIMITS,
+        replacements: Replacements | None = None,
+        restores: bool = True,
     ) -> None:
         """
-        Begin. *judges* look at the whole answer at its end and can only flag it.
-        *length_rule* is the most characters of an answer and what is done about more.
+        Begin. The scan of a part of an answer shares *replacements* with that of the rest, and
+        may leave placeholders as they are.
 
         Raises InputTooLarge for a *context* above its limit.
         """
-        require_size(context.size_bytes, limits.max_context_bytes, "A context")
-        self._plan = plan
-        self._judges = judges
-        self._leaks = leaks
-        self._length_rule = length_rule
-        self._limits = limits
+        require_size(context.size_bytes, rules.limits.max_context_bytes, "A context")
+        self.rules = rules
+        self._restores = restores
+        self._leaks = context.watch(rules)
         self._size_bytes = 0
         self._length = 0
-        self._context = context
-        self._failures = Failures()
-        self._tail = FoldedTail()
+        self.context = context
+        self.replacements = replacements or Replacements(
+            rules.plan.finders, context.placeholders, context.user_texts, Failures()
+        )
+        self._failures = self.replacements.failures
+        self._tail: Tail = JsonTail() if context.response_format.is_json else FoldedTail()
         self._held = ""
         self._held_from = 0
         self._cursor = 0
-        self._arbiter = Arbiter(plan.finders, self._failures)
-        self._numbering: Numbering | None = None
-        self._own_values: frozenset[tuple[str, str]] | None = None
+        self._arbiter = Arbiter(rules.plan.finders, self._failures)
         self._cacheable: list[str] = []
-        self._findings: list[Finding] = []
+        self.findings: list[Finding] = []
+        """All that was found so far."""
+
         self._digest = hashlib.sha256()
         self._written: list[str] = []
         self.blocking_finding: Finding | None = None
@@ -131,8 +107,7 @@ class OutputScanner:
         """
         if self.blocking_finding is not None or not text:
             return []
-        self._size_bytes += utf8_length(text)
-        require_size(self._size_bytes, self._limits.max_answer_bytes, "An answer")
+        self.count(text)
         allowed = self._allowed(text)
         counting = self._leaks_at(allowed)
         if counting is not None:
@@ -141,7 +116,23 @@ class OutputScanner:
             return self._stop(allowed, LENGTH)
         self._read(text)
         tail = self._tail
-        return self._settle(self._plan.hold(tail.data, tail.start))
+        return self._settle(self.rules.plan.hold(tail.data, tail.start))
+
+    def count(self, text: str) -> None:
+        """
+        Count *text* as a part of the answer.
+
+        Raises InputTooLarge when the answer exceeds its limit.
+        """
+        self._size_bytes += utf8_length(text)
+        require_size(self._size_bytes, self.rules.limits.max_answer_bytes, "An answer")
+
+    def add(self, findings: Sequence[Finding], blocking: Finding | None) -> None:
+        """Note what was found in a tool call. One that *blocking* stopped ends the answer."""
+        self.findings += findings
+        if blocking is not None:
+            self.blocking_finding = blocking
+            self._held = ""
 
     def end(self) -> list[Step]:
         """Return what is left to show now that the answer is over."""
@@ -149,6 +140,7 @@ class OutputScanner:
             return []
         if self._leaks is not None and self._leaks.end():
             return self._stop("", LEAK)
+        self._tail.finish()
         steps = self._settle(len(self._tail.data))
         if self.blocking_finding is None:
             self._judge_all("".join(self._written))
@@ -157,37 +149,28 @@ class OutputScanner:
     def report(self) -> OutputReport:
         """Return what was found. To be called once, after `end` or a block."""
         return OutputReport(
-            verdict=strictest(self._findings),
+            verdict=strictest(self.findings),
             cacheable_text="".join(self._cacheable),
-            findings=tuple(self._findings),
+            findings=tuple(self.findings),
             normalized_text_sha256=self._digest.hexdigest(),
             failed_rule_ids=tuple(sorted(self._failures.rule_ids)),
         )
 
-    def own_values(self) -> frozenset[tuple[str, str]]:
-        """
-        Return label and key of the user's own values, which the answer may repeat.
-
-        They are looked for once, when first asked for: that takes as long as a check of the
-        user's texts, and most answers hold no value at all.
-        """
-        if self._own_values is None:
-            context = self._context
-            texts = (*context.user_texts, *(each.original for each in context.placeholders))
-            self._own_values = own_values(self._plan.finders, texts, self._failures)
-        return self._own_values
+    def prepare_own_values(self) -> None:
+        """Look for the user's own values now and not when the answer needs them."""
+        self.replacements.own_values()
 
     def _allowed(self, text: str) -> str:
         """Return how much of *text* the answer may still have by the rule of its length."""
         start, self._length = self._length, self._length + len(text)
-        if self._length_rule is None:
+        if self.rules.length_rule is None:
             return text
-        most, action = self._length_rule
+        most, action = self.rules.length_rule
         if self._length <= most or start > most:
             return text
         if action is GuardrailAction.BLOCK:
             return text[: most - start]
-        self._findings.append(_finding(LENGTH, action, most, most))
+        self.findings.append(output_finding(LENGTH, action, most, most))
         return text
 
     def _leaks_at(self, text: str) -> int | None:
@@ -207,29 +190,31 @@ class OutputScanner:
     def _stop(self, text: str, info: RuleInfo) -> list[Step]:
         """Let the answer end with *text*, by the rule *info*."""
         self._read(text)
+        self._tail.finish()
         steps = self._settle(len(self._tail.data))
         if self.blocking_finding is None:
-            self.blocking_finding = _finding(
+            self.blocking_finding = output_finding(
                 info, GuardrailAction.BLOCK, self._cursor, self._cursor
             )
-            self._findings.append(self.blocking_finding)
+            self.findings.append(self.blocking_finding)
             steps.append(self.blocking_finding)
         return steps
 
     def _judge_all(self, answer: str) -> None:
-        if not self._judges:
+        if not self.rules.judges:
             return
         reading = read(answer)
-        for judge in self._judges:
+        for judge in self.rules.judges:
             finding = judge.finding(reading, len(answer), FindingStage.OUTPUT, self._failures)
             if finding is not None:
-                self._findings.append(finding)
+                self.findings.append(finding)
 
     def _settle(self, limit: int) -> list[Step]:
         """Let all matches that begin before *limit* take effect, and release up to it."""
         tail = self._tail
+        limit = tail.held_from(limit)
         steps: list[Step] = []
-        if self._plan.may_hit(tail.data, tail.start):
+        if self.rules.plan.may_hit(tail.data, tail.start):
             self._apply_all(limit, steps)
             if self.blocking_finding is not None:
                 return steps
@@ -246,69 +231,77 @@ class OutputScanner:
         for hit in self._arbiter.settled(
             tail.data, offset=tail.offset, start=tail.start, limit=limit
         ):
-            self._apply(hit, *tail.span(hit.start, hit.end), steps)
+            self._apply(hit, tail.extent(hit.start, hit.end), steps)
             if self.blocking_finding is not None:
                 self._digest.update(tail.data[tail.start : hit.end])
                 self._held = ""
                 return
 
-    def _apply(self, hit: Hit, start: int, end: int, steps: list[Step]) -> None:
+    def _apply(self, hit: Hit, at: Extent, steps: list[Step]) -> None:
         match hit.action:
             case GuardrailAction.UNSPECIFIED:
                 return
             case GuardrailAction.FLAG:
-                self._findings.append(_finding(hit.rule.info, GuardrailAction.FLAG, start, end))
+                self.findings.append(_finding(hit.rule.info, GuardrailAction.FLAG, at))
             case GuardrailAction.BLOCK:
-                self._release(start, steps)
-                self.blocking_finding = _finding(hit.rule.info, GuardrailAction.BLOCK, start, end)
-                self._findings.append(self.blocking_finding)
-                steps.append(self.blocking_finding)
+                self._block(hit, at, steps)
             case GuardrailAction.REDACT:
-                self._redact(hit, start, end, steps)
+                self._redact(hit, at, steps)
             case GuardrailAction.RESTORE:
-                self._restore(hit, start, end, steps)
+                self._restore(hit, at, steps)
             case _:
                 assert_never(hit.action)
 
-    def _redact(self, hit: Hit, start: int, end: int, steps: list[Step]) -> None:
-        self._release(start, steps)
-        original = self._held_between(start, end)
-        if self._numbering is None:
-            self._numbering = Numbering(self._failures, self._context.placeholders)
-        placeholder = self._numbering.placeholder(hit, original)
-        if (hit.rule.label, hit.key) in self.own_values():
-            self._replace(hit, GuardrailAction.RESTORE, start, end, original, placeholder, steps)
-        else:
-            finding = self._replace(
-                hit, GuardrailAction.REDACT, start, end, placeholder, placeholder, steps
-            )
-            steps.append(finding)
+    def _block(self, hit: Hit, at: Extent, steps: list[Step]) -> None:
+        self._release(at.start, steps)
+        self.blocking_finding = _finding(hit.rule.info, GuardrailAction.BLOCK, at)
+        self.findings.append(self.blocking_finding)
+        steps.append(self.blocking_finding)
 
-    def _restore(self, hit: Hit, start: int, end: int, steps: list[Step]) -> None:
-        for each in self._context.placeholders:
-            if each.placeholder == hit.value:
-                self._release(start, steps)
-                self._replace(
-                    hit, GuardrailAction.RESTORE, start, end, each.original, hit.value, steps
-                )
-                return
+    def _redact(self, hit: Hit, at: Extent, steps: list[Step]) -> None:
+        if self.replacements.is_own(hit):
+            self._release(at.start, steps)
+            original = self._held_between(at.start, at.end)
+            placeholder = self._placeholder(hit, original)
+            self._replace(hit, GuardrailAction.RESTORE, at, original, placeholder, steps)
+        elif self.rules.blocks_numbers and self._tail.is_number(hit.start):
+            self._block(hit, at, steps)
+        else:
+            self._release(at.start, steps)
+            placeholder = self._placeholder(hit, self._held_between(at.start, at.end))
+            steps.append(
+                self._replace(hit, GuardrailAction.REDACT, at, placeholder, placeholder, steps)
+            )
+
+    def _placeholder(self, hit: Hit, written: str) -> str:
+        """Return the placeholder of *hit*, which is *written*, as it is written there itself."""
+        original = self._tail.meaning(written, hit.start)
+        return self._tail.written(self.replacements.placeholder(hit, original), hit.start)
+
+    def _restore(self, hit: Hit, at: Extent, steps: list[Step]) -> None:
+        original = self.replacements.original(hit.value)
+        if original is None or not self._restores:
+            return
+        self._release(at.start, steps)
+        placeholder = self._held_between(at.start, at.end)
+        shown = self._tail.written(original, hit.start)
+        self._replace(hit, GuardrailAction.RESTORE, at, shown, placeholder, steps)
 
     def _replace(
         self,
         hit: Hit,
         action: GuardrailAction,
-        start: int,
-        end: int,
+        at: Extent,
         shown: str,
         cacheable: str,
         steps: list[Step],
     ) -> Finding:
         steps.append(shown)
         self._cacheable.append(cacheable)
-        self._cursor = max(self._cursor, end)
-        self._arbiter.take(hit.end + self._tail.offset)
-        finding = _finding(hit.rule.info, action, start, end)
-        self._findings.append(finding)
+        self._cursor = max(self._cursor, at.end)
+        self._arbiter.take(at.data_end + self._tail.offset)
+        finding = _finding(hit.rule.info, action, at)
+        self.findings.append(finding)
         return finding
 
     def _release(self, place: int, steps: list[Step]) -> None:
@@ -323,7 +316,8 @@ class OutputScanner:
         return self._held[start - self._held_from : end - self._held_from]
 
 
-def _finding(info: RuleInfo, action: GuardrailAction, start: int, end: int) -> Finding:
+def output_finding(info: RuleInfo, action: GuardrailAction, start: int, end: int) -> Finding:
+    """Return that the rule *info* took *action* about the characters *start* to *end*."""
     return Finding(
         rule_id=info.rule_id,
         stage=FindingStage.OUTPUT,
@@ -333,3 +327,7 @@ def _finding(info: RuleInfo, action: GuardrailAction, start: int, end: int) -> F
         start=start,
         end=end,
     )
+
+
+def _finding(info: RuleInfo, action: GuardrailAction, at: Extent) -> Finding:
+    return output_finding(info, action, at.start, at.end)

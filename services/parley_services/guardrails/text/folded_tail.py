@@ -1,9 +1,73 @@
 """The end of a stream as rules see it, with what they may still need of it."""
 
+from dataclasses import dataclass
+from typing import Protocol
+
 from parley_services.guardrails.text.normalization import is_plain, origins, visible
 
-_CONTEXT_BYTES = 4
+CONTEXT_BYTES = 4
 """What is kept before the tail, for `\\b` to look at: one character has at most four bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extent:
+    """What is replaced when a match is."""
+
+    start: int
+    """First character of the original."""
+
+    end: int
+    data_end: int
+    """One past the last byte of the folded text."""
+
+
+class Tail(Protocol):
+    """The end of an answer as rules see it."""
+
+    data: bytes
+    """The folded text that is kept."""
+
+    start: int
+    """Where in `data` the tail begins; what is before it is context only."""
+
+    offset: int
+    """How many folded bytes came before `data`."""
+
+    def append(self, text: str) -> None:
+        """Add *text*."""
+        ...
+
+    def finish(self) -> None:
+        """Say that no more text comes."""
+        ...
+
+    def place(self, index: int) -> int:
+        """Return where in the original the byte at *index* comes from; its end, past the last."""
+        ...
+
+    def held_from(self, index: int) -> int:
+        """Return from where to hold back if rules ask for it from the byte *index* on."""
+        ...
+
+    def extent(self, start: int, end: int) -> Extent:
+        """Return what is replaced if the bytes *start* to *end* are."""
+        ...
+
+    def written(self, text: str, start: int) -> str:
+        """Return *text* as it is written in the place of what begins at the byte *start*."""
+        ...
+
+    def meaning(self, written: str, start: int) -> str:
+        """Return what *written* means, which begins at the byte *start*."""
+        ...
+
+    def is_number(self, start: int) -> bool:
+        """Whether a number that may not be text is at the byte *start*."""
+        ...
+
+    def settle(self, index: int) -> None:
+        """Let the tail begin at *index*."""
+        ...
 
 
 class FoldedTail:
@@ -49,18 +113,32 @@ class FoldedTail:
             return self._length
         return self._shift + index if self._places is None else self._places[index]
 
-    def span(self, start: int, end: int) -> tuple[int, int]:
-        """Return the characters of the original behind the bytes *start* to *end*."""
-        return self.place(start), self.place(end - 1) + 1
+    def finish(self) -> None:
+        pass
+
+    def held_from(self, index: int) -> int:
+        return index
+
+    def extent(self, start: int, end: int) -> Extent:
+        return Extent(start=self.place(start), end=self.place(end - 1) + 1, data_end=end)
+
+    def written(self, text: str, start: int) -> str:
+        return text
+
+    def meaning(self, written: str, start: int) -> str:
+        return written
+
+    def is_number(self, start: int) -> bool:
+        return False
 
     def settle(self, index: int) -> None:
         """Let the tail begin at *index*."""
         self.start = index
-        surplus = index - _CONTEXT_BYTES
+        surplus = index - CONTEXT_BYTES
         if surplus <= 0:
             return
         self.data = self.data[surplus:]
-        self.start = _CONTEXT_BYTES
+        self.start = CONTEXT_BYTES
         self.offset += surplus
         self._shift += surplus
         if self._places is None:

@@ -20,6 +20,9 @@ class Limits:
     max_input_bytes: int = 1024 * 1024
     """All input texts of one request together."""
 
+    max_image_bytes: int = 20 * 1024 * 1024
+    """All images of one request together that are in data URLs, as base64."""
+
     max_answer_bytes: int = 1024 * 1024
     """One answer."""
 

@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from parley_services.guardrails import baseline
-from parley_services.guardrails.streams.output_scanner import OutputContext as BaselineContext
 from parley_services.guardrails.streams.output_scanner import OutputScanner, Step
+from parley_services.guardrails.streams.scan_rules import OutputContext as BaselineContext
+from parley_services.kit.chat.finding import Finding
 from parley_services.kit.chat.input_source import InputText as BaselineInput
 from parley_services.orchestrator.ports import OutputScan
 from parley_services.orchestrator.values.guardrails import (
@@ -86,7 +87,10 @@ class _BaselineScan:
 
     async def results(self) -> AsyncIterator[ScanResult]:
         while (step := await self._steps.get()) is not None:
-            yield Released(step) if isinstance(step, str) else Intervention(step)
+            if isinstance(step, str):
+                yield Released(step)
+            elif isinstance(step, Finding):
+                yield Intervention(step)
         if self._scanner is None:
             yield ScanEnded(blocked=False, cacheable_text="", format_error="", findings=())
             return

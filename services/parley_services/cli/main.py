@@ -5,9 +5,10 @@ import sys
 import grpc
 import typer
 
-from parley_services.cli import cache, chat, demo, guardrails, health, models, serve, settings, up
+from parley_services.cli import cache, chat, demo, guardrails, models
 from parley_services.cli.console import print_refusal
 from parley_services.cli.costs import costs, keys, ledger
+from parley_services.cli.process import health, serve, settings, up
 from parley_services.cli.prompts import evals, experiments, prompts
 
 app = typer.Typer(

@@ -1,5 +1,5 @@
 """`python -m parley_services.guardrails` is `parley serve guardrails`."""
 
-from parley_services.cli.serve import serve
+from parley_services.cli.process.serve import serve
 
 serve(["guardrails"])

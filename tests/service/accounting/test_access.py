@@ -7,7 +7,7 @@ from parley.accounting.v1 import accounting_service_pb2_grpc as pb_grpc
 from parley.chat.v1 import subject_pb2
 from parley.prompt_registry.v1 import prompt_registry_service_pb2 as prompts_pb2
 from parley.prompt_registry.v1 import prompt_registry_service_pb2_grpc as prompts_grpc
-from parley_services.cli.catalogue import load
+from parley_services.cli.process.catalogue import load
 from parley_services.kit.errors import KeyInvalid, KeyMissing, NotFound, ScopeMissing
 from parley_services.kit.rpc.server import Host, ServerSettings
 from pydantic import SecretStr

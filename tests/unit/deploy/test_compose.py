@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from parley_services.cli.catalogue import load
-from parley_services.cli.settings import sections
+from parley_services.cli.process.catalogue import load
+from parley_services.cli.process.settings import sections
 
 COMPOSE = yaml.safe_load((Path(__file__).parents[3] / "docker-compose.yml").read_text())
 OURS = {name: each for name, each in COMPOSE["services"].items() if each["image"] == "parley"}

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from parley_services.cli.settings import as_markdown, sections
+from parley_services.cli.process.settings import as_markdown, sections
 
 OPERATIONS = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
 

@@ -10,10 +10,10 @@ import uvloop
 from parley_client import Parley, ParleyError
 from rich.markup import escape
 
-from parley_services.cli.catalogue import load
 from parley_services.cli.console import console, error_console
 from parley_services.cli.demo.cast import Cast
 from parley_services.cli.demo.scenes import SCENES
+from parley_services.cli.process.catalogue import load
 from parley_services.kit import log
 from parley_services.kit.rpc.server import Host, ServerSettings, StartRefused
 

@@ -20,7 +20,7 @@ from rich.table import Table
 from parley_services.cli.console import dollars
 from parley_services.cli.demo.cast import Cast
 from parley_services.cli.enums import short_name
-from parley_services.cli.health import health_of
+from parley_services.cli.process.health import health_of
 from parley_services.kit.rpc.peers import SERVICES
 
 QUESTION = "How do I reset my password?"

@@ -7,8 +7,8 @@ import typer
 import uvloop
 from rich.markup import escape
 
-from parley_services.cli.catalogue import NAMES, load
 from parley_services.cli.console import error_console
+from parley_services.cli.process.catalogue import NAMES, load
 from parley_services.kit import log
 from parley_services.kit.rpc.server import Host, ServerSettings, StartRefused
 from parley_services.kit.rpc.server import serve as serve_host

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from parley_services.cli.console import error_console
-from parley_services.cli.serve import serve
+from parley_services.cli.process.serve import serve
 from parley_services.kit.rpc.peers import SERVICES
 
 Apart = Annotated[bool, typer.Option("--apart", help="Each service in a process of its own.")]

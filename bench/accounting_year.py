@@ -28,7 +28,7 @@ from parley_services.accounting.sql import rows, schema
 from parley_services.accounting.sql.costs import SqlCostReader
 from parley_services.accounting.sql.rollups import SqlRollups
 from parley_services.accounting.sql.statements import driver_of, insert_into
-from parley_services.accounting.workers.rollup_worker import Roller
+from parley_services.accounting.workers.rollup_worker import RollupWorker
 from parley_services.kit.chat.subject import Subject
 from parley_services.kit.chat.usage import Usage
 from parley_services.kit.log import configure
@@ -78,7 +78,7 @@ async def main(folder: Path, *, turns: int, users: int) -> None:
     ) as database:
         await _fill(database, turns, users)
         start = time.process_time()
-        rolled = await Roller(SqlRollups(database), interval_seconds=1).roll()
+        rolled = await RollupWorker(SqlRollups(database)).roll_up()
         cpu = time.process_time() - start
         console.print(f"{rolled:,} entries rolled up, {cpu / rolled * 1e6:.0f} µs of CPU each")
         reader = SqlCostReader(database)

@@ -4,12 +4,19 @@ import importlib
 import pkgutil
 
 import pytest
+from parley.accounting.v1 import accounting_service_pb2 as accounting_pb2
 from parley.chat.v1 import answer_pb2, attempt_pb2, budget_pb2, finding_pb2, message_pb2
 from parley.guardrails.v1 import guardrails_service_pb2 as guardrails_pb2
 from parley.model_router.v1 import model_router_service_pb2 as router_pb2
 from parley.orchestrator.v1 import orchestrator_service_pb2 as orchestrator_pb2
 from parley.prompt_registry.v1 import prompt_registry_service_pb2 as prompts_pb2
 from parley.semantic_cache.v1 import semantic_cache_service_pb2 as cache_pb2
+from parley_services.accounting.keys.keys import KeyScope
+from parley_services.accounting.ledger.entry import Account, FaultKind
+from parley_services.accounting.limits.alerts import AlertKind
+from parley_services.accounting.limits.allowances import BudgetPeriod
+from parley_services.accounting.reports.costs import CostGrouping
+from parley_services.accounting.subjects import SubjectLevel
 from parley_services.kit import chat
 from parley_services.kit.chat.answer import AnswerSource, FinishReason
 from parley_services.kit.chat.attempt import AttemptKind, AttemptOutcome, MidStreamPolicy
@@ -57,6 +64,13 @@ PAIRS = [
     (TurnStage, orchestrator_pb2.TurnStage, "TURN_STAGE_"),
     (FormatOutcome, orchestrator_pb2.FormatOutcome, "FORMAT_OUTCOME_"),
     (Tier, cache_pb2.Tier, "TIER_"),
+    (KeyScope, accounting_pb2.KeyScope, "KEY_SCOPE_"),
+    (SubjectLevel, accounting_pb2.SubjectLevel, "SUBJECT_LEVEL_"),
+    (BudgetPeriod, accounting_pb2.BudgetPeriod, "BUDGET_PERIOD_"),
+    (CostGrouping, accounting_pb2.CostGrouping, "COST_GROUPING_"),
+    (Account, accounting_pb2.LedgerAccount, "LEDGER_ACCOUNT_"),
+    (FaultKind, accounting_pb2.LedgerFaultKind, "LEDGER_FAULT_KIND_"),
+    (AlertKind, accounting_pb2.AlertKind, "ALERT_KIND_"),
     (MissReason, cache_pb2.MissReason, "MISS_REASON_"),
 ]
 

@@ -51,7 +51,7 @@ def environment(folder, provider):
         "PARLEY_ACCOUNTING_POLICY_PATH": str(folder / "policy.yaml"),
         "PARLEY_ACCOUNTING_USER_REQUESTS_PER_MINUTE": "0",
         "PARLEY_ACCOUNTING_LEASE_GRACE_SECONDS": "4",
-        "PARLEY_ACCOUNTING_SWEEP_INTERVAL_SECONDS": "0.5",
+        "PARLEY_ACCOUNTING_LEASE_CHECK_INTERVAL_SECONDS": "0.5",
         "PARLEY_MODEL_ROUTER_ATTEMPT_REPORT_DELAY_SECONDS": "1",
         "PARLEY_MODEL_ROUTER_ATTEMPT_REPORT_INTERVAL_SECONDS": "0.5",
         "PARLEY_ORCHESTRATOR_ORPHANED_TURN_RELEASE_DELAY_SECONDS": "2.5",
@@ -215,11 +215,15 @@ def judge(calls, entries):
         entries_of[mark_of(entry.request_id)].append(entry)
     found = Counter(turns=len(calls_of), calls=len(calls), entries=len(entries))
     for mark in calls_of.keys() | entries_of.keys():
-        estimates = [entry for entry in entries_of[mark] if entry.account == "expiry"]
+        estimates = [
+            entry for entry in entries_of[mark] if entry.account == pb.LEDGER_ACCOUNT_EXPIRY
+        ]
         # An estimate of a lease that ended is taken back once it is known what was used.
         assert sum(entry.cost_nano_usd for entry in estimates) == 0, mark
         found["estimates at expiry, taken back"] += bool(estimates)
-        attempts = [entry for entry in entries_of[mark] if entry.account != "expiry"]
+        attempts = [
+            entry for entry in entries_of[mark] if entry.account != pb.LEDGER_ACCOUNT_EXPIRY
+        ]
         judge_attempts(calls_of[mark], attempts, found)
     found["nano-dollars by the provider's count"] = sum(map(cost_of, calls))
     found["nano-dollars booked"] = sum(entry.cost_nano_usd for entry in entries)

@@ -1,15 +1,16 @@
-"""Accounting on a database, as far as the books go, and turns to book in it."""
+"""Accounting on a database without its servers, and turns to book in it."""
 
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from parley_services.accounting.accounting import Accounting
 from parley_services.accounting.app import MIGRATIONS
-from parley_services.accounting.clock_reader import Timekeeper
-from parley_services.accounting.ledger.levels import Terms
+from parley_services.accounting.clock_reader import ClockReader
 from parley_services.accounting.ledger.pricing import Pricer
+from parley_services.accounting.ledger.pricing_context import PricingContext
 from parley_services.accounting.ledger.reserve import ReserveRequest
-from parley_services.accounting.ledger.settle import AnswerSource, Attempt, SettleRequest
+from parley_services.accounting.ledger.settle import SettleRequest
+from parley_services.accounting.ledger.unit_of_work import LedgerTransaction
 from parley_services.accounting.limits.allowance_book import AllowanceBook
 from parley_services.accounting.limits.allowances import Allowance, Budget, BudgetPeriod, Limits
 from parley_services.accounting.limits.budget_policy import Policy
@@ -18,11 +19,14 @@ from parley_services.accounting.reports.costs import CostGrouping, CostQuery
 from parley_services.accounting.sql.admissions import SqlAdmissions
 from parley_services.accounting.sql.allowances import SqlAllowances
 from parley_services.accounting.sql.costs import SqlCostReader
+from parley_services.accounting.sql.ledger_clock import ProcessClock
 from parley_services.accounting.sql.rollups import SqlRollups
 from parley_services.accounting.sql.store import SqlLedgerStore
 from parley_services.accounting.subjects import SubjectKey, SubjectLevel
-from parley_services.accounting.workers.lease_expirer import Sweeper
-from parley_services.accounting.workers.rollup_worker import Roller
+from parley_services.accounting.workers.lease_expirer import LeaseExpirer
+from parley_services.accounting.workers.rollup_worker import RollupWorker
+from parley_services.kit.chat.answer import AnswerSource
+from parley_services.kit.chat.attempt import Attempt
 from parley_services.kit.chat.subject import Subject
 from parley_services.kit.chat.usage import Usage
 from parley_services.kit.models.prices import flat_price
@@ -45,12 +49,34 @@ class FlatPrices:
         return flat_price(1_000_000)
 
 
+class MemoryLedger:
+    """A ledger in memory that runs commands one after the other."""
+
+    def __init__(self, context, *, limits=None, defaults=None, clock=None):
+        self.context = context
+        self.clock = clock or ManualClock()
+        self._clock_reader = ClockReader(self.clock)
+        self.transaction = LedgerTransaction(
+            timestamp=self._clock_reader.read(),
+            usage_counters={},
+            limits=limits or {},
+            defaults=defaults or {level: Limits() for level in SubjectLevel},
+            turns={},
+            heads={},
+            lengths={},
+        )
+
+    def run(self, command, request, **more):
+        self.transaction.timestamp = self._clock_reader.read()
+        return command(request, context=self.context, **more).run(self.transaction)
+
+
 class Replica:
-    """One accounting process, as far as the books go."""
+    """One accounting process without its servers."""
 
     def __init__(self, database, clock):
         defaults = {level: Limits() for level in SubjectLevel}
-        self.terms = terms = Terms(
+        self.context = context = PricingContext(
             policy=Policy(default_model="any"),
             pricer=Pricer(
                 FlatPrices(), default_model="any", groups={}, worst=flat_price(10_000_000)
@@ -58,21 +84,18 @@ class Replica:
             limiter=RateLimiter(),
             lease_grace_seconds=30,
         )
-        self.timekeeper = timekeeper = Timekeeper(clock)
+        self.clock_reader = clock_reader = ClockReader(clock)
+        ledger_clock = ProcessClock(clock_reader)
         self.database = database
-        self.store = SqlLedgerStore(database, defaults=defaults)
+        self.store = SqlLedgerStore(database, defaults=defaults, clock=ledger_clock)
         self.reader = SqlCostReader(database)
         self.allowances = AllowanceBook(SqlAllowances(database), defaults=defaults)
         self.admissions = SqlAdmissions(
-            database, defaults=defaults, limiter=terms.limiter, timekeeper=timekeeper
+            database, defaults=defaults, limiter=context.limiter, clock=ledger_clock
         )
-        self.accounting = Accounting(
-            self.store, admissions=self.admissions, terms=terms, timekeeper=timekeeper
-        )
-        self.roller = Roller(SqlRollups(database), interval_seconds=10)
-        self.sweeper = Sweeper(
-            self.store, terms=terms, timekeeper=timekeeper, interval_seconds=5, report=None
-        )
+        self.accounting = Accounting(self.store, admissions=self.admissions, context=context)
+        self.rollup_worker = RollupWorker(SqlRollups(database))
+        self.lease_expirer = LeaseExpirer(self.store, context=context)
 
     async def limit(self, key=TENANT, **limits):
         await self.allowances.put(Allowance(key=key, limits=Limits(**limits)))
@@ -84,9 +107,9 @@ class Replica:
     async def budget(self):
         """Return what is used and reserved of the tenant's budget."""
         (found,) = await self.allowances.page("acme", offset=0, limit=2)
-        if found.meter is None:
+        if found.counter is None:
             return 0, 0
-        return found.meter.total_used_nano_usd, found.meter.reserved_nano_usd
+        return found.counter.total_used_nano_usd, found.counter.reserved_nano_usd
 
     async def cost(self):
         summary = await self.reader.summary(CostQuery(grouping=CostGrouping.USER))

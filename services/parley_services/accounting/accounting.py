@@ -1,4 +1,4 @@
-"""The service's own face: takes requests and has steps committed."""
+"""The service's own face: takes requests and has commands committed."""
 
 import asyncio
 import contextlib
@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from parley_services.accounting.clock_reader import Timekeeper
 from parley_services.accounting.ledger.extend import Extend, ExtendRequest
-from parley_services.accounting.ledger.levels import Terms
+from parley_services.accounting.ledger.pricing_context import PricingContext
 from parley_services.accounting.ledger.reserve import Reserve, ReserveRequest
 from parley_services.accounting.ledger.settle import Settle, Settled, SettleRequest
 from parley_services.accounting.ledger.turn import Turn, TurnKey
@@ -31,13 +30,11 @@ class Accounting:
         store: LedgerStore,
         *,
         admissions: Admissions,
-        terms: Terms,
-        timekeeper: Timekeeper,
+        context: PricingContext,
     ) -> None:
         self._store = store
         self._admissions = admissions
-        self._terms = terms
-        self._timekeeper = timekeeper
+        self._context = context
 
     async def admit(
         self,
@@ -53,10 +50,9 @@ class Accounting:
         Raises RateLimited, ConcurrencyLimited, StateForbids while another run
         of the turn is admitted, DependencyUnavailable if the store is away.
         """
-        deadline_ns = await self._admissions.admit(
+        return await self._admissions.admit(
             self._admission(request_id, subject, reservation_id, turn_timeout_seconds)
         )
-        return self._timekeeper.wall_time(deadline_ns)
 
     async def reserve(self, request: ReserveRequest) -> Turn:
         """
@@ -68,20 +64,19 @@ class Accounting:
         key = request.turn_key
         # Always the same for a turn, so that a repeated call finds what the first one made.
         reservation_id = request.reservation_id or uuid.uuid5(_RESERVATIONS, key.text).hex
-        step = Reserve(
+        command = Reserve(
             request,
-            terms=self._terms,
-            moment=self._timekeeper.moment(),
+            context=self._context,
             reservation_id=reservation_id,
         )
         if request.is_admitted:
-            return await self._store.commit(step)
+            return await self._store.commit(command)
         timeout_seconds = request.turn_timeout_seconds
         await self._admissions.admit(
             self._admission(request.request_id, request.subject, reservation_id, timeout_seconds)
         )
         try:
-            return await self._store.commit(step)
+            return await self._store.commit(command)
         except ServiceError:
             with contextlib.suppress(ServiceError):
                 await self._admissions.end(key, reservation_id)
@@ -94,7 +89,7 @@ class Accounting:
             request_id=request_id,
             subject=subject,
             reservation_id=reservation_id,
-            lease_seconds=timeout_seconds + self._terms.lease_grace_seconds,
+            lease_seconds=timeout_seconds + self._context.lease_grace_seconds,
         )
 
     async def extend(self, request: ExtendRequest) -> Turn:
@@ -104,8 +99,7 @@ class Accounting:
         Raises BudgetExhausted, NotFound, StateForbids,
         DependencyUnavailable if the store is away.
         """
-        moment = self._timekeeper.moment()
-        return await self._store.commit(Extend(request, terms=self._terms, moment=moment))
+        return await self._store.commit(Extend(request, context=self._context))
 
     async def settle(self, request: SettleRequest) -> Settled:
         """
@@ -115,25 +109,23 @@ class Accounting:
         away or full.
         """
         _check_numbers(request)
-        moment = self._timekeeper.moment()
-        settled = await self._store.commit(Settle(request, terms=self._terms, moment=moment))
+        settled = await self._store.commit(Settle(request, context=self._context))
         if request.ends_turn:
             await self._admissions.end(request.turn_key, request.reservation_id)
         return settled
 
-    async def book(self, told: Sequence[SettleRequest]) -> int:
+    async def book(self, reported: Sequence[SettleRequest]) -> int:
         """
-        Book the attempts of *told*, a part of one turn each, that are not booked yet.
+        Book the attempts of *reported*, a part of one turn each, that are not booked yet.
 
         Returns how many were, after the commit. Raises DependencyUnavailable if the store is
         away or full.
         """
         by_turn: dict[TurnKey, list[SettleRequest]] = defaultdict(list)
-        for request in told:
+        for request in reported:
             by_turn[request.turn_key].append(request)
         booked = await self._store.booked_attempts(by_turn.keys())
-        moment = self._timekeeper.moment()
-        steps, count = [], 0
+        commands, count = [], 0
         for key, parts in by_turn.items():
             known = booked.get(key, ())
             missing = [part for part in parts if part.attempts[0].number not in known]
@@ -141,9 +133,9 @@ class Accounting:
                 attempts = {part.attempts[0].number: part.attempts[0] for part in missing}
                 count += len(attempts)
                 request = replace(missing[-1], attempts=tuple(attempts.values()))
-                steps.append(Settle(request, terms=self._terms, moment=moment))
-        await asyncio.gather(*map(self._store.commit, steps))
-        ended = (step.request.turn_key for step in steps if step.request.ends_turn)
+                commands.append(Settle(request, context=self._context))
+        await asyncio.gather(*map(self._store.commit, commands))
+        ended = (command.request.turn_key for command in commands if command.request.ends_turn)
         await asyncio.gather(*map(self._admissions.end, ended))
         return count
 
@@ -159,7 +151,7 @@ class Accounting:
 
     def lease_end(self, turn: Turn) -> datetime:
         """Return when the lease of *turn* ends, by the wall clock."""
-        return self._timekeeper.wall_time(turn.deadline_ns)
+        return self._store.wall_time(turn.deadline_ns)
 
 
 def _check_numbers(request: SettleRequest) -> None:

@@ -1,10 +1,10 @@
 """Puts accounting together. The only module that knows which classes are real."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import grpc
 import httpx
@@ -12,13 +12,13 @@ import structlog
 from parley.accounting.v1 import accounting_service_pb2_grpc as pb_grpc
 
 from parley_services.accounting.accounting import Accounting
-from parley_services.accounting.clock_reader import Timekeeper
+from parley_services.accounting.clock_reader import ClockReader
 from parley_services.accounting.keys.authorization import Access
 from parley_services.accounting.keys.authorizing_servicer import KeyedServicer
 from parley_services.accounting.keys.bootstrap import ensure_first_key
-from parley_services.accounting.keys.keys import FailureLimit, KeyRing
-from parley_services.accounting.ledger.levels import Terms
+from parley_services.accounting.keys.keys import FailureLimit, KeyRepository, KeyStore
 from parley_services.accounting.ledger.pricing import Pricer, Prices
+from parley_services.accounting.ledger.pricing_context import PricingContext
 from parley_services.accounting.limits.admission import Admissions
 from parley_services.accounting.limits.allowance_book import (
     AllowanceBook,
@@ -32,7 +32,7 @@ from parley_services.accounting.limits.rate_limiter import RateLimiter
 from parley_services.accounting.reports.archive import Archiver
 from parley_services.accounting.reports.archive_files import ArchiveFolder
 from parley_services.accounting.reports.audit import Auditor
-from parley_services.accounting.reports.queries import Office
+from parley_services.accounting.reports.queries import AccountingQueries
 from parley_services.accounting.servicer import AccountingServicer
 from parley_services.accounting.settings import AccountingSettings
 from parley_services.accounting.sql.admissions import SqlAdmissions
@@ -40,14 +40,16 @@ from parley_services.accounting.sql.alerts import SqlAlerts
 from parley_services.accounting.sql.allowances import SqlAllowances
 from parley_services.accounting.sql.archive import SqlArchive
 from parley_services.accounting.sql.costs import SqlCostReader
-from parley_services.accounting.sql.keys import SqlKeyStore
+from parley_services.accounting.sql.keys import SqlKeyRepository
+from parley_services.accounting.sql.ledger_clock import DatabaseClock, ProcessClock
 from parley_services.accounting.sql.rollups import SqlRollups
 from parley_services.accounting.sql.store import SqlLedgerStore
 from parley_services.accounting.subjects import SubjectLevel
-from parley_services.accounting.workers.change_notifier import Bell
-from parley_services.accounting.workers.lease_expirer import Sweeper
-from parley_services.accounting.workers.rollup_worker import Roller
+from parley_services.accounting.workers.change_notifier import ChangeNotifier
+from parley_services.accounting.workers.lease_expirer import LeaseExpirer
+from parley_services.accounting.workers.rollup_worker import RollupWorker
 from parley_services.accounting.workers.webhooks import Post, Webhook
+from parley_services.kit.background import Report, every, running
 from parley_services.kit.clock import Clock, SystemClock
 from parley_services.kit.models.prices import PriceTable, flat_price
 from parley_services.kit.rpc.health import Health
@@ -67,9 +69,8 @@ _WORST_NANO_USD_PER_MILLION = 100 * _NANO
 much as the dearest models that people chat with."""
 
 _BURST = 10
+_TIDY_SECONDS = 600.0
 _WEBHOOK_TIMEOUT_SECONDS = 10.0
-
-Report = Callable[[bool], Awaitable[None]]
 
 
 @asynccontextmanager
@@ -86,7 +87,7 @@ async def open_accounting(
     Open what accounting needs and yield the function that registers it.
 
     A test passes its own *clock*, *prices*, and for webhooks *post* or *webhook_sleep*.
-    *report* is told again and again whether the store answers. Raises ValueError for a policy
+    *report* is told whether the store answers. Raises ValueError for a policy
     or a price file that is wrong, DependencyUnavailable if the database cannot be reached.
     """
     clock = clock or SystemClock()
@@ -94,84 +95,96 @@ async def open_accounting(
     defaults = default_limits(policy, settings)
     pricer = _pricer(policy, settings, prices or PriceTable.load(settings.prices_path))
     limiter = RateLimiter(settings.rate_window_seconds)
-    terms = Terms(
+    context = PricingContext(
         policy=policy,
         pricer=pricer,
         limiter=limiter,
         lease_grace_seconds=settings.lease_grace_seconds,
     )
-    timekeeper = Timekeeper(clock)
-    alert_bell, key_bell = Bell(), Bell()
+    alert_notifier, key_notifier = ChangeNotifier(), ChangeNotifier()
     url = settings.database_url or f"sqlite:///{settings.data_dir / 'accounting.db'}"
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(
             open_database(url, service=NAME, migrations=MIGRATIONS)
         )
-        store = SqlLedgerStore(database, defaults=defaults, alert_bell=alert_bell)
+        is_shared = database.dialect != "sqlite"
+        reader = ClockReader(clock)
+        ledger_clock = DatabaseClock() if is_shared else ProcessClock(reader)
+        store = SqlLedgerStore(
+            database, defaults=defaults, clock=ledger_clock, alert_notifier=alert_notifier
+        )
         stack.push_async_callback(store.aclose)
         allowances = AllowanceBook(_allowance_store(database), defaults=defaults)
         admissions: Admissions
-        if database.dialect == "sqlite":
-            admissions = MemoryAdmissions(
-                allowances.limits_of, limiter=limiter, timekeeper=timekeeper
-            )
+        if is_shared:
+            table = SqlAdmissions(database, defaults=defaults, limiter=limiter, clock=ledger_clock)
+            stack.push_async_callback(table.aclose)
+            tidying = every(_TIDY_SECONDS, table.remove_idle, name="admission_counters")
+            await stack.enter_async_context(tidying)
+            admissions = table
         else:
-            shared = SqlAdmissions(
-                database, defaults=defaults, limiter=limiter, timekeeper=timekeeper
+            admissions = MemoryAdmissions(
+                allowances.limits_of, limiter=limiter, clock_reader=reader
             )
-            stack.push_async_callback(shared.aclose)
-            admissions = shared
-        key_store = SqlKeyStore(database)
-        reader = SqlCostReader(database)
+        key_repository = SqlKeyRepository(database)
+        cost_reader = SqlCostReader(database)
         alerts = SqlAlerts(database)
-        rate = settings.wrong_keys_per_second
-        keys = KeyRing(
-            key_store,
-            clock=clock,
-            failures=FailureLimit(clock, per_second=rate, burst=max(1, int(rate * _BURST))),
-        )
+        keys = _key_store(key_repository, settings, clock)
         made = await ensure_first_key(
             keys, secret=settings.bootstrap_key.get_secret_value(), data_dir=settings.data_dir
         )
         if made is not None:
             log.info("bootstrap_key_written", path=str(made))
         servicer = AccountingServicer(
-            accounting=Accounting(store, admissions=admissions, terms=terms, timekeeper=timekeeper),
+            accounting=Accounting(store, admissions=admissions, context=context),
             keys=keys,
-            office=Office(
-                reader=reader,
-                auditor=Auditor(reader, store, timekeeper=timekeeper),
+            queries=AccountingQueries(
+                reader=cost_reader,
+                auditor=Auditor(cost_reader, store),
                 allowances=allowances,
                 alerts=alerts,
-                key_changes=key_store,
+                key_changes=key_repository,
                 pricer=pricer,
                 clock=clock,
-                alert_bell=alert_bell,
-                key_bell=key_bell,
+                alert_notifier=alert_notifier,
+                key_notifier=key_notifier,
                 poll_interval_seconds=settings.poll_interval_seconds,
             ),
             clock=clock,
             key_max_age_seconds=settings.key_max_age_seconds,
         )
-        sweeper = Sweeper(
-            store,
-            terms=terms,
-            timekeeper=timekeeper,
-            interval_seconds=settings.sweep_interval_seconds,
-            report=report or _no_report,
+        await stack.enter_async_context(
+            every(
+                settings.lease_check_interval_seconds,
+                LeaseExpirer(store, context=context).run,
+                name="lease_expirer",
+                report=report,
+                at_once=True,
+            )
         )
-        await stack.enter_async_context(_running(sweeper.run()))
-        roller = Roller(SqlRollups(database), interval_seconds=settings.roll_interval_seconds)
-        await stack.enter_async_context(_running(roller.run()))
+        await stack.enter_async_context(
+            every(
+                settings.rollup_interval_seconds,
+                RollupWorker(SqlRollups(database)).run,
+                name="rollup_worker",
+                at_once=True,
+            )
+        )
         if settings.detail_days is not None:
             archiver = Archiver(
                 SqlArchive(database),
                 ArchiveFolder(settings.data_dir / ARCHIVE_FOLDER).keep,
                 detail_days=settings.detail_days,
                 clock=clock,
-                interval_seconds=settings.archive_interval_seconds,
             )
-            await stack.enter_async_context(_running(archiver.run()))
+            await stack.enter_async_context(
+                every(
+                    settings.archive_interval_seconds,
+                    archiver.run,
+                    name="ledger_archiver",
+                    at_once=True,
+                )
+            )
         if settings.webhook_urls:
             post = post or await stack.enter_async_context(_posting())
         for each in settings.webhook_urls:
@@ -181,12 +194,14 @@ async def open_accounting(
                 secret=_webhook_secret(settings),
                 deliveries=alerts,
                 post=post,
-                bell=alert_bell,
+                notifier=alert_notifier,
                 clock=clock,
                 poll_interval_seconds=settings.poll_interval_seconds,
                 sleep=webhook_sleep,
             )
-            await stack.enter_async_context(_running(webhook.run()))
+            await stack.enter_async_context(
+                running(webhook.run, name="webhook", sleep=webhook_sleep)
+            )
 
         # It offers every method that the servicer has.
         keyed = cast(pb_grpc.AccountingServiceServicer, KeyedServicer(servicer, Access(keys)))
@@ -195,6 +210,12 @@ async def open_accounting(
             pb_grpc.add_AccountingServiceServicer_to_server(keyed, server)
 
         yield register
+
+
+def _key_store(repository: KeyRepository, settings: AccountingSettings, clock: Clock) -> KeyStore:
+    rate = settings.wrong_keys_per_second
+    failures = FailureLimit(clock, per_second=rate, burst=max(1, int(rate * _BURST)))
+    return KeyStore(repository, clock=clock, failures=failures)
 
 
 def _allowance_store(database: Database) -> AllowanceStore:
@@ -247,20 +268,6 @@ async def _posting() -> AsyncGenerator[Post, None]:
             return response.is_success
 
         yield post
-
-
-@asynccontextmanager
-async def _running(work: Coroutine[Any, Any, None]) -> AsyncGenerator[None, None]:
-    task = asyncio.create_task(work)
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
-
-
-async def _no_report(is_up: bool) -> None:
-    return None
 
 
 @asynccontextmanager

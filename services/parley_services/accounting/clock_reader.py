@@ -1,4 +1,4 @@
-"""A point in time, read once for each step."""
+"""A point in time, read once for each command."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,41 +10,45 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
+class Timestamp:
     """
-    When a step happens, on two clocks.
+    When a command happens, on two clocks.
 
-    Dates, as the day of a budget, follow the wall clock. Leases and rates follow a clock
-    that never jumps, so that setting the machine's time neither frees nor ends them.
+    Dates, as the day of a budget, follow the wall clock. Leases and rates follow a clock that
+    does not jump when somebody sets the machine's time.
     """
 
-    now: datetime
+    utc: datetime
     """The date and time, aware, in UTC."""
 
-    steady_ns: int
-    """Nanoseconds since 1970 by the wall clock at the start of the process, and by the
-    monotonic clock since: it can be compared between replicas and across restarts."""
+    monotonic_ns: int
+    """Nanoseconds since 1970 by a clock that can be compared across restarts."""
 
 
-class Timekeeper:
-    """Reads moments off a clock."""
+class ClockReader:
+    """
+    Reads timestamps off the clock of this process.
+
+    The monotonic part is the wall clock at the start of the process and the monotonic clock
+    since.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         wall_ns = to_us(clock.now()) * 1000
         self._offset_ns = wall_ns - int(clock.monotonic() * 1e9)
 
-    def moment(self) -> Moment:
+    def read(self) -> Timestamp:
         """Return the present."""
-        return Moment(
-            now=self._clock.now(),
-            steady_ns=self._offset_ns + int(self._clock.monotonic() * 1e9),
+        return Timestamp(
+            utc=self._clock.now(),
+            monotonic_ns=self._offset_ns + int(self._clock.monotonic() * 1e9),
         )
 
-    def wall_time(self, steady_ns: int) -> datetime:
-        """Return when, by the wall clock of now, *steady_ns* is."""
-        present = self.moment()
-        return present.now + timedelta(microseconds=(steady_ns - present.steady_ns) // 1000)
+    def wall_time(self, monotonic_ns: int) -> datetime:
+        """Return when, by the wall clock of now, *monotonic_ns* is."""
+        present = self.read()
+        return present.utc + timedelta(microseconds=(monotonic_ns - present.monotonic_ns) // 1000)
 
 
 def to_us(time: datetime) -> int:

@@ -10,12 +10,12 @@ from parley_services.kit.settings import ParleySettings
 
 
 class AccountingSettings(ParleySettings):
-    """Where the books are, what holds for everybody, and whom alerts are sent to."""
+    """Where the ledger is, what holds for everybody, and whom alerts are sent to."""
 
     model_config = SettingsConfigDict(env_prefix="PARLEY_ACCOUNTING_")
 
     database_url: str = ""
-    """Where the books are: `sqlite:///path/to/file.db` for one process, or
+    """Where the ledger is: `sqlite:///path/to/file.db` for one process, or
     `postgresql://user:password@host/name` for any number of replicas. Empty, the default:
     `accounting.db` in the data folder, which needs no server."""
 
@@ -48,10 +48,10 @@ class AccountingSettings(ParleySettings):
     """How long a reservation outlives its turn's time limit, so that a late booking still
     finds it."""
 
-    sweep_interval_seconds: float = Field(default=5.0, gt=0)
+    lease_check_interval_seconds: float = Field(default=5.0, gt=0)
     """How often reservations whose lease is over are looked for."""
 
-    roll_interval_seconds: float = Field(default=10.0, gt=0)
+    rollup_interval_seconds: float = Field(default=10.0, gt=0)
     """How often new entries of the ledger are added to the sums that summaries read. Those
     that are not yet are read one by one, so that summaries are never late."""
 

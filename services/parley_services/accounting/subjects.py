@@ -1,10 +1,10 @@
 """Whom spending belongs to: the suite, an organisation, a team, a user, a key."""
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import lru_cache
 
 from parley_services.kit.chat.subject import Subject
+from parley_services.kit.chat.wire_enum import WireEnum
 
 EVERYONE = "*"
 """The subject id that stands for the default of a level."""
@@ -12,14 +12,15 @@ EVERYONE = "*"
 _KEPT = 8192
 
 
-class SubjectLevel(StrEnum):
+class SubjectLevel(WireEnum):
     """A level at which limits and budgets hold, the widest first."""
 
-    SUITE = "suite"
-    TENANT = "tenant"
-    TEAM = "team"
-    USER = "user"
-    KEY = "key"
+    UNSPECIFIED = 0
+    SUITE = 1
+    TENANT = 2
+    TEAM = 3
+    USER = 4
+    KEY = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,21 +37,21 @@ class SubjectKey:
     """The key as one text, for the store. Ids hold no control characters."""
 
     def __post_init__(self) -> None:
-        text = f"{self.level.value}\x1f{self.tenant_id}\x1f{self.subject_id}"
+        text = f"{self.level.key}\x1f{self.tenant_id}\x1f{self.subject_id}"
         object.__setattr__(self, "text", text)
 
     @classmethod
     def of(cls, text: str) -> "SubjectKey":
         """Return the key whose text that is."""
         level, tenant_id, subject_id = text.split("\x1f")
-        return cls(level=SubjectLevel(level), tenant_id=tenant_id, subject_id=subject_id)
+        return cls(level=SubjectLevel.from_key(level), tenant_id=tenant_id, subject_id=subject_id)
 
     @property
     def name(self) -> str:
         """The subject for messages, as `user/ada`."""
         if self.level is SubjectLevel.SUITE:
-            return self.level.value
-        return f"{self.level.value}/{self.subject_id}"
+            return self.level.key
+        return f"{self.level.key}/{self.subject_id}"
 
 
 SUITE = SubjectKey(level=SubjectLevel.SUITE)

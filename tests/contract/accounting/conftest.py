@@ -1,4 +1,4 @@
-"""The books on each database."""
+"""The ledger on each database."""
 
 from contextlib import AsyncExitStack
 

@@ -32,7 +32,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 @pytest.fixture
 def archiver_of(tmp_path, clock):
-    """Makes an archiver of a replica's books: `archiver_of(replica, keep=...)`."""
+    """Makes an archiver of a replica's ledger: `archiver_of(replica, keep=...)`."""
 
     def archiver_of(replica, keep=ArchiveFolder(tmp_path / "archive").keep):  # noqa: B008
         return Archiver(
@@ -40,7 +40,6 @@ def archiver_of(tmp_path, clock):
             keep,
             detail_days=DAYS,
             clock=clock,
-            interval_seconds=1,
         )
 
     return archiver_of
@@ -66,7 +65,7 @@ async def aged(replica, clock):
     clock.jump((DAYS + 10) * 86_400)
     for number in range(3):
         await replica.accounting.settle(settle(f"new{number}"))
-    await replica.roller.roll()
+    await replica.rollup_worker.roll_up()
     return replica
 
 
@@ -97,7 +96,7 @@ class TestArchive:
         assert await archiver.archive() == 0
         clock.jump((DAYS + 1) * 86_400)
         assert await archiver.archive() == 3  # The fourth is not rolled up yet.
-        await aged.roller.roll()
+        await aged.rollup_worker.roll_up()
         assert await archiver.archive() == 1
         head, count, faults = verify_archive(tmp_path / "archive" / "acme")
         assert (head.sequence, count, faults) == (14, 14, ())
@@ -152,7 +151,7 @@ class TestArchive:
         statement = text("DELETE FROM entries WHERE sequence = 11")
         await aged.database.write(lambda connection: connection.execute(statement) and None)
         rows = [each for each in (await verify(aged.reader)).faults if each.sequence]
-        assert [(each.sequence, each.kind) for each in rows] == [(11, "missing")]
+        assert [(each.sequence, each.kind.key) for each in rows] == [(11, "missing")]
 
     async def test_old_turns_are_forgotten_and_running_ones_are_not(self, aged, archiver_of, clock):
         await aged.accounting.reserve(reserve("held"))
@@ -173,7 +172,7 @@ class TestArchive:
         for tenant in ("../up", "plain"):
             await replica.accounting.settle(settle("r1", Subject(tenant_id=tenant, user_id="u")))
         clock.jump((DAYS + 10) * 86_400)
-        await replica.roller.roll()
+        await replica.rollup_worker.roll_up()
         assert await archiver_of(replica).archive() == 2
         names = sorted(path.name for path in (tmp_path / "archive").iterdir())
         assert names[0] == "plain"

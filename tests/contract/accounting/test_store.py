@@ -1,15 +1,15 @@
-"""What the books must do on every database, whatever runs beside."""
+"""What the ledger must do on every database, whatever runs beside."""
 
 import asyncio
 from dataclasses import replace
 
 import pytest
-from parley_services.accounting.ledger.entry import AttemptKind
 from parley_services.accounting.ledger.extend import ExtendRequest
-from parley_services.accounting.ledger.settle import AnswerSource
-from parley_services.accounting.ledger.unit_of_work import Needs
+from parley_services.accounting.ledger.unit_of_work import ReadSet
 from parley_services.accounting.reports.audit import verify
 from parley_services.accounting.reports.costs import CostQuery, EntryQuery
+from parley_services.kit.chat.answer import AnswerSource
+from parley_services.kit.chat.attempt import AttemptKind
 from parley_services.kit.chat.subject import Subject
 from parley_services.kit.errors import (
     BudgetExhausted,
@@ -54,7 +54,7 @@ class TestReplicas:
             await replicas[number % 3].accounting.reserve(reserve(f"r{number}"))
         assert await replicas[0].budget() == (0, 30 * COST)
         clock.advance(61)
-        ended = await asyncio.gather(*(each.sweeper.sweep() for each in replicas))
+        ended = await asyncio.gather(*(each.lease_expirer.expire_due() for each in replicas))
         assert sum(ended) == 30
         assert await replicas[0].budget() == (30 * COST, 0)
         assert await replicas[0].cost() == 30 * COST
@@ -115,7 +115,7 @@ class TestSteps:
         await replica.hard_budget(10_000)
         await replica.accounting.reserve(reserve("r1"))
         clock.advance(61)
-        assert await replica.sweeper.sweep() == 1
+        assert await replica.lease_expirer.expire_due() == 1
         settled = await replica.accounting.settle(settle("r1", output=7))
         assert settled.cost_nano_usd == 67
         assert await replica.budget() == (67, 0)
@@ -128,13 +128,13 @@ class TestSteps:
     async def test_setting_the_clock_ends_no_lease(self, replica, clock):
         await replica.accounting.reserve(reserve("r1"))
         clock.jump(7 * 86_400)
-        assert await replica.sweeper.sweep() == 0
+        assert await replica.lease_expirer.expire_due() == 0
 
     async def test_a_step_that_crashes_takes_no_other_with_it(self, replica):
         class Crash:
-            needs = Needs()
+            read_set = ReadSet()
 
-            def run(self, books):
+            def run(self, transaction):
                 raise ZeroDivisionError
 
         results = await asyncio.gather(
@@ -216,7 +216,7 @@ class TestMemory:
 
 class TestTampering:
     @pytest.fixture
-    async def books(self, replica):
+    async def booked(self, replica):
         for number in range(1, 8):
             await replica.accounting.settle(settle(f"r{number}", output=number))
         return replica
@@ -242,58 +242,60 @@ class TestTampering:
             ),
         ],
     )
-    async def test_each_fault_is_found_and_named(self, books, statements, faults):
+    async def test_each_fault_is_found_and_named(self, booked, statements, faults):
         def unit(connection):
             for statement in statements.split(";"):
                 connection.execute(text(statement))
 
-        await books.database.write(unit)
-        found = await verify(books.reader)
-        rows = [(each.sequence, each.kind) for each in found.faults if each.sequence]
+        await booked.database.write(unit)
+        found = await verify(booked.reader)
+        rows = [(each.sequence, each.kind.key) for each in found.faults if each.sequence]
         assert rows == faults
 
     @pytest.mark.parametrize(
         ("statement", "faults"),
         [
             (
-                "UPDATE meters SET total_used_nano_usd = 5 WHERE key_text LIKE 'user%'",
+                "UPDATE usage_counters SET total_used_nano_usd = 5 WHERE key_text LIKE 'user%'",
                 [("balance", "user/ada", 448, 5)],
             ),
             (
-                "UPDATE meters SET reserved_nano_usd = 0 WHERE key_text LIKE 'team%'",
+                "UPDATE usage_counters SET reserved_nano_usd = 0 WHERE key_text LIKE 'team%'",
                 [("hold", "team/core", COST, 0)],
             ),
             (
-                "DELETE FROM meters WHERE key_text LIKE 'suite%'",
+                "DELETE FROM usage_counters WHERE key_text LIKE 'suite%'",
                 [
                     ("balance", "suite", 448, 0),
                     ("hold", "suite", COST, 0),
                 ],
             ),
             (
-                "UPDATE rollups SET cost_nano_usd = 1 WHERE dimension = 'none' AND level = 4"
+                "UPDATE rollups SET cost_nano_usd = 1 WHERE dimension = 'total' AND level = 4"
                 " AND tenant_id = 'acme'",
                 [("rollup", "", 448, 1)],
             ),
         ],
     )
-    async def test_each_sum_that_is_kept_is_proved(self, books, statement, faults):
-        await books.accounting.reserve(reserve("r8"))
-        await books.roller.roll()
-        assert (await verify(books.reader)).faults == ()
-        await books.database.write(lambda connection: connection.execute(text(statement)) and None)
-        found = await verify(books.reader)
+    async def test_each_sum_that_is_kept_is_proved(self, booked, statement, faults):
+        await booked.accounting.reserve(reserve("r8"))
+        await booked.rollup_worker.roll_up()
+        assert (await verify(booked.reader)).faults == ()
+        await booked.database.write(lambda connection: connection.execute(text(statement)) and None)
+        found = await verify(booked.reader)
         assert [
-            (each.kind, each.subject, each.expected_nano_usd, each.found_nano_usd)
+            (each.kind.key, each.subject, each.expected_nano_usd, each.found_nano_usd)
             for each in found.faults
         ] == faults
 
 
-def told(request_id, number=1, output=40):
+def reported(request_id, number=1, output=40):
     """Return one attempt, as a router tells of it."""
     request = settle(request_id, output=output)
     (attempt,) = request.attempts
-    return replace(request, attempts=(replace(attempt, number=number),), source=AnswerSource.NONE)
+    return replace(
+        request, attempts=(replace(attempt, number=number),), source=AnswerSource.UNSPECIFIED
+    )
 
 
 class TestRunsOfATurn:
@@ -315,22 +317,22 @@ class TestRunsOfATurn:
         assert await replicas[0].budget() == (0, 0)
 
 
-class TestToldAttempts:
+class TestReportedAttempts:
     async def test_what_nobody_settled_is_booked_and_nothing_stays_held(self, replicas):
         await replicas[0].hard_budget(100 * COST)
         await replicas[0].accounting.reserve(reserve("r1"))
-        assert await replicas[1].accounting.book([told("r1", 1), told("r1", 2)]) == 2
+        assert await replicas[1].accounting.book([reported("r1", 1), reported("r1", 2)]) == 2
         assert await replicas[2].budget() == (2 * COST, 0)
 
     async def test_what_is_settled_is_left_as_it_is(self, replicas):
         await replicas[0].accounting.reserve(reserve("r1"))
         await replicas[0].accounting.settle(settle("r1"))
-        assert await replicas[1].accounting.book([told("r1", output=10_000)]) == 0
+        assert await replicas[1].accounting.book([reported("r1", output=10_000)]) == 0
         assert await replicas[1].cost() == COST
 
     async def test_a_settlement_that_comes_after_all_books_what_is_missing_only(self, replicas):
         await replicas[0].accounting.reserve(reserve("r1"))
-        assert await replicas[0].accounting.book([told("r1", 1)]) == 1
+        assert await replicas[0].accounting.book([reported("r1", 1)]) == 1
         late = settle("r1")
         second = replace(late.attempts[0], number=2)
         await replicas[1].accounting.settle(replace(late, attempts=(*late.attempts, second)))
@@ -339,24 +341,24 @@ class TestToldAttempts:
     async def test_the_estimate_of_an_expiry_is_taken_back(self, replicas, clock):
         await replicas[0].accounting.reserve(reserve("r1", max_output_token_count=4000))
         clock.advance(61)
-        await replicas[0].sweeper.sweep()
-        assert await replicas[1].accounting.book([told("r1")]) == 1
+        await replicas[0].lease_expirer.expire_due()
+        assert await replicas[1].accounting.book([reported("r1")]) == 1
         assert await replicas[1].cost() == COST
 
     async def test_a_released_turn_and_one_that_nobody_knew_are_booked(self, replicas):
         await replicas[0].accounting.reserve(reserve("r1"))
         await replicas[0].accounting.release("r1", ADA)
-        assert await replicas[0].accounting.book([told("r1"), told("r2")]) == 2
+        assert await replicas[0].accounting.book([reported("r1"), reported("r2")]) == 2
         assert await replicas[1].cost() == 2 * COST
 
     async def test_all_routers_may_tell_of_the_same(self, replicas):
-        many = [told(f"r{number}") for number in range(50)]
+        many = [reported(f"r{number}") for number in range(50)]
         await asyncio.gather(*(each.accounting.book(many) for each in replicas * 2))
         assert await replicas[0].cost() == 50 * COST
         assert await replicas[0].accounting.book(many) == 0
 
     async def test_what_was_used_beside_the_answer_leaves_the_turn_as_it_is(self, replicas, clock):
-        embedding = told("r1", 9)
+        embedding = reported("r1", 9)
         embedding = replace(
             embedding,
             attempts=(replace(embedding.attempts[0], kind=AttemptKind.EMBEDDING),),
@@ -366,7 +368,7 @@ class TestToldAttempts:
         assert await replicas[1].accounting.book([embedding]) == 1
         assert await replicas[0].budget() == (COST, COST)
         clock.advance(61)
-        await replicas[0].sweeper.sweep()
+        await replicas[0].lease_expirer.expire_due()
         assert await replicas[0].budget() == (2 * COST, 0)
         await replicas[0].accounting.release("r1", ADA)
         assert await replicas[0].budget() == (COST, 0)

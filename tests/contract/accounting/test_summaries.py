@@ -132,7 +132,7 @@ async def booked(replica):
 class TestRolling:
     async def test_nothing_rolled_all_rolled_and_in_between(self, booked):
         await check(booked)
-        assert await booked.roller.roll() == 250
+        assert await booked.rollup_worker.roll_up() == 250
         await check(booked)
         for turn in turns(random.Random(6), 60, "b"):
             await booked.accounting.settle(turn)
@@ -141,12 +141,12 @@ class TestRolling:
     async def test_replicas_roll_each_entry_once(self, replicas):
         for turn in turns(random.Random(7), 120, "a"):
             await replicas[0].accounting.settle(turn)
-        rolled = await asyncio.gather(*(each.roller.roll() for each in replicas))
+        rolled = await asyncio.gather(*(each.rollup_worker.roll_up() for each in replicas))
         assert sum(rolled) == 120
         await check(replicas[1])
 
     async def test_groups_come_in_pages(self, booked):
-        await booked.roller.roll()
+        await booked.rollup_worker.roll_up()
         names = []
         for offset in range(0, 6, 2):
             query = CostQuery(grouping=CostGrouping.USER, offset=offset, limit=2)

@@ -108,7 +108,9 @@ async def test_a_ledger_that_fits_and_one_that_does_not(parley, tmp_path):
     code, out = await parley("ledger", "verify")
     assert (code, out) == (0, "3 entries fit.\n")
     with closing(sqlite3.connect(tmp_path / "accounting.db")) as connection, connection:
-        connection.execute("UPDATE meters SET total_used_nano_usd = 7 WHERE key_text LIKE 'user%'")
+        connection.execute(
+            "UPDATE usage_counters SET total_used_nano_usd = 7 WHERE key_text LIKE 'user%'"
+        )
     code, out = await parley("ledger", "verify", "--tenant", "acme")
     assert code == 1
     assert "balance: user/ada of acme has $0.000000, but the entries say $2.000000" in out

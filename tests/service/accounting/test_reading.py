@@ -113,12 +113,16 @@ class TestReading:
             connection.execute("UPDATE entries SET cost_nano_usd = 4")
         verified = await stub.VerifyLedger(pb.VerifyLedgerRequest(tenant_id="acme"))
         row, *sums = verified.faults
-        assert (row.tenant_id, row.sequence, row.kind) == ("acme", 1, "changed")
+        assert (row.tenant_id, row.sequence, row.kind) == (
+            "acme",
+            1,
+            pb.LEDGER_FAULT_KIND_CHANGED,
+        )
         assert [(each.kind, each.subject) for each in sums] == [
-            ("balance", "key/key_1"),
-            ("balance", "team/core"),
-            ("balance", "tenant/acme"),
-            ("balance", "user/ada"),
+            (pb.LEDGER_FAULT_KIND_BALANCE, "key/key_1"),
+            (pb.LEDGER_FAULT_KIND_BALANCE, "team/core"),
+            (pb.LEDGER_FAULT_KIND_BALANCE, "tenant/acme"),
+            (pb.LEDGER_FAULT_KIND_BALANCE, "user/ada"),
         ]
         assert {(each.expected_nano_usd, each.found_nano_usd) for each in sums} == {(4, 5)}
         (alert,) = (await stub.ListAlerts(pb.ListAlertsRequest(tenant_id="acme"))).alerts
@@ -126,7 +130,7 @@ class TestReading:
         assert "entry 1 of acme is changed" in alert.message
 
     async def test_a_correction_is_marked(self, serve, clock):
-        stub = await serve(lease_grace_seconds=0, sweep_interval_seconds=0.01)
+        stub = await serve(lease_grace_seconds=0, lease_check_interval_seconds=0.01)
         await stub.Reserve(reserve())
         clock.advance(31)
 
@@ -138,7 +142,11 @@ class TestReading:
         await stub.Settle(settle())
         page = await stub.ListEntries(pb.ListEntriesRequest(tenant_id="acme"))
         found = [(each.account, each.correction) for each in page.entries]
-        assert found == [("expiry", False), ("expiry", True), ("usage", False)]
+        assert found == [
+            (pb.LEDGER_ACCOUNT_EXPIRY, False),
+            (pb.LEDGER_ACCOUNT_EXPIRY, True),
+            (pb.LEDGER_ACCOUNT_USAGE, False),
+        ]
 
     async def test_a_turn_that_booked_nothing_is_not_found(self, serve):
         stub = await serve()

@@ -46,7 +46,11 @@ class TestTurns:
         turn = await stub.GetTurnCost(pb.GetTurnCostRequest(tenant_id="acme", request_id="r1"))
         assert turn.cost_nano_usd == 5_000_000
         (entry,) = turn.entries
-        assert (entry.sequence, entry.account, entry.subject.user_id) == (1, "usage", "ada")
+        assert (entry.sequence, entry.account, entry.subject.user_id) == (
+            1,
+            pb.LEDGER_ACCOUNT_USAGE,
+            "ada",
+        )
         assert (dict(entry.tags), entry.template) == ({"app": "help"}, "faq")
 
     async def test_a_turn_is_admitted_then_held_then_settled(self, stub):
@@ -139,10 +143,10 @@ class TestTurns:
 
     async def test_an_attempt_that_a_router_tells_of_is_booked_once(self, stub):
         await stub.Reserve(reserve())
-        told = pb.TurnAttempt(
+        reported = pb.TurnAttempt(
             request_id="r1", subject=ADA, attempt=settle(number=1, cost=7).attempts[0]
         )
-        request = pb.ReportAttemptsRequest(attempts=[told])
+        request = pb.ReportAttemptsRequest(attempts=[reported])
         assert (await stub.ReportAttempts(request)).booked_count == 1
         assert (await stub.ReportAttempts(request)).booked_count == 0
         turn = await stub.GetTurnCost(pb.GetTurnCostRequest(tenant_id="acme", request_id="r1"))

@@ -19,7 +19,7 @@ def entry():
         tenant_id="acme",
         request_id="r1",
         attempt_number=1,
-        account="usage",
+        account=pb.LEDGER_ACCOUNT_USAGE,
         subject=subject_pb2.Subject(tenant_id="acme", user_id="ada, countess"),
         provider="openai",
         model="gpt-4o",

@@ -4,25 +4,22 @@ from dataclasses import dataclass
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from parley_services.accounting.clock_reader import Timekeeper
 from parley_services.accounting.ledger.extend import Extend, ExtendRequest
-from parley_services.accounting.ledger.levels import Terms
 from parley_services.accounting.ledger.pricing import Pricer
+from parley_services.accounting.ledger.pricing_context import PricingContext
 from parley_services.accounting.ledger.reserve import Reserve, ReserveRequest
-from parley_services.accounting.ledger.settle import AnswerSource, Attempt, Settle, SettleRequest
-from parley_services.accounting.ledger.unit_of_work import Books
+from parley_services.accounting.ledger.settle import Settle, SettleRequest
 from parley_services.accounting.limits.allowances import Budget, BudgetPeriod, Limits
 from parley_services.accounting.limits.budget_policy import Policy
 from parley_services.accounting.limits.rate_limiter import RateLimiter
-from parley_services.accounting.subjects import SubjectKey, SubjectLevel
+from parley_services.kit.chat.answer import AnswerSource
+from parley_services.kit.chat.attempt import Attempt
 from parley_services.kit.chat.subject import Subject
 from parley_services.kit.chat.usage import Usage
 from parley_services.kit.errors import BudgetExhausted
 from parley_services.kit.models.prices import Price, Rates, Tier
 
-from tests.support.clock import ManualClock
-
-TENANT = SubjectKey(level=SubjectLevel.TENANT, tenant_id="acme", subject_id="acme")
+from tests.support.ledger import TENANT, MemoryLedger
 
 
 def price(read, written, call=0, tiers=()):
@@ -59,33 +56,22 @@ class Table:
         return PRICES.get(model)
 
 
-class Ledger:
+class Ledger(MemoryLedger):
     """Accounting in memory, with one hard budget for the tenant."""
 
     def __init__(self, limit_nano_usd):
         budget = Budget(period=BudgetPeriod.TOTAL, limit_nano_usd=limit_nano_usd, is_hard=True)
-        self.moment = Timekeeper(ManualClock()).moment()
-        self.terms = Terms(
+        context = PricingContext(
             policy=Policy(default_model="small"),
             pricer=Pricer(Table(), default_model="small", groups={}, worst=PRICES["large"]),
             limiter=RateLimiter(),
             lease_grace_seconds=30,
         )
-        self.books = Books(
-            meters={},
-            limits={TENANT.text: Limits(budgets=(budget,))},
-            defaults={level: Limits() for level in SubjectLevel},
-            turns={},
-            heads={},
-            lengths={},
-        )
+        super().__init__(context, limits={TENANT.text: Limits(budgets=(budget,))})
 
     @property
-    def meter(self):
-        return self.books.meter(TENANT)
-
-    def run(self, kind, request, **more):
-        return kind(request, terms=self.terms, moment=self.moment, **more).run(self.books)
+    def counter(self):
+        return self.transaction.counter(TENANT)
 
 
 @dataclass
@@ -109,7 +95,7 @@ class Caller:
         self.attempts = []
         self.step = 0
         self.fresh = 0
-        """Output tokens that the hold has to cover: those since what was spent was last told."""
+        """Output tokens that the hold has to cover: since the last extension."""
         self.cancel_in = drawn.cancel_after
         self.is_over = False
         self.overshoot = 0
@@ -263,8 +249,8 @@ def test_a_hard_budget_is_exceeded_by_a_chunk_of_each_cut_turn_at_most(limit, tu
         except StopIteration:
             running.remove(chosen)
         overshoot = sum(caller.overshoot for caller in callers)
-        meter = ledger.meter
-        assert meter.total_used_nano_usd + meter.reserved_nano_usd <= limit + overshoot
-    assert meter.reserved_nano_usd == 0
+        counter = ledger.counter
+        assert counter.total_used_nano_usd + counter.reserved_nano_usd <= limit + overshoot
+    assert counter.reserved_nano_usd == 0
     booked = sum(each.cost_nano_usd for caller in callers for each in caller.attempts)
-    assert meter.total_used_nano_usd == booked
+    assert counter.total_used_nano_usd == booked

@@ -4,24 +4,25 @@ from collections import Counter
 from datetime import UTC, datetime
 
 import pytest
-from parley_services.accounting.clock_reader import Timekeeper
-from parley_services.accounting.ledger.levels import Terms
 from parley_services.accounting.ledger.pricing import Pricer
+from parley_services.accounting.ledger.pricing_context import PricingContext
 from parley_services.accounting.ledger.reserve import Reserve, ReserveRequest
-from parley_services.accounting.ledger.settle import AnswerSource, Attempt, Settle, SettleRequest
-from parley_services.accounting.ledger.turn import BudgetDecision
-from parley_services.accounting.ledger.unit_of_work import Books
+from parley_services.accounting.ledger.settle import Settle, SettleRequest
 from parley_services.accounting.limits.alerts import AlertKind
 from parley_services.accounting.limits.allowances import Limits
 from parley_services.accounting.limits.budget_policy import load_policy
 from parley_services.accounting.limits.rate_limiter import RateLimiter
 from parley_services.accounting.subjects import SubjectLevel
+from parley_services.kit.chat.answer import AnswerSource
+from parley_services.kit.chat.attempt import Attempt
+from parley_services.kit.chat.budget import BudgetDecision
 from parley_services.kit.chat.subject import Subject
 from parley_services.kit.chat.usage import Usage
 from parley_services.kit.errors import BudgetExhausted
 from parley_services.kit.models.prices import PriceTable, flat_price
 
 from tests.support.clock import ManualClock
+from tests.support.ledger import MemoryLedger
 
 CENT = 10**7
 TABLE = PriceTable.load()
@@ -33,23 +34,18 @@ class Day:
     def __init__(self):
         policy = load_policy()
         self.clock = ManualClock(datetime(2026, 3, 31, 8, tzinfo=UTC))
-        self.timekeeper = Timekeeper(self.clock)
         pricer = Pricer(
             TABLE,
             default_model=policy.default_model,
             groups=policy.model_groups,
             worst=flat_price(10**11),
         )
-        self.terms = Terms(
-            policy=policy, pricer=pricer, limiter=RateLimiter(), lease_grace_seconds=30
-        )
-        self.books = Books(
-            meters={},
-            limits={},
+        self.ledger = MemoryLedger(
+            PricingContext(
+                policy=policy, pricer=pricer, limiter=RateLimiter(), lease_grace_seconds=30
+            ),
             defaults={level: policy.default_limits(level) for level in SubjectLevel},
-            turns={},
-            heads={},
-            lengths={},
+            clock=self.clock,
         )
         self.count = 0
 
@@ -62,13 +58,7 @@ class Day:
             input_token_count=read,
             max_output_token_count=written,
         )
-        step = Reserve(
-            request,
-            terms=self.terms,
-            moment=self.timekeeper.moment(),
-            reservation_id=f"v{self.count}",
-        )
-        return step.run(self.books)
+        return self.ledger.run(Reserve, request, reservation_id=f"v{self.count}")
 
     def spend(self, user, nano_usd):
         self.count += 1
@@ -86,10 +76,10 @@ class Day:
             attempts=(attempt,),
             source=AnswerSource.MODEL,
         )
-        Settle(request, terms=self.terms, moment=self.timekeeper.moment()).run(self.books)
+        self.ledger.run(Settle, request)
 
     def alerts(self):
-        return [(each.kind, each.key.level.value) for each in self.books.new_alerts]
+        return [(each.kind, each.key.level.key) for each in self.ledger.transaction.new_alerts]
 
 
 @pytest.fixture

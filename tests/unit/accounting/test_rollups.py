@@ -10,6 +10,7 @@ from parley_services.accounting.reports.rollups import (
     DAY_US,
     HOUR_US,
     SUMS,
+    TOTAL,
     RollupKey,
     Span,
     Spent,
@@ -93,16 +94,16 @@ def cost_of(found, dimension, span, *, name="", tenant="acme", tag="", start_us=
 
 def test_an_entry_counts_for_its_tenant_and_for_all_in_each_length():
     found = roll_up([spent(cost=5, end_time_us=9 * DAY_US + HOUR_US), spent("bob", cost=7)])
-    assert cost_of(found, CostGrouping.NONE, Span.DAYS_512) == 12
-    assert cost_of(found, CostGrouping.NONE, Span.DAYS_512, tenant=ALL_TENANTS) == 12
-    assert cost_of(found, CostGrouping.USER, Span.DAYS_64, name="bob") == 7
-    assert cost_of(found, CostGrouping.USER, Span.DAY, name="ada", start_us=9 * DAY_US) == 5
+    assert cost_of(found, TOTAL, Span.DAYS_512) == 12
+    assert cost_of(found, TOTAL, Span.DAYS_512, tenant=ALL_TENANTS) == 12
+    assert cost_of(found, CostGrouping.USER.key, Span.DAYS_64, name="bob") == 7
+    assert cost_of(found, CostGrouping.USER.key, Span.DAY, name="ada", start_us=9 * DAY_US) == 5
     hour = 9 * DAY_US + HOUR_US
-    assert cost_of(found, CostGrouping.NONE, Span.HOUR, start_us=hour, tenant=ALL_TENANTS) == 5
+    assert cost_of(found, TOTAL, Span.HOUR, start_us=hour, tenant=ALL_TENANTS) == 5
 
 
 def test_a_tag_counts_by_its_value():
     found = roll_up([spent(tags={"app": "help", "env": "x"}, cost=3), spent(tags={"app": "shop"})])
-    assert cost_of(found, CostGrouping.TAG, Span.DAY, tag="app", name="help") == 3
-    assert cost_of(found, CostGrouping.TAG, Span.DAYS_8, tag="app", name="shop") == 1
-    assert cost_of(found, CostGrouping.TAG, Span.DAY, tag="env", name="x") == 3
+    assert cost_of(found, CostGrouping.TAG.key, Span.DAY, tag="app", name="help") == 3
+    assert cost_of(found, CostGrouping.TAG.key, Span.DAYS_8, tag="app", name="shop") == 1
+    assert cost_of(found, CostGrouping.TAG.key, Span.DAY, tag="env", name="x") == 3

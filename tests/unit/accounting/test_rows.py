@@ -1,10 +1,11 @@
 """Rows are written and read by position, so positions are those of the tables."""
 
 from parley_services.accounting.ledger.entry import Account, AttemptKind, Entry
-from parley_services.accounting.ledger.turn import BudgetDecision, Turn, TurnKey, TurnState
+from parley_services.accounting.ledger.turn import Turn, TurnKey, TurnState
 from parley_services.accounting.limits.rate_limiter import Passed
-from parley_services.accounting.limits.usage_counters import Meter
+from parley_services.accounting.limits.usage_counters import UsageCounter
 from parley_services.accounting.sql import rows, schema
+from parley_services.kit.chat.budget import BudgetDecision
 from parley_services.kit.chat.subject import Subject
 from parley_services.kit.chat.usage import Usage
 
@@ -14,10 +15,10 @@ def names(table):
 
 
 def test_a_meter_has_a_column_for_each_figure():
-    assert names(schema.meters) == list(Meter.__slots__)
-    figures = {name: index for index, name in enumerate(Meter.__slots__)}
-    meter = Meter(**figures | {"tokens": Passed(parts=((7, 8), (9, 10)))})
-    assert rows.meter_of(rows.meter_values(meter)) == meter
+    assert names(schema.usage_counters) == list(UsageCounter.__slots__)
+    figures = {name: index for index, name in enumerate(UsageCounter.__slots__)}
+    counter = UsageCounter(**figures | {"tokens": Passed(parts=((7, 8), (9, 10)))})
+    assert rows.usage_counter_of(rows.usage_counter_values(counter)) == counter
 
 
 def test_a_turn_comes_back_as_it_was():

@@ -7,15 +7,13 @@ from pathlib import Path
 
 import pytest
 import yaml
-from parley_services.accounting.clock_reader import Timekeeper
-from parley_services.accounting.ledger.levels import Terms
 from parley_services.accounting.ledger.pricing import Pricer
-from parley_services.accounting.ledger.settle import AnswerSource, Attempt, Settle, SettleRequest
-from parley_services.accounting.ledger.unit_of_work import Books
-from parley_services.accounting.limits.allowances import NO_LIMITS
+from parley_services.accounting.ledger.pricing_context import PricingContext
+from parley_services.accounting.ledger.settle import Settle, SettleRequest
 from parley_services.accounting.limits.budget_policy import Policy
 from parley_services.accounting.limits.rate_limiter import RateLimiter
-from parley_services.accounting.subjects import SubjectLevel
+from parley_services.kit.chat.answer import AnswerSource
+from parley_services.kit.chat.attempt import Attempt
 from parley_services.kit.chat.subject import Subject
 from parley_services.kit.chat.usage import Usage
 from parley_services.kit.models.prices import PriceTable, flat_price
@@ -25,6 +23,7 @@ from parley_services.model_router.providers.openai.chat_decoder import ChatDecod
 from parley_services.model_router.providers.openai.responses_decoder import ResponsesDecoder
 
 from tests.support.clock import ManualClock
+from tests.support.ledger import MemoryLedger
 from tests.support.model_router import believed
 
 CASES = yaml.safe_load(Path(__file__).with_name("usage_bodies.yaml").read_text())
@@ -41,9 +40,9 @@ def prices(tmp_path_factory):
 
 
 @pytest.fixture
-def terms(prices):
+def context(prices):
     pricer = Pricer(prices, default_model="gpt-4o", groups={}, worst=flat_price(10**11))
-    return Terms(
+    return PricingContext(
         policy=Policy(default_model="gpt-4o"),
         pricer=pricer,
         limiter=RateLimiter(),
@@ -68,30 +67,22 @@ def decoded(case):
     return believed(decoder.usage)
 
 
-def booked(terms, attempt):
+def booked(context, attempt):
     """Return the entry that *attempt* becomes."""
-    books = Books(
-        meters={},
-        limits={},
-        defaults={level: NO_LIMITS for level in SubjectLevel},
-        turns={},
-        heads={},
-        lengths={},
-    )
+    ledger = MemoryLedger(context, clock=ManualClock(AT))
     request = SettleRequest(
         request_id="r1",
-        subject=Subject(tenant_id="acme", user_id="ada"),
+        subject=Subject(tenant_id="acme"),
         attempts=(attempt,),
         source=AnswerSource.MODEL,
     )
-    moment = Timekeeper(ManualClock(AT)).moment()
-    Settle(request, terms=terms, moment=moment).run(books)
-    (entry,) = books.new_entries
+    ledger.run(Settle, request)
+    (entry,) = ledger.transaction.new_entries
     return entry
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
-def test_what_a_provider_says_is_booked_exactly(case, prices, terms):
+def test_what_a_provider_says_is_booked_exactly(case, prices, context):
     usage = decoded(case)
     wanted = case["usage"]
     assert usage == Usage(
@@ -112,17 +103,17 @@ def test_what_a_provider_says_is_booked_exactly(case, prices, terms):
         cost_nano_usd=cost,
         price_version=prices.version,
     )
-    entry = booked(terms, attempt)
+    entry = booked(context, attempt)
     assert (entry.cost_nano_usd, entry.usage) == (cost, usage)
     assert entry.price_version == prices.version
     # An attempt that came without a price gets the same one here.
-    alone = booked(terms, replace(attempt, cost_nano_usd=0, price_version=""))
+    alone = booked(context, replace(attempt, cost_nano_usd=0, price_version=""))
     assert (alone.cost_nano_usd, alone.price_version) == (cost, prices.version)
 
 
-def test_a_cancelled_stream_is_booked_by_our_count_and_says_so(terms):
+def test_a_cancelled_stream_is_booked_by_our_count_and_says_so(context):
     usage = Usage(input_token_count=40, output_token_count=7, estimated=True)
-    entry = booked(terms, Attempt(number=1, provider="openai", model="gpt-4o", usage=usage))
+    entry = booked(context, Attempt(number=1, provider="openai", model="gpt-4o", usage=usage))
     assert entry.cost_nano_usd == 40 * 2_500 + 7 * 10_000
     assert entry.usage.estimated
 

@@ -5,7 +5,7 @@ import hmac
 import orjson
 from parley_services.accounting.limits.alerts import Alert, AlertKind
 from parley_services.accounting.subjects import SUITE
-from parley_services.accounting.workers.change_notifier import Bell
+from parley_services.accounting.workers.change_notifier import ChangeNotifier
 from parley_services.accounting.workers.webhooks import Webhook
 
 from tests.support.clock import ManualClock
@@ -61,7 +61,7 @@ def webhook(outbox, receiver, pauses):
         secret="s3cret",
         deliveries=outbox,
         post=receiver,
-        bell=Bell(),
+        notifier=ChangeNotifier(),
         clock=ManualClock(),
         poll_interval_seconds=1,
         sleep=sleep,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from parley_services.accounting.keys.keys import KeyRing, KeyScope, digest_of
+from parley_services.accounting.keys.keys import KeyScope, KeyStore, digest_of
 from parley_services.accounting.subjects import SubjectLevel
 from parley_services.kit.errors import KeyMissing, ScopeMissing
 
@@ -43,7 +43,7 @@ class Target:
 class Access:
     """Checks calls that come with an API key. Calls of the suite's services come without."""
 
-    def __init__(self, keys: KeyRing) -> None:
+    def __init__(self, keys: KeyStore) -> None:
         self._keys = keys
 
     async def check(self, method: str, secret: str, target: Target) -> None:
@@ -65,8 +65,8 @@ class Access:
             )
         if needed not in key.scopes and KeyScope.ADMIN not in key.scopes:
             raise ScopeMissing(
-                f"The key may not do this: use one with the scope `{needed}`.",
-                metadata={"scope": needed},
+                f"The key may not do this: use one with the scope `{needed.key}`.",
+                metadata={"scope": needed.key},
             )
         if method in _NO_TENANT:
             return
@@ -81,5 +81,5 @@ class Access:
         if needed is KeyScope.ADMIN and target.level in _OPERATORS_LEVELS:
             raise ScopeMissing(
                 "The operator sets what a tenant may spend: ask them.",
-                metadata={"level": target.level.value},
+                metadata={"level": target.level.key},
             )

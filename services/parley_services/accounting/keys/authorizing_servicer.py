@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from parley_services.accounting import messages
 from parley_services.accounting.keys.authorization import Access, Target
+from parley_services.accounting.subjects import SubjectLevel
 from parley_services.kit.rpc.bearer import bearer
 
 
@@ -38,5 +38,5 @@ def _target_of(request: Any) -> Target:
     return Target(
         tenant_id=getattr(about, "tenant_id", ""),
         key_id=getattr(request, "key_id", ""),
-        level=messages.level_from(level) if level else None,
+        level=SubjectLevel(level) or None,
     )

@@ -4,20 +4,20 @@ import contextlib
 import os
 from pathlib import Path
 
-from parley_services.accounting.keys.keys import KeyRing, KeyScope, NewKey, new_secret
+from parley_services.accounting.keys.keys import KeyScope, KeyStore, NewKey, new_secret
 from parley_services.kit.chat.subject import Subject
 
 FILE_NAME = "bootstrap.key"
 
 _FIRST_KEY = NewKey(
     subject=Subject(tenant_id="default", user_id="default"),
-    scopes=frozenset(KeyScope),
+    scopes=frozenset({KeyScope.CHAT, KeyScope.READ, KeyScope.ADMIN}),
     may_act_for_users=True,
     display_name="bootstrap",
 )
 
 
-async def ensure_first_key(ring: KeyRing, *, secret: str, data_dir: Path) -> Path | None:
+async def ensure_first_key(keys: KeyStore, *, secret: str, data_dir: Path) -> Path | None:
     """
     Make the first key if there is none.
 
@@ -26,11 +26,11 @@ async def ensure_first_key(ring: KeyRing, *, secret: str, data_dir: Path) -> Pat
     file is written before the key, so that no crash leaves a key whose secret is lost.
     """
     if secret:
-        await ring.bootstrap(_FIRST_KEY, secret)
+        await keys.bootstrap(_FIRST_KEY, secret)
         return None
     path = data_dir / FILE_NAME
     made, was_there = _read_or_write(path)
-    if await ring.bootstrap(_FIRST_KEY, made):
+    if await keys.bootstrap(_FIRST_KEY, made):
         return path
     if not was_there:
         path.unlink()

@@ -8,10 +8,10 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Protocol
 
 from parley_services.kit.chat.subject import Subject
+from parley_services.kit.chat.wire_enum import WireEnum
 from parley_services.kit.clock import Clock
 from parley_services.kit.errors import (
     KeyInvalid,
@@ -28,12 +28,13 @@ _DIGEST_BYTES = 32
 DEFAULT_GRACE = timedelta(hours=24)
 
 
-class KeyScope(StrEnum):
+class KeyScope(WireEnum):
     """What a key may do."""
 
-    CHAT = "chat"
-    READ = "read"
-    ADMIN = "admin"
+    UNSPECIFIED = 0
+    CHAT = 1
+    READ = 2
+    ADMIN = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +91,7 @@ class NewKey:
     ttl: timedelta | None = None
 
 
-class KeyStore(Protocol):
+class KeyRepository(Protocol):
     """Where keys are. Each change is also noted for those who watch."""
 
     async def find(self, digest: bytes) -> StoredKey | None:
@@ -140,10 +141,10 @@ class FailureLimit:
         return None
 
 
-class KeyRing:
+class KeyStore:
     """All keys of the suite."""
 
-    def __init__(self, store: KeyStore, *, clock: Clock, failures: FailureLimit) -> None:
+    def __init__(self, store: KeyRepository, *, clock: Clock, failures: FailureLimit) -> None:
         self._store = store
         self._clock = clock
         self._failures = failures

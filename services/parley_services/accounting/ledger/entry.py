@@ -10,38 +10,27 @@ A correction is a new entry with a negative cost; nothing is ever changed.
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 
 import orjson
 
+from parley_services.kit.chat.attempt import AttemptKind
 from parley_services.kit.chat.subject import Subject
 from parley_services.kit.chat.usage import Usage
+from parley_services.kit.chat.wire_enum import WireEnum
 
 GENESIS = bytes(32)
 """What stands for the hash before the first entry of a stream."""
 
 
-class Account(StrEnum):
+class Account(WireEnum):
     """What money is spent on."""
 
-    USAGE = "usage"
-    SHADOW = "shadow"
+    UNSPECIFIED = 0
+    USAGE = 1
+    SHADOW = 2
     """Calls beside the answer. They count against the suite's budgets, not the user's."""
-    EXPIRY = "expiry"
-    """The estimate for a turn whose end was never told, and its correction."""
-
-
-class AttemptKind(StrEnum):
-    """What an attempt was for."""
-
-    PRIMARY = "primary"
-    RETRY = "retry"
-    FALLBACK = "fallback"
-    HEDGE = "hedge"
-    CONTINUATION = "continuation"
-    REPAIR = "repair"
-    SHADOW = "shadow"
-    EMBEDDING = "embedding"
+    EXPIRY = 3
+    """The estimate for a turn whose end nobody reported, and its correction."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,14 +84,14 @@ class Entry:
             self.tenant_id,
             self.request_id,
             self.attempt_number,
-            self.account.value,
+            self.account.key,
             self.is_correction,
             self.subject.team_id,
             self.subject.user_id,
             self.subject.key_id,
             self.provider,
             self.model,
-            self.kind.value,
+            self.kind.key,
             usage.input_token_count,
             usage.cached_input_token_count,
             usage.cache_write_token_count,
@@ -141,20 +130,21 @@ def append(head: StreamHead, entry: Entry) -> tuple[StreamHead, Entry]:
     return StreamHead(tenant_id=head.tenant_id, sequence=sequence, row_hash=row_hash), chained
 
 
-class FaultKind(StrEnum):
+class FaultKind(WireEnum):
     """What is wrong with a stream, or with what is kept beside it."""
 
-    CHANGED = "changed"
+    UNSPECIFIED = 0
+    CHANGED = 1
     """The row is not what was written, or the row before it is not."""
-    MISSING = "missing"
+    MISSING = 2
     """A row that was written is not there."""
-    REORDERED = "reordered"
+    REORDERED = 3
     """The row is genuine, but in another's place."""
-    BALANCE = "balance"
+    BALANCE = 4
     """What a subject has used is not the sum of its entries."""
-    HOLD = "hold"
+    HOLD = 5
     """What is set aside for a subject is not the sum of its running turns."""
-    ROLLUP = "rollup"
+    ROLLUP = 6
     """What summaries read is not the sum of the entries."""
 
 
@@ -178,10 +168,10 @@ class Fault:
         """The fault in a few words."""
         of = f" of {self.tenant_id}" if self.tenant_id else ""
         if self.sequence:
-            return f"entry {self.sequence}{of} is {self.kind.value}"
+            return f"entry {self.sequence}{of} is {self.kind.key}"
         whose = f" of {self.subject}" if self.subject else ""
         return (
-            f"the {self.kind.value}{whose}{of} is {self.found_nano_usd} nano-dollars "
+            f"the {self.kind.key}{whose}{of} is {self.found_nano_usd} nano-dollars "
             f"and should be {self.expected_nano_usd}"
         )
 

@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
-from parley_services.accounting.clock_reader import Moment, to_us
+from parley_services.accounting.clock_reader import to_us
 from parley_services.accounting.ledger.entry import Account, Entry
-from parley_services.accounting.ledger.levels import Terms, book, free, levels_of
-from parley_services.accounting.ledger.turn import BudgetDecision, TurnKey, TurnState
-from parley_services.accounting.ledger.unit_of_work import Books, Needs
+from parley_services.accounting.ledger.pricing_context import PricingContext
+from parley_services.accounting.ledger.subject_usage import book, levels_of, reserve
+from parley_services.accounting.ledger.turn import TurnKey, TurnState
+from parley_services.accounting.ledger.unit_of_work import LedgerTransaction, ReadSet
+from parley_services.kit.chat.budget import BudgetDecision
 
 
 class Expire:
@@ -16,32 +18,31 @@ class Expire:
     If the turn is settled after all, the estimate is taken back by a correction.
     """
 
-    def __init__(self, key: TurnKey, *, terms: Terms, moment: Moment) -> None:
+    def __init__(self, key: TurnKey, *, context: PricingContext) -> None:
         self._key = key
-        self._terms = terms
-        self._moment = moment
+        self._context = context
 
     @property
-    def needs(self) -> Needs:
-        """The turn and the meters of its subject."""
-        return Needs(turn=self._key)
+    def read_set(self) -> ReadSet:
+        """The turn and the usage counters of its subject."""
+        return ReadSet(turn=self._key)
 
-    def run(self, books: Books) -> bool:
+    def run(self, transaction: LedgerTransaction) -> bool:
         """Expire, if the lease is over by now; say whether it was."""
-        turn = books.turn(self._key)
+        turn = transaction.turn(self._key)
         if (
             turn is None
             or turn.state is not TurnState.HELD
-            or turn.deadline_ns > self._moment.steady_ns
+            or turn.deadline_ns > transaction.timestamp.monotonic_ns
         ):
             return False
-        now_us = to_us(self._moment.now)
-        quote = self._terms.pricer.quote_running(turn.model, self._moment.now)
+        now_us = to_us(transaction.timestamp.utc)
+        quote = self._context.pricer.quote_running(turn.model, transaction.timestamp.utc)
         usage = turn.estimated_usage
         cost = turn.spent_nano_usd
         if turn.decision is not BudgetDecision.CACHE_ONLY:
             cost += quote.cost_nano_usd(usage)
-        books.append(
+        transaction.append(
             Entry(
                 tenant_id=turn.key.tenant_id,
                 request_id=turn.key.request_id,
@@ -59,10 +60,10 @@ class Expire:
                 create_time_us=now_us,
             )
         )
-        levels = levels_of(books, turn.subject, self._moment.now)
-        free(books, levels, turn.amount_nano_usd)
-        book(books, levels, cost, self._terms, self._moment.now)
-        books.put_turn(
+        levels = levels_of(transaction, turn.subject)
+        reserve(transaction, levels, -turn.amount_nano_usd)
+        book(transaction, levels, cost, self._context)
+        transaction.put_turn(
             replace(
                 turn,
                 state=TurnState.EXPIRED,

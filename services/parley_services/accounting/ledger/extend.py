@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, replace
 
-from parley_services.accounting.clock_reader import Moment
-from parley_services.accounting.ledger.levels import Level, Terms, levels_of
-from parley_services.accounting.ledger.reserve import check_room, least_room
+from parley_services.accounting.ledger.pricing_context import PricingContext
+from parley_services.accounting.ledger.room import check_room, least_room
+from parley_services.accounting.ledger.subject_usage import Levels, levels_of, reserve
 from parley_services.accounting.ledger.turn import Turn, TurnState
-from parley_services.accounting.ledger.unit_of_work import Books, Needs
+from parley_services.accounting.ledger.unit_of_work import LedgerTransaction, ReadSet
 from parley_services.kit.errors import NotFound, StateForbids
 
 
@@ -32,7 +32,7 @@ class ExtendRequest:
 
 class Extend:
     """
-    The step behind `AccountingService.Extend`.
+    The command behind `AccountingService.Extend`.
 
     The hold becomes what ended attempts cost, the input as often as it may still be sent, and
     the output so far and a stretch more, at the price of the model that writes. When that does
@@ -40,24 +40,23 @@ class Extend:
     how far it may go, until nothing is left.
     """
 
-    def __init__(self, request: ExtendRequest, *, terms: Terms, moment: Moment) -> None:
+    def __init__(self, request: ExtendRequest, *, context: PricingContext) -> None:
         self._request = request
-        self._terms = terms
-        self._moment = moment
+        self._context = context
 
     @property
-    def needs(self) -> Needs:
-        """The turn and the meters of its subject."""
-        return Needs(reservation_id=self._request.reservation_id)
+    def read_set(self) -> ReadSet:
+        """The turn and the usage counters of its subject."""
+        return ReadSet(reservation_id=self._request.reservation_id)
 
-    def run(self, books: Books) -> Turn:
+    def run(self, transaction: LedgerTransaction) -> Turn:
         """
         Extend. A step that was taken before changes nothing.
 
         Raises BudgetExhausted if no token more is covered, NotFound for an unknown
         reservation, StateForbids for one that has ended.
         """
-        turn = books.turn_of(self._request.reservation_id)
+        turn = transaction.turn_of(self._request.reservation_id)
         if turn is None or turn.key.request_id != self._request.request_id:
             raise NotFound(
                 "There is no such reservation: reserve first.",
@@ -68,18 +67,17 @@ class Extend:
             raise StateForbids(f"The reservation has ended: it is {turn.state.value}.")
         if self._request.step <= turn.step:
             return turn
-        levels = levels_of(books, turn.subject, self._moment.now)
-        extended = self._extended(books, turn, levels)
-        added = extended.amount_nano_usd - turn.amount_nano_usd
-        for level in levels:
-            level.meter.reserved_nano_usd += added
-            books.meter_changed(level.meter)
-        books.put_turn(extended)
+        levels = levels_of(transaction, turn.subject)
+        extended = self._extended(transaction, turn, levels)
+        reserve(transaction, levels, extended.amount_nano_usd - turn.amount_nano_usd)
+        transaction.put_turn(extended)
         return extended
 
-    def _extended(self, books: Books, turn: Turn, levels: tuple[Level, ...]) -> Turn:
+    def _extended(self, transaction: LedgerTransaction, turn: Turn, levels: Levels) -> Turn:
         request = self._request
-        quote = self._terms.pricer.quote_running(request.model or turn.model, self._moment.now)
+        quote = self._context.pricer.quote_running(
+            request.model or turn.model, transaction.timestamp.utc
+        )
         produced, spent = request.output_token_count, max(request.spent_nano_usd, 0)
         sent = request.input_token_count or turn.input_token_count
         left = turn.amount_nano_usd + least_room(levels)
@@ -91,7 +89,7 @@ class Extend:
         if amount > left:
             covered = min(covered, quote.output_token_count_for(left - spent, sent))
             if covered <= produced:
-                check_room(books, levels, amount - turn.amount_nano_usd, self._moment.now)
+                check_room(transaction, levels, amount - turn.amount_nano_usd)
             amount = min(left, spent + quote.estimate_nano_usd(sent, covered))
         return replace(
             turn,
@@ -103,12 +101,12 @@ class Extend:
             produced_output_token_count=produced,
             covered_output_token_count=covered,
             amount_nano_usd=amount,
-            deadline_ns=max(turn.deadline_ns, self._moment.steady_ns + turn.lease_ns),
+            deadline_ns=max(turn.deadline_ns, transaction.timestamp.monotonic_ns + turn.lease_ns),
         )
 
     def _wanted(self, turn: Turn) -> int:
         produced = self._request.output_token_count
-        wanted = produced + self._terms.policy.output_estimate.extension_token_count
+        wanted = produced + self._context.policy.output_estimate.extension_token_count
         limit = turn.max_output_token_count
         # The caller's count is an estimate, so it may pass the limit; go on nevertheless.
         return min(wanted, limit) if limit > produced else wanted

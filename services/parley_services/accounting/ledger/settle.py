@@ -1,48 +1,25 @@
 """Settle: books what a turn used, attempt by attempt, and ends its reservation."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
-from parley_services.accounting.clock_reader import Moment, to_us
-from parley_services.accounting.ledger.entry import Account, AttemptKind, Entry
-from parley_services.accounting.ledger.levels import Level, Terms, book, free, levels_of
+from parley_services.accounting.clock_reader import Timestamp, to_us
+from parley_services.accounting.ledger.entry import Account, Entry
+from parley_services.accounting.ledger.pricing_context import PricingContext
+from parley_services.accounting.ledger.subject_usage import Levels, book, levels_of, reserve
 from parley_services.accounting.ledger.turn import Turn, TurnKey, TurnState
-from parley_services.accounting.ledger.unit_of_work import Books, Needs
+from parley_services.accounting.ledger.unit_of_work import LedgerTransaction, ReadSet
 from parley_services.accounting.subjects import SubjectLevel
+from parley_services.kit.chat.answer import AnswerSource
+from parley_services.kit.chat.attempt import Attempt, AttemptKind
 from parley_services.kit.chat.subject import Subject
 from parley_services.kit.chat.usage import Usage
 from parley_services.kit.errors import StateForbids
 
 _BESIDE = {AttemptKind.SHADOW, AttemptKind.EMBEDDING}
 """Kinds of attempts that do not write the answer, and so say nothing of its end."""
-
-
-class AnswerSource(StrEnum):
-    """Where an answer came from."""
-
-    NONE = "none"
-    """The turn failed."""
-    MODEL = "model"
-    CACHE = "cache"
-    COALESCED = "coalesced"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
-    """A call to a provider."""
-
-    number: int
-    """From 1."""
-    provider: str
-    model: str
-    kind: AttemptKind = AttemptKind.PRIMARY
-    usage: Usage = field(default_factory=Usage)
-    cost_nano_usd: int = 0
-    price_version: str = ""
-    """Empty if the router knew no price; the cost is then worked out here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +29,7 @@ class SettleRequest:
     request_id: str
     subject: Subject
     attempts: tuple[Attempt, ...] = ()
-    source: AnswerSource = AnswerSource.NONE
+    source: AnswerSource = AnswerSource.UNSPECIFIED
     saved_cost_nano_usd: int = 0
     template: str = ""
     template_version: int = 0
@@ -71,7 +48,7 @@ class SettleRequest:
     @property
     def ends_turn(self) -> bool:
         """Whether it says how the turn ended, not only what was used beside it."""
-        if self.source is not AnswerSource.NONE or not self.attempts:
+        if self.source is not AnswerSource.UNSPECIFIED or not self.attempts:
             return True
         return any(attempt.kind not in _BESIDE for attempt in self.attempts)
 
@@ -87,7 +64,7 @@ class Settled:
 
 class Settle:
     """
-    The step behind `AccountingService.Settle` and, without attempts and source, `Release`.
+    The command behind `AccountingService.Settle` and, without attempts and source, `Release`.
 
     It always books: the money is spent, whatever the budgets say. An attempt that is booked
     is not booked again, so a turn may be settled again, also with more attempts. If the
@@ -96,50 +73,50 @@ class Settle:
     another run of the turn is refused if it has attempts, and else changes nothing.
     """
 
-    def __init__(self, request: SettleRequest, *, terms: Terms, moment: Moment) -> None:
+    def __init__(self, request: SettleRequest, *, context: PricingContext) -> None:
         self.request = self._request = request
-        self._terms = terms
-        self._moment = moment
+        self._context = context
 
     @property
-    def needs(self) -> Needs:
-        """The turn, the meters of its subject, and its template's usual length."""
+    def read_set(self) -> ReadSet:
+        """The turn, the usage counters of its subject, and its template's usual length."""
         request = self._request
-        return Needs(
+        return ReadSet(
             turn=request.turn_key,
             subject=request.subject,
             length=(request.subject.tenant_id, request.template) if request.template else None,
         )
 
-    def run(self, books: Books) -> Settled:
+    def run(self, transaction: LedgerTransaction) -> Settled:
         """Settle."""
-        request, now = self._request, self._moment.now
-        known = books.turn(request.turn_key)
+        request, timestamp = self._request, transaction.timestamp
+        known = transaction.turn(request.turn_key)
         turn = known or Turn(
             key=request.turn_key,
             reservation_id=request.reservation_id,
             state=TurnState.SETTLED,
             subject=request.subject,
-            create_time_us=to_us(now),
+            create_time_us=to_us(timestamp.utc),
         )
         if turn.reservation_id and request.reservation_id not in ("", turn.reservation_id):
             return self._refuse_other_run(turn)
-        entries = [entry for entry in self._entries(turn) if not _is_booked(entry, turn)]
+        entries = [each for each in self._entries(turn, timestamp) if not _is_booked(each, turn)]
         if not entries and turn.state in (TurnState.SETTLED, TurnState.RELEASED):
             return Settled(cost_nano_usd=turn.cost_nano_usd, was_settled=known is not None)
 
-        levels = levels_of(books, turn.subject, now)
+        levels = levels_of(transaction, turn.subject)
         ends = request.ends_turn
         if ends and turn.state is TurnState.EXPIRED:
-            entries.insert(0, self._correction(turn))
+            entries.insert(0, self._correction(turn, timestamp))
         if ends and turn.state is TurnState.HELD:
-            free(books, levels, turn.amount_nano_usd)
+            reserve(transaction, levels, -turn.amount_nano_usd)
             used = sum(_tokens(entry) for entry in entries if entry.account is Account.USAGE)
-            self._correct_tokens(levels, turn, turn.charged_token_count - used)
+            self._correct_tokens(timestamp, levels, turn, turn.charged_token_count - used)
         for entry in entries:
-            books.append(entry)
-            book(books, _levels_that_pay(levels, entry), entry.cost_nano_usd, self._terms, now)
-        self._learn_length(books)
+            transaction.append(entry)
+            payers = _levels_that_pay(levels, entry)
+            book(transaction, payers, entry.cost_nano_usd, self._context)
+        self._learn_length(transaction)
         booked = {entry.attempt_number for entry in entries if not entry.is_correction}
         settled = replace(
             turn,
@@ -154,7 +131,7 @@ class Settle:
                 amount_nano_usd=0,
                 expiry_cost_nano_usd=0,
             )
-        books.put_turn(settled)
+        transaction.put_turn(settled)
         return Settled(cost_nano_usd=settled.cost_nano_usd, was_settled=False)
 
     def _refuse_other_run(self, turn: Turn) -> Settled:
@@ -165,43 +142,49 @@ class Settle:
             )
         return Settled(cost_nano_usd=turn.cost_nano_usd, was_settled=True)
 
-    def _entries(self, turn: Turn) -> list[Entry]:
+    def _entries(self, turn: Turn, at: Timestamp) -> list[Entry]:
         """Return what this settlement says was used, booked before or not."""
         request = self._request
         attempts = request.attempts
-        has_reuse = request.source in (AnswerSource.CACHE, AnswerSource.COALESCED)
+        has_reuse = request.source.is_cache or request.source is AnswerSource.COALESCED
         counted = -1
         if not turn.booked_attempts and not has_reuse and attempts:
             # The last one that writes is the one that answered.
             counted = max(range(len(attempts)), key=lambda i: (attempts[i].kind not in _BESIDE, i))
         entries = [
-            self._attempt_entry(turn, attempt, turn_count=int(index == counted))
+            self._attempt_entry(turn, at, attempt, turn_count=int(index == counted))
             for index, attempt in enumerate(attempts)
         ]
         if has_reuse:
             entries.append(
                 self._entry(
                     turn,
+                    at,
                     model=request.model,
                     saved_cost_nano_usd=request.saved_cost_nano_usd,
-                    cache_hit_count=int(request.source is AnswerSource.CACHE),
+                    cache_hit_count=int(request.source.is_cache),
                     turn_count=int(not turn.booked_attempts),
                 )
             )
         return entries
 
-    def _attempt_entry(self, turn: Turn, attempt: Attempt, *, turn_count: int) -> Entry:
+    def _attempt_entry(
+        self, turn: Turn, at: Timestamp, attempt: Attempt, *, turn_count: int
+    ) -> Entry:
         cost, version = attempt.cost_nano_usd, attempt.price_version
         if not version:
-            quote = self._terms.pricer.quote_used(attempt.provider, attempt.model, self._end_time())
+            quote = self._context.pricer.quote_used(
+                attempt.provider, attempt.model, self._end_time(at)
+            )
             cost, version = quote.cost_nano_usd(attempt.usage), quote.version
         return self._entry(
             turn,
+            at,
             attempt_number=attempt.number,
             account=Account.SHADOW if attempt.kind is AttemptKind.SHADOW else Account.USAGE,
             provider=attempt.provider,
             model=attempt.model,
-            kind=attempt.kind,
+            kind=attempt.kind or AttemptKind.PRIMARY,
             usage=attempt.usage,
             cost_nano_usd=cost,
             price_version=version,
@@ -212,6 +195,7 @@ class Settle:
     def _entry(
         self,
         turn: Turn,
+        at: Timestamp,
         *,
         attempt_number: int = 0,
         account: Account = Account.USAGE,
@@ -228,20 +212,21 @@ class Settle:
             template=request.template or turn.template,
             template_version=request.template_version,
             tags=request.tags or turn.tags,
-            end_time_us=to_us(self._end_time()),
-            create_time_us=to_us(self._moment.now),
+            end_time_us=to_us(self._end_time(at)),
+            create_time_us=to_us(at.utc),
             **fields,
         )
 
-    def _end_time(self) -> datetime:
+    def _end_time(self, at: Timestamp) -> datetime:
         # A caller's clock may be ahead; nothing ends in the future.
-        return min(self._request.end_time or self._moment.now, self._moment.now)
+        return min(self._request.end_time or at.utc, at.utc)
 
-    def _correction(self, turn: Turn) -> Entry:
+    def _correction(self, turn: Turn, at: Timestamp) -> Entry:
         """Return the entry that takes the expiry's estimate back."""
         usage = turn.estimated_usage
         return self._entry(
             turn,
+            at,
             account=Account.EXPIRY,
             is_correction=True,
             model=turn.model,
@@ -254,29 +239,29 @@ class Settle:
             turn_count=-1,
         )
 
-    def _correct_tokens(self, levels: Iterable[Level], turn: Turn, token_count: int) -> None:
+    def _correct_tokens(self, at: Timestamp, levels: Levels, turn: Turn, token_count: int) -> None:
         """Correct the tokens per minute by what was charged but not used."""
         for level in levels:
             if level.limits.tokens_per_minute:
-                level.meter.tokens = self._terms.limiter.correct(
-                    level.meter.tokens,
+                level.counter.tokens = self._context.limiter.correct(
+                    level.counter.tokens,
                     charged_ns=turn.create_time_us * 1000,
-                    now_ns=self._moment.steady_ns,
+                    now_ns=at.monotonic_ns,
                     count=token_count,
                 )
 
-    def _learn_length(self, books: Books) -> None:
+    def _learn_length(self, transaction: LedgerTransaction) -> None:
         request = self._request
         if not request.template or request.source is not AnswerSource.MODEL:
             return
         written = [a.usage.output_token_count for a in request.attempts if a.kind not in _BESIDE]
         if written:
             key = (request.subject.tenant_id, request.template)
-            quantile = self._terms.policy.output_estimate.quantile
-            books.put_length(key, books.length(key).learn(max(written), quantile))
+            quantile = self._context.policy.output_estimate.quantile
+            transaction.put_length(key, transaction.length(key).learn(max(written), quantile))
 
 
-def _levels_that_pay(levels: tuple[Level, ...], entry: Entry) -> tuple[Level, ...]:
+def _levels_that_pay(levels: Levels, entry: Entry) -> Levels:
     if entry.account is not Account.SHADOW:
         return levels
     return tuple(level for level in levels if level.key.level is SubjectLevel.SUITE)

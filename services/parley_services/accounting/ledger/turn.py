@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from parley_services.kit.chat.budget import BudgetDecision
 from parley_services.kit.chat.subject import Subject
 from parley_services.kit.chat.usage import Usage
 
@@ -15,15 +16,6 @@ class TurnState(StrEnum):
     SETTLED = "settled"
     RELEASED = "released"
     EXPIRED = "expired"
-
-
-class BudgetDecision(StrEnum):
-    """What a turn may do."""
-
-    ALLOW = "allow"
-    DOWNGRADE = "downgrade"
-    CACHE_FIRST = "cache_first"
-    CACHE_ONLY = "cache_only"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,16 +49,16 @@ class Turn:
     """The model that the amount is priced for."""
     downgrade_model: str = ""
     input_token_count: int = 0
-    """Of one call; of all running ones together once an extension has told."""
+    """Of one call; of all running ones together once an extension has said so."""
     input_send_count: int = 1
     """How often that input may be sent before the next extension."""
     spent_nano_usd: int = 0
-    """What ended attempts cost, as far as the last extension told."""
+    """What ended attempts cost, as far as the last extension said."""
     max_output_token_count: int = 0
     """0: unknown."""
     covered_output_token_count: int = 0
     produced_output_token_count: int = 0
-    """As far as the last extension told."""
+    """As far as the last extension reported."""
     step: int = 0
     """The last extension."""
     amount_nano_usd: int = 0
@@ -76,7 +68,7 @@ class Turn:
     lease_ns: int = 0
     """How long the lease runs from each extension on."""
     deadline_ns: int = 0
-    """When the lease ends, as `Moment.steady_ns`."""
+    """When the lease ends, as `Timestamp.monotonic_ns`."""
 
     template: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -92,7 +84,7 @@ class Turn:
         """
         The best estimate of what the turn used, if no one says.
 
-        That is what was produced as far as the last extension told, else what was set aside.
+        That is what was produced as far as the last extension said, else what was set aside.
         """
         if self.decision is BudgetDecision.CACHE_ONLY:
             return Usage(estimated=True)

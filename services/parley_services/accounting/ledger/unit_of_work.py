@@ -1,24 +1,26 @@
 """
-What a step sees and changes, and how steps are committed together.
+What a command sees and changes, and how commands are committed together.
 
-All that decides about money runs in *steps*: short functions of the books that neither wait
-nor do I/O. The store takes the steps that have come together, locks the books, reads all
-rows that they need, runs them one after the other, writes what changed and commits once. So
-every step is atomic over all levels of its subject, no two steps run at the same time, on
-whatever replica, and the price of the lock and of the disk is shared.
+All that decides about money runs in *commands*: short functions of a `LedgerTransaction` that
+neither wait nor do I/O. The store takes the commands that have come together, locks the ledger,
+reads all rows that they need, runs them one after the other, writes what changed and commits
+once. So every command is atomic over all levels of its subject, no two commands run at the same
+time, on whatever replica, and the price of the lock and of the disk is shared.
 TigerBeetle argues for the same: https://docs.tigerbeetle.com/concepts/oltp/.
 """
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol, TypeVar
 
+from parley_services.accounting.clock_reader import Timestamp
 from parley_services.accounting.ledger.entry import Entry, StreamHead, append
 from parley_services.accounting.ledger.output_length import OutputLength
 from parley_services.accounting.ledger.turn import Turn, TurnKey
 from parley_services.accounting.limits.alerts import Alert
 from parley_services.accounting.limits.allowances import Limits
-from parley_services.accounting.limits.usage_counters import Meter
+from parley_services.accounting.limits.usage_counters import UsageCounter
 from parley_services.accounting.subjects import SubjectKey, SubjectLevel
 from parley_services.kit.chat.subject import Subject
 
@@ -29,20 +31,20 @@ LengthKey = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Needs:
-    """The rows that a step reads or writes."""
+class ReadSet:
+    """The rows that a command reads or writes."""
 
     turn: TurnKey | None = None
     reservation_id: str = ""
     """Finds the turn where its key is not known."""
     subject: Subject | None = None
-    """Whose meters; those of the turn's own subject are read in any case."""
+    """Whose usage counters; those of the turn's own subject are read in any case."""
     length: LengthKey | None = None
 
 
-class Books:
+class LedgerTransaction:
     """
-    The rows that a group of steps needs, and what the steps did to them.
+    The rows that a group of commands needs, what the commands did to them, and when.
 
     *limits* are those that hold, by the text of the subject's key; for a subject that is
     not among them *defaults* hold.
@@ -51,14 +53,17 @@ class Books:
     def __init__(
         self,
         *,
-        meters: dict[str, Meter],
+        timestamp: Timestamp,
+        usage_counters: dict[str, UsageCounter],
         limits: Mapping[str, Limits],
         defaults: Mapping[SubjectLevel, Limits],
         turns: dict[TurnKey, Turn],
         heads: dict[str, StreamHead],
         lengths: dict[LengthKey, OutputLength],
     ) -> None:
-        self._meters = meters
+        self.timestamp = timestamp
+        """When all of it happens."""
+        self._counters = usage_counters
         self._limits = limits
         self._defaults = defaults
         self._turns = turns
@@ -67,7 +72,7 @@ class Books:
         }
         self._heads = heads
         self._lengths = lengths
-        self.changed_meters: dict[str, Meter] = {}
+        self.changed_counters: dict[str, UsageCounter] = {}
         self.changed_turns: dict[TurnKey, Turn] = {}
         self.changed_heads: dict[str, StreamHead] = {}
         self.changed_lengths: dict[LengthKey, OutputLength] = {}
@@ -78,17 +83,17 @@ class Books:
         """Return the limits that hold for *key*."""
         return self._limits.get(key.text) or self._defaults[key.level]
 
-    def meter(self, key: SubjectKey) -> Meter:
-        """Return the meter of *key*. Whoever changes it says so by `meter_changed`."""
+    def counter(self, key: SubjectKey) -> UsageCounter:
+        """Return the counter of *key*. Whoever changes it says so by `counter_changed`."""
         text = key.text
-        meter = self._meters.get(text)
-        if meter is None:
-            meter = self._meters[text] = Meter(key_text=text)
-        return meter
+        counter = self._counters.get(text)
+        if counter is None:
+            counter = self._counters[text] = UsageCounter(key_text=text)
+        return counter
 
-    def meter_changed(self, meter: Meter) -> None:
-        """Have *meter* written."""
-        self.changed_meters[meter.key_text] = meter
+    def counter_changed(self, counter: UsageCounter) -> None:
+        """Have *counter* written."""
+        self.changed_counters[counter.key_text] = counter
 
     def turn(self, key: TurnKey) -> Turn | None:
         """Return a turn, None if it is not known."""
@@ -127,7 +132,7 @@ class Books:
         self._lengths[key] = self.changed_lengths[key] = length
 
 
-class Step(Protocol[T_co]):
+class Command(Protocol[T_co]):
     """
     One decision about money.
 
@@ -136,25 +141,29 @@ class Step(Protocol[T_co]):
     """
 
     @property
-    def needs(self) -> Needs:
+    def read_set(self) -> ReadSet:
         """The rows to read."""
         ...
 
-    def run(self, books: Books) -> T_co:
-        """Decide, and change the books."""
+    def run(self, transaction: LedgerTransaction) -> T_co:
+        """Decide, and change the rows."""
         ...
 
 
 class LedgerStore(Protocol):
-    """Where the books are."""
+    """Where the ledger is."""
 
-    async def commit(self, step: Step[T]) -> T:
+    async def commit(self, command: Command[T]) -> T:
         """
-        Run *step* on the books and return its result after the commit.
+        Run *command* and return its result after the commit.
 
-        Raises what the step raises, DependencyUnavailable if the store is away or full,
-        Overloaded if too many steps wait. On cancel the step may still be committed.
+        Raises what the command raises, DependencyUnavailable if the store is away or full,
+        Overloaded if too many commands wait. On cancel the command may still be committed.
         """
+        ...
+
+    def wall_time(self, monotonic_ns: int) -> datetime:
+        """Return when, by the wall clock, the monotonic part of a timestamp is."""
         ...
 
     async def booked_attempts(self, keys: Collection[TurnKey]) -> Mapping[TurnKey, tuple[int, ...]]:

@@ -7,6 +7,7 @@ so it is not part of the ledger: one process keeps it in memory, several share a
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from parley_services.accounting.ledger.turn import TurnKey
@@ -62,9 +63,9 @@ class AdmissionLevel:
 class Admissions(Protocol):
     """The turns that run. Levels without a limit are not counted."""
 
-    async def admit(self, request: AdmissionRequest) -> int:
+    async def admit(self, request: AdmissionRequest) -> datetime:
         """
-        Let the turn begin and return when its lease ends, in nanoseconds as `Moment.steady_ns`.
+        Let the turn begin and return when its lease ends, by the wall clock.
 
         A repeated call with the same reservation id changes nothing. Raises RateLimited,
         ConcurrencyLimited, StateForbids while another run of the turn is admitted,

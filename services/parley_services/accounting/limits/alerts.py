@@ -1,18 +1,19 @@
 """What an operator should know about spending."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from parley_services.accounting.subjects import SubjectKey
+from parley_services.kit.chat.wire_enum import WireEnum
 
 
-class AlertKind(StrEnum):
+class AlertKind(WireEnum):
     """What an alert is about."""
 
-    BUDGET_WARNING = "budget_warning"
-    BUDGET_EXHAUSTED = "budget_exhausted"
-    POLICY_ACTION = "policy_action"
-    LEDGER_FAULT = "ledger_fault"
+    UNSPECIFIED = 0
+    BUDGET_WARNING = 1
+    BUDGET_EXHAUSTED = 2
+    POLICY_ACTION = 3
+    LEDGER_FAULT = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,18 +2,19 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 
 from parley_services.accounting.subjects import EVERYONE, SubjectKey, SubjectLevel
+from parley_services.kit.chat.wire_enum import WireEnum
 from parley_services.kit.errors import FieldViolation, InvalidArgument
 
 
-class BudgetPeriod(StrEnum):
+class BudgetPeriod(WireEnum):
     """The span that a budget holds for, in UTC."""
 
-    DAY = "day"
-    MONTH = "month"
-    TOTAL = "total"
+    UNSPECIFIED = 0
+    DAY = 1
+    MONTH = 2
+    TOTAL = 3
 
     def number(self, now: datetime) -> int:
         """Return the span's number: days since year 1, months since year 0, or 0."""
@@ -22,7 +23,7 @@ class BudgetPeriod(StrEnum):
                 return now.toordinal()
             case BudgetPeriod.MONTH:
                 return now.year * 12 + now.month - 1
-            case BudgetPeriod.TOTAL:
+            case _:
                 return 0
 
     def reset_time(self, now: datetime) -> datetime | None:
@@ -33,7 +34,7 @@ class BudgetPeriod(StrEnum):
             case BudgetPeriod.MONTH:
                 year, month = divmod(self.number(now) + 1, 12)
                 return datetime(year, month + 1, 1, tzinfo=UTC)
-            case BudgetPeriod.TOTAL:
+            case _:
                 return None
 
 

@@ -4,8 +4,9 @@ import heapq
 import itertools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from parley_services.accounting.clock_reader import Timekeeper
+from parley_services.accounting.clock_reader import ClockReader
 from parley_services.accounting.ledger.turn import TurnKey
 from parley_services.accounting.limits.admission import (
     AdmissionCounter,
@@ -42,28 +43,28 @@ class MemoryAdmissions:
     """`Admissions` of one process. A restart forgets the rates and the running turns."""
 
     def __init__(
-        self, limits_of: LimitsReader, *, limiter: RateLimiter, timekeeper: Timekeeper
+        self, limits_of: LimitsReader, *, limiter: RateLimiter, clock_reader: ClockReader
     ) -> None:
         self._limits_of = limits_of
         self._limiter = limiter
-        self._timekeeper = timekeeper
+        self._clock_reader = clock_reader
         self._counters: dict[str, AdmissionCounter] = {}
         self._admitted: dict[TurnKey, _Admitted] = {}
         self._deadlines: list[tuple[int, int, TurnKey]] = []
         self._numbers = itertools.count()
         self._forget_above = _COUNTERS_KEPT
 
-    async def admit(self, request: AdmissionRequest) -> int:
+    async def admit(self, request: AdmissionRequest) -> datetime:
         limits = await self._limits_of(keys_of(request.subject))
         # From here on nothing waits, so that no other admission comes between.
-        now_ns = self._timekeeper.moment().steady_ns
+        now_ns = self._clock_reader.read().monotonic_ns
         self._expire(now_ns)
         key = request.turn_key
         known = self._admitted.get(key)
         if known is not None:
             if known.reservation_id != request.reservation_id:
                 raise runs_already()
-            return known.deadline_ns
+            return self._clock_reader.wall_time(known.deadline_ns)
         if len(self._admitted) >= _TURN_LIMIT:
             raise Overloaded("Too many turns run at once: try again soon.", retry_after_seconds=1)
         levels = [
@@ -81,7 +82,7 @@ class MemoryAdmissions:
             counters=tuple(level.counter for level in levels),
         )
         heapq.heappush(self._deadlines, (deadline_ns, number, key))
-        return deadline_ns
+        return self._clock_reader.wall_time(deadline_ns)
 
     async def end(self, key: TurnKey, reservation_id: str = "") -> None:
         known = self._admitted.get(key)

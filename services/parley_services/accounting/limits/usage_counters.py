@@ -17,7 +17,7 @@ class AlertMark(IntEnum):
 
 
 @dataclass(slots=True, kw_only=True)
-class Meter:
+class UsageCounter:
     """
     The running figures of one subject.
 
@@ -64,20 +64,16 @@ class Meter:
                 return self.day_used_nano_usd
             case BudgetPeriod.MONTH:
                 return self.month_used_nano_usd
-            case BudgetPeriod.TOTAL:
+            case _:
                 return self.total_used_nano_usd
 
     def committed(self, period: BudgetPeriod) -> int:
         """Return what was booked in the present span and what is set aside."""
         return self.used(period) + self.reserved_nano_usd
 
-    def hold(self, amount_nano_usd: int) -> None:
-        """Set an amount aside."""
+    def reserve(self, amount_nano_usd: int) -> None:
+        """Set an amount aside; a negative one is given back."""
         self.reserved_nano_usd += amount_nano_usd
-
-    def free(self, amount_nano_usd: int) -> None:
-        """Give an amount that was set aside back."""
-        self.reserved_nano_usd -= amount_nano_usd
 
     def book(self, amount_nano_usd: int) -> None:
         """Add what was spent; negative for a correction."""
@@ -92,7 +88,7 @@ class Meter:
                 return AlertMark(self.day_alert)
             case BudgetPeriod.MONTH:
                 return AlertMark(self.month_alert)
-            case BudgetPeriod.TOTAL:
+            case _:
                 return AlertMark(self.total_alert)
 
     def mark_alert(self, period: BudgetPeriod, mark: AlertMark) -> None:
@@ -102,5 +98,5 @@ class Meter:
                 self.day_alert = mark
             case BudgetPeriod.MONTH:
                 self.month_alert = mark
-            case BudgetPeriod.TOTAL:
+            case _:
                 self.total_alert = mark

@@ -7,7 +7,6 @@ entries that are left are verified from the checkpoint on, balances stay provabl
 files are a chain of their own from the first entry to the checkpoint.
 """
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -108,7 +107,7 @@ Keep = Callable[[Part], Awaitable[None]]
 
 
 class Archiver:
-    """Archives what is older than *detail_days*, then rests."""
+    """Archives what is older than *detail_days*."""
 
     def __init__(
         self,
@@ -117,26 +116,22 @@ class Archiver:
         *,
         detail_days: int,
         clock: Clock,
-        interval_seconds: float,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._store = store
         self._keep = keep
         self._detail = timedelta(days=detail_days)
         self._clock = clock
-        self._interval_seconds = interval_seconds
-        self._sleep = sleep
 
     async def run(self) -> None:
-        """Archive until cancelled. What a failure left is archived the next time."""
-        while True:
-            try:
-                await self.archive()
-            except ChainBroken as broken:
-                log.error("ledger_fault", tenant_id=broken.tenant_id, sequence=broken.sequence)
-            except Exception:
-                log.warning("archive_failed", exc_info=True)
-            await self._sleep(self._interval_seconds)
+        """
+        Archive all that is old enough. What a failure left is archived the next time.
+
+        A chain that is broken is logged and stays as it is.
+        """
+        try:
+            await self.archive()
+        except ChainBroken as broken:
+            log.error("ledger_fault", tenant_id=broken.tenant_id, sequence=broken.sequence)
 
     async def archive(self) -> int:
         """Archive all that is old enough; return how many entries it was. Raises ChainBroken."""

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from parley_services.accounting.clock_reader import Moment, Timekeeper, to_us
+from parley_services.accounting.clock_reader import to_us
 from parley_services.accounting.ledger.entry import ChainCheck, Entry, Fault
-from parley_services.accounting.ledger.unit_of_work import Books, LedgerStore, Needs
+from parley_services.accounting.ledger.unit_of_work import LedgerStore, LedgerTransaction, ReadSet
 from parley_services.accounting.limits.alerts import Alert, AlertKind
 from parley_services.accounting.reports.balances import FROM_THE_FIRST, BalanceCheck, KeptFigures
 from parley_services.accounting.subjects import SUITE, SubjectKey, SubjectLevel
@@ -20,7 +20,7 @@ class LedgerReader(Protocol):
 
     async def figures(self) -> KeptFigures:
         """
-        Return what is kept beside the ledger, all of one moment.
+        Return what is kept beside the ledger, all of one timestamp.
 
         It has the head of every stream, also of one whose head or whose rows are gone.
         """
@@ -68,31 +68,28 @@ async def verify(reader: LedgerReader, tenant_id: str = "") -> Verification:
 class Auditor:
     """Verifies the ledger and alerts if it does not fit."""
 
-    def __init__(self, reader: LedgerReader, store: LedgerStore, *, timekeeper: Timekeeper) -> None:
+    def __init__(self, reader: LedgerReader, store: LedgerStore) -> None:
         self._reader = reader
         self._store = store
-        self._timekeeper = timekeeper
 
     async def verify(self, tenant_id: str) -> Verification:
         """Verify one tenant's stream, or all; each time there are faults, one alert says so."""
         found = await verify(self._reader, tenant_id)
         if found.faults:
-            moment = self._timekeeper.moment()
-            await self._store.commit(_Report(found.faults, tenant_id, moment))
+            await self._store.commit(_Report(found.faults, tenant_id))
         return found
 
 
 class _Report:
-    """The step that alerts of faults."""
+    """The command that alerts of faults."""
 
-    needs = Needs()
+    read_set = ReadSet()
 
-    def __init__(self, faults: tuple[Fault, ...], tenant_id: str, moment: Moment) -> None:
+    def __init__(self, faults: tuple[Fault, ...], tenant_id: str) -> None:
         self._faults = faults
         self._tenant_id = tenant_id
-        self._moment = moment
 
-    def run(self, books: Books) -> None:
+    def run(self, transaction: LedgerTransaction) -> None:
         """Alert."""
         key = SUITE
         if self._tenant_id:
@@ -100,7 +97,7 @@ class _Report:
                 level=SubjectLevel.TENANT, tenant_id=self._tenant_id, subject_id=self._tenant_id
             )
         first = self._faults[0]
-        books.alert(
+        transaction.alert(
             Alert(
                 kind=AlertKind.LEDGER_FAULT,
                 key=key,
@@ -108,6 +105,6 @@ class _Report:
                 f"the first: {first.description}.",
                 used_nano_usd=first.found_nano_usd,
                 limit_nano_usd=first.expected_nano_usd,
-                create_time_us=to_us(self._moment.now),
+                create_time_us=to_us(transaction.timestamp.utc),
             )
         )

@@ -18,7 +18,7 @@ from parley_services.kit.chat.subject import Subject
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Balance:
-    """What a meter says of one subject."""
+    """What is kept of one subject."""
 
     used_nano_usd: int
     """All that was ever booked."""

@@ -3,26 +3,27 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import Protocol
 
 from parley_services.accounting.ledger.entry import Entry
 from parley_services.kit.chat.usage import Usage
+from parley_services.kit.chat.wire_enum import WireEnum
 
 
-class CostGrouping(StrEnum):
+class CostGrouping(WireEnum):
     """How spending is grouped."""
 
-    NONE = "none"
-    USER = "user"
-    MODEL = "model"
-    TEMPLATE = "template"
-    TEAM = "team"
-    TAG = "tag"
-    HOUR = "hour"
-    DAY = "day"
-    KEY = "key"
-    TENANT = "tenant"
+    UNSPECIFIED = 0
+    """Not at all: the total only."""
+    USER = 1
+    MODEL = 2
+    TEMPLATE = 3
+    TEAM = 4
+    TAG = 5
+    HOUR = 6
+    DAY = 7
+    KEY = 8
+    TENANT = 9
 
     @property
     def is_by_time(self) -> bool:
@@ -36,7 +37,7 @@ class CostQuery:
 
     tenant_id: str = ""
     """Empty: of all tenants."""
-    grouping: CostGrouping = CostGrouping.NONE
+    grouping: CostGrouping = CostGrouping.UNSPECIFIED
     tag: str = ""
     """The tag's name, with `TAG`."""
     start_time: datetime | None = None

@@ -17,7 +17,7 @@ from parley_services.accounting.reports.costs import (
     EntryQuery,
 )
 from parley_services.accounting.reports.projection import Projection, Workload, project
-from parley_services.accounting.workers.change_notifier import Bell, follow
+from parley_services.accounting.workers.change_notifier import ChangeNotifier, follow
 from parley_services.kit.clock import Clock
 from parley_services.kit.errors import InvalidArgument, NotFound
 
@@ -49,8 +49,8 @@ class KeyChanges(Protocol):
         ...
 
 
-class Office:
-    """What may be asked about the books."""
+class AccountingQueries:
+    """Answers what may be asked about the ledger."""
 
     def __init__(
         self,
@@ -62,19 +62,19 @@ class Office:
         key_changes: KeyChanges,
         pricer: Pricer,
         clock: Clock,
-        alert_bell: Bell,
-        key_bell: Bell,
+        alert_notifier: ChangeNotifier,
+        key_notifier: ChangeNotifier,
         poll_interval_seconds: float,
     ) -> None:
         self.allowances = allowances
-        self.key_bell = key_bell
+        self.key_notifier = key_notifier
         self._reader = reader
         self._auditor = auditor
         self._alerts = alerts
         self._key_changes = key_changes
         self._pricer = pricer
         self._clock = clock
-        self._alert_bell = alert_bell
+        self._alert_notifier = alert_notifier
         self._poll_interval_seconds = poll_interval_seconds
 
     async def summary(
@@ -160,7 +160,7 @@ class Office:
         async for alert in follow(
             fetch,
             after=after,
-            bell=self._alert_bell,
+            notifier=self._alert_notifier,
             poll_interval_seconds=self._poll_interval_seconds,
         ):
             yield alert
@@ -176,7 +176,7 @@ class Office:
         async for key_id in follow(
             fetch,
             after=after,
-            bell=self.key_bell,
+            notifier=self.key_notifier,
             poll_interval_seconds=self._poll_interval_seconds,
         ):
             yield key_id

@@ -57,9 +57,12 @@ class Span(IntEnum):
 
 
 # Plain values: rolling up makes tens of keys for each entry, and hashing an enum is slow.
-_NONE, _USER, _MODEL = CostGrouping.NONE.value, CostGrouping.USER.value, CostGrouping.MODEL.value
-_TEMPLATE, _TEAM = CostGrouping.TEMPLATE.value, CostGrouping.TEAM.value
-_KEY, _TENANT, _TAG = CostGrouping.KEY.value, CostGrouping.TENANT.value, CostGrouping.TAG.value
+TOTAL = "total"
+"""The dimension that is not grouped."""
+
+_USER, _MODEL = CostGrouping.USER.key, CostGrouping.MODEL.key
+_TEMPLATE, _TEAM = CostGrouping.TEMPLATE.key, CostGrouping.TEAM.key
+_KEY, _TENANT, _TAG = CostGrouping.KEY.key, CostGrouping.TENANT.key, CostGrouping.TAG.key
 _HOUR, _DAY = Span.HOUR.value, Span.DAY.value
 _DAYS_AND_LONGER = tuple((span.value, span.microseconds) for span in Span if span is not Span.HOUR)
 
@@ -72,7 +75,7 @@ class RollupKey(NamedTuple):
     """What a sum is of, in the order of the columns."""
 
     dimension: str
-    """A `CostGrouping` but HOUR and DAY, which are NONE by span."""
+    """The key of a `CostGrouping`, or `total`, by which HOUR and DAY are read as well."""
     tag: str
     level: int
     tenant_id: str
@@ -103,9 +106,9 @@ def roll_up(entries: Iterable[Spent]) -> dict[RollupKey, Sums]:
         tenant_id, sums = entry.tenant_id, entry.sums
         hour_us = entry.end_time_us - entry.end_time_us % HOUR_US
         day_us = entry.end_time_us - entry.end_time_us % DAY_US
-        _add(hours, RollupKey(_NONE, "", _HOUR, tenant_id, hour_us, ""), sums)
+        _add(hours, RollupKey(TOTAL, "", _HOUR, tenant_id, hour_us, ""), sums)
         for dimension, name in (
-            (_NONE, ""),
+            (TOTAL, ""),
             (_USER, entry.user_id),
             (_MODEL, entry.model),
             (_TEMPLATE, entry.template),

@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import orjson
 from sqlalchemy import Connection, text
 
-from parley_services.accounting.clock_reader import Timekeeper
 from parley_services.accounting.ledger.turn import TurnKey
 from parley_services.accounting.limits.admission import (
     AdmissionCounter,
@@ -23,6 +23,7 @@ from parley_services.accounting.limits.allowances import Limits
 from parley_services.accounting.limits.rate_limiter import Passed, RateLimiter
 from parley_services.accounting.sql import rows, schema
 from parley_services.accounting.sql.group_commit import GroupCommit
+from parley_services.accounting.sql.ledger_clock import LedgerClock, read
 from parley_services.accounting.sql.statements import (
     Driver,
     Statement,
@@ -43,6 +44,12 @@ _LIMITS = Statement.of("SELECT key_text, limits_json FROM allowances WHERE key_t
 _EXPIRE = text(
     "DELETE FROM admissions WHERE deadline_ns <= :now_ns RETURNING turn_key, key_texts_json"
 )
+_REMOVE_IDLE = text(
+    "DELETE FROM admission_counters WHERE running_turn_count = 0 AND change_ns < :before_ns"
+)
+_IDLE_NS = 2 * 3600 * 10**9
+"""Longer than any window."""
+
 _PUT_ADMISSION = upsert_into(schema.admissions)
 _PUT_COUNTER = upsert_into(schema.admission_counters)
 _DROP_ADMISSION = Statement.of("DELETE FROM admissions WHERE turn_key = ?")
@@ -86,20 +93,29 @@ class SqlAdmissions:
         *,
         defaults: Mapping[SubjectLevel, Limits],
         limiter: RateLimiter,
-        timekeeper: Timekeeper,
+        clock: LedgerClock,
     ) -> None:
         self._database = database
         self._defaults = defaults
         self._limiter = limiter
-        self._timekeeper = timekeeper
+        self._clock = clock
         self._commits = GroupCommit(self._commit)
 
-    async def admit(self, request: AdmissionRequest) -> int:
+    async def admit(self, request: AdmissionRequest) -> datetime:
         deadline_ns: int = await self._commits.commit(request)
-        return deadline_ns
+        return self._clock.wall_time(deadline_ns)
 
     async def end(self, key: TurnKey, reservation_id: str = "") -> None:
         await self._commits.commit(_End(turn_key=key, reservation_id=reservation_id))
+
+    async def remove_idle(self) -> None:
+        """Remove the counters that count nothing any more."""
+
+        def unit(connection: Connection) -> None:
+            present = read(self._clock, driver_of(connection)).monotonic_ns
+            connection.execute(_REMOVE_IDLE, {"before_ns": present - _IDLE_NS})
+
+        await self._database.write(unit)
 
     async def aclose(self) -> None:
         """Commit what waits."""
@@ -112,15 +128,15 @@ class SqlAdmissions:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SET LOCAL synchronous_commit TO off"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
-        now_ns = self._timekeeper.moment().steady_ns
+        driver = driver_of(connection)
+        now_ns = read(self._clock, driver).monotonic_ns
         expired = connection.execute(_EXPIRE, {"now_ns": now_ns}).all()
         over = Counter(key for _, texts in expired for key in orjson.loads(texts))
-        driver = driver_of(connection)
         found = self._read(driver, group, over)
         for key, count in over.items():
             found.counters[key].running_turn_count -= count
         results = [self._decide(each, found, now_ns) for each in group]
-        _write(driver, found)
+        _write(driver, found, now_ns)
         return results
 
     def _read(
@@ -140,7 +156,7 @@ class SqlAdmissions:
         texts.update(expired)
         counters = {key: AdmissionCounter() for key in texts}
         if texts:
-            for key, requests, running in driver.rows_in(_COUNTERS, sorted(texts)):
+            for key, requests, running, _ in driver.rows_in(_COUNTERS, sorted(texts)):
                 counters[key] = AdmissionCounter(
                     requests=Passed.of(requests), running_turn_count=running
                 )
@@ -200,7 +216,7 @@ def _end(turn_key: str, known: _Admitted, found: _Rows) -> None:
         found.counters[key].running_turn_count -= 1
 
 
-def _write(driver: Driver, found: _Rows) -> None:
+def _write(driver: Driver, found: _Rows, now_ns: int) -> None:
     put, dropped = [], []
     for turn_key in sorted(found.changed_turns):
         each = found.admitted.get(turn_key)
@@ -215,7 +231,7 @@ def _write(driver: Driver, found: _Rows) -> None:
         driver.write(_PUT_ADMISSION, put)
     if found.changed_counters:
         counted = (
-            (key, found.counters[key].requests.text, found.counters[key].running_turn_count)
+            (key, found.counters[key].requests.text, found.counters[key].running_turn_count, now_ns)
             for key in sorted(found.changed_counters)
         )
         driver.write(_PUT_COUNTER, list(counted))

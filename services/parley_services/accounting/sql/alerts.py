@@ -13,7 +13,7 @@ _W = schema.webhooks
 
 
 class SqlAlerts:
-    """Reads alerts. Steps write them, in their own transactions."""
+    """Reads alerts. Commands write them, in their own transactions."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -13,7 +13,7 @@ from parley_services.kit.storage.database import Database, insert
 _A = schema.allowances
 
 
-_NEXT_VERSION = schema.books_version.update().values(version=schema.books_version.c.version + 1)
+_NEXT_VERSION = schema.ledger_version.update().values(version=schema.ledger_version.c.version + 1)
 """Tells every process that the limits it remembers may not hold any more."""
 
 
@@ -27,7 +27,7 @@ class SqlAllowances:
         """Set an allowance in place of the one before."""
         values = {
             "key_text": allowance.key.text,
-            "level": allowance.key.level.value,
+            "level": allowance.key.level.key,
             "tenant_id": allowance.key.tenant_id,
             "subject_id": allowance.key.subject_id,
             "limits_json": rows.limits_json(allowance.limits),
@@ -85,6 +85,8 @@ class SqlAllowances:
 
 def _used(connection: Connection, allowances: Sequence[Allowance]) -> list[UsedAllowance]:
     texts = [each.key.text for each in allowances]
-    query = select(schema.meters).where(schema.meters.c.key_text.in_(texts))
-    meters = {row.key_text: rows.meter_of(row) for row in connection.execute(query)}
-    return [UsedAllowance(allowance=each, meter=meters.get(each.key.text)) for each in allowances]
+    query = select(schema.usage_counters).where(schema.usage_counters.c.key_text.in_(texts))
+    counters = {row.key_text: rows.usage_counter_of(row) for row in connection.execute(query)}
+    return [
+        UsedAllowance(allowance=each, counter=counters.get(each.key.text)) for each in allowances
+    ]

@@ -16,7 +16,7 @@ _LOCK_KEY = 0x61726368
 _E = schema.entries.c
 _C = schema.checkpoints
 _B = schema.checkpoint_balances
-_P = schema.roll_positions
+_P = schema.rollup_positions
 _S = schema.streams.c
 _ARCHIVED = func.coalesce(_C.c.sequence, 0)
 

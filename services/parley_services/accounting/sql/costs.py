@@ -16,12 +16,11 @@ from parley_services.accounting.reports.balances import (
     RolledUp,
 )
 from parley_services.accounting.reports.costs import (
-    CostGrouping,
     CostQuery,
     CostSummary,
     EntryQuery,
 )
-from parley_services.accounting.reports.rollups import Span
+from parley_services.accounting.reports.rollups import TOTAL, Span
 from parley_services.accounting.sql import rows, schema
 from parley_services.accounting.sql.summary import summarize
 from parley_services.kit.chat.subject import Subject
@@ -77,11 +76,15 @@ def _figures(connection: Connection) -> KeptFigures:
     if connection.dialect.name == "postgresql":
         # All statements see one moment; on SQLite they do in any case.
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
-    meters, turns = schema.meters.c, schema.turns.c
+    counters, turns = schema.usage_counters.c, schema.turns.c
     held = select(
         turns.tenant_id, turns.team_id, turns.user_id, turns.key_id, turns.amount_nano_usd
     ).where(turns.state == TurnState.HELD.value)
-    used = select(meters.key_text, meters.total_used_nano_usd, meters.reserved_nano_usd)
+    used = select(
+        counters.key_text,
+        counters.total_used_nano_usd,
+        counters.reserved_nano_usd,
+    )
     return KeptFigures(
         heads=_heads(connection),
         balances={
@@ -131,11 +134,11 @@ def _heads(connection: Connection) -> list[StreamHead]:
 
 
 def _rolled_up(connection: Connection) -> dict[str, RolledUp]:
-    rollups, positions = schema.rollups.c, schema.roll_positions
+    rollups, positions = schema.rollups.c, schema.rollup_positions
     costs = (
         select(rollups.tenant_id, func.sum(rollups.cost_nano_usd))
         .where(
-            rollups.dimension == CostGrouping.NONE.value,
+            rollups.dimension == TOTAL,
             rollups.tag == "",
             rollups.level == int(Span.DAYS_512),
         )

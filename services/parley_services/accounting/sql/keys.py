@@ -20,8 +20,8 @@ _LOCK_KEY = 0x6B657973
 keeps the numbers of their changes without gaps and in the order of the commits."""
 
 
-class SqlKeyStore:
-    """A `KeyStore` on SQLite or PostgreSQL."""
+class SqlKeyRepository:
+    """A `KeyRepository` on SQLite or PostgreSQL."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -130,7 +130,7 @@ def _stored_of(row: Row[Any]) -> StoredKey:
                 user_id=row.user_id,
                 key_id=row.key_id,
             ),
-            scopes=frozenset(KeyScope(each) for each in orjson.loads(row.scopes_json)),
+            scopes=frozenset(KeyScope.from_key(each) for each in orjson.loads(row.scopes_json)),
             may_act_for_users=row.may_act_for_users,
             display_name=row.display_name,
             create_time=from_us(row.create_time_us),
@@ -154,7 +154,7 @@ def _values(stored: StoredKey) -> dict[str, Any]:
         "tenant_id": key.subject.tenant_id,
         "team_id": key.subject.team_id,
         "user_id": key.subject.user_id,
-        "scopes_json": orjson.dumps(sorted(key.scopes)).decode(),
+        "scopes_json": orjson.dumps([each.key for each in sorted(key.scopes)]).decode(),
         "may_act_for_users": key.may_act_for_users,
         "display_name": key.display_name,
         "create_time_us": to_us(key.create_time),

@@ -17,12 +17,14 @@ _LOCK_KEY = 0x726F6C6C
 """The advisory lock of rolling up on PostgreSQL: "roll" in ASCII."""
 
 _E = schema.entries.c
-_P = schema.roll_positions.c
+_P = schema.rollup_positions.c
 
 _NEXT = (
     select(schema.streams.c.tenant_id, func.coalesce(_P.sequence, 0))
     .select_from(
-        schema.streams.outerjoin(schema.roll_positions, _P.tenant_id == schema.streams.c.tenant_id)
+        schema.streams.outerjoin(
+            schema.rollup_positions, _P.tenant_id == schema.streams.c.tenant_id
+        )
     )
     .where(schema.streams.c.sequence > func.coalesce(_P.sequence, 0))
     .limit(1)
@@ -41,16 +43,16 @@ _ADD = _adding()
 
 
 class SqlRollups:
-    """A `RolledStore` on SQLite or PostgreSQL."""
+    """A `RollupStore` on SQLite or PostgreSQL."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def roll_next(self) -> int:
-        return await self._database.write(_roll_next)
+    async def roll_up_next(self) -> int:
+        return await self._database.write(_roll_up_next)
 
 
-def _roll_next(connection: Connection) -> int:
+def _roll_up_next(connection: Connection) -> int:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
     stream = connection.execute(_NEXT).first()
@@ -67,7 +69,7 @@ def _roll_next(connection: Connection) -> int:
     if not found:
         return 0
     add_sums(connection, roll_up(_spent(tenant_id, row) for row in found))
-    statement = insert(connection, schema.roll_positions).on_conflict_do_update(
+    statement = insert(connection, schema.rollup_positions).on_conflict_do_update(
         index_elements=["tenant_id"], set_={"sequence": found[-1][0]}
     )
     connection.execute(statement, {"tenant_id": tenant_id, "sequence": found[-1][0]})

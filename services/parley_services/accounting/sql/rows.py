@@ -8,35 +8,37 @@ from typing import Any
 import orjson
 from sqlalchemy import Row
 
-from parley_services.accounting.ledger.entry import Account, AttemptKind, Entry
-from parley_services.accounting.ledger.turn import BudgetDecision, Turn, TurnKey, TurnState
+from parley_services.accounting.ledger.entry import Account, Entry
+from parley_services.accounting.ledger.turn import Turn, TurnKey, TurnState
 from parley_services.accounting.limits.alerts import Alert, AlertKind
 from parley_services.accounting.limits.allowances import Budget, BudgetPeriod, Limits
 from parley_services.accounting.limits.rate_limiter import NOTHING, Passed
-from parley_services.accounting.limits.usage_counters import Meter
+from parley_services.accounting.limits.usage_counters import UsageCounter
 from parley_services.accounting.subjects import SubjectKey, SubjectLevel
+from parley_services.kit.chat.attempt import AttemptKind
+from parley_services.kit.chat.budget import BudgetDecision
 from parley_services.kit.chat.subject import Subject
 from parley_services.kit.chat.usage import Usage
 
 Values = dict[str, Any]
 
 
-def meter_of(row: Sequence[Any]) -> Meter:
-    """Return the meter in a row of `meters`."""
+def usage_counter_of(row: Sequence[Any]) -> UsageCounter:
+    """Return the counter in a row of `usage_counters`."""
     *values, tokens = row
-    return Meter(
-        **dict(zip(Meter.__slots__[:-1], values, strict=True)),
+    return UsageCounter(
+        **dict(zip(UsageCounter.__slots__[:-1], values, strict=True)),
         tokens=Passed.of(tokens) if tokens else NOTHING,
     )
 
 
-_METER = attrgetter(*Meter.__slots__[:-1])
+_FIGURES = attrgetter(*UsageCounter.__slots__[:-1])
 
 
-def meter_values(meter: Meter) -> tuple[Any, ...]:
-    """Return the row of *meter*. The columns are the attributes, in their order."""
-    values: tuple[Any, ...] = _METER(meter)
-    return (*values, meter.tokens.text)
+def usage_counter_values(counter: UsageCounter) -> tuple[Any, ...]:
+    """Return the row of *counter*. The columns are the attributes, in their order."""
+    values: tuple[Any, ...] = _FIGURES(counter)
+    return (*values, counter.tokens.text)
 
 
 def turn_of(row: Sequence[Any]) -> Turn:
@@ -55,7 +57,7 @@ def turn_of(row: Sequence[Any]) -> Turn:
         state=TurnState(state),
         subject=Subject(tenant_id=tenant_id, team_id=team_id, user_id=user_id, key_id=key_id),
         create_time_us=create_time_us,
-        decision=BudgetDecision(decision),
+        decision=BudgetDecision.from_key(decision),
         policy_rule=policy_rule,
         model=model,
         downgrade_model=downgrade_model,
@@ -91,7 +93,7 @@ def turn_values(turn: Turn) -> tuple[Any, ...]:
         subject.user_id,
         subject.key_id,
         turn.create_time_us,
-        turn.decision.value,
+        turn.decision.key,
         turn.policy_rule,
         turn.model,
         turn.downgrade_model,
@@ -121,12 +123,12 @@ def entry_of(row: Any) -> Entry:
         sequence=row.sequence,
         request_id=row.request_id,
         attempt_number=row.attempt_number,
-        account=Account(row.account),
+        account=Account.from_key(row.account),
         is_correction=row.is_correction,
         subject=_subject_of(row),
         provider=row.provider,
         model=row.model,
-        kind=AttemptKind(row.kind),
+        kind=AttemptKind.from_key(row.kind),
         usage=Usage(
             input_token_count=row.input_token_count,
             cached_input_token_count=row.cached_input_token_count,
@@ -158,7 +160,7 @@ def entry_values(entry: Entry) -> tuple[Any, ...]:
         entry.sequence,
         entry.request_id,
         entry.attempt_number,
-        entry.account.value,
+        entry.account.key,
         entry.counter_account,
         entry.is_correction,
         subject.team_id,
@@ -166,7 +168,7 @@ def entry_values(entry: Entry) -> tuple[Any, ...]:
         subject.key_id,
         entry.provider,
         entry.model,
-        entry.kind.value,
+        entry.kind.key,
         usage.input_token_count,
         usage.cached_input_token_count,
         usage.cache_write_token_count,
@@ -192,7 +194,7 @@ def alert_of(row: Row[Any]) -> Alert:
     """Return the alert in a row of `alerts`."""
     return Alert(
         alert_number=row.alert_number,
-        kind=AlertKind(row.kind),
+        kind=AlertKind.from_key(row.kind),
         key=key_of(row),
         message=row.message,
         used_nano_usd=row.used_nano_usd,
@@ -205,8 +207,8 @@ def alert_values(alert: Alert) -> Values:
     """Return the row of *alert*."""
     return {
         "alert_number": alert.alert_number,
-        "kind": alert.kind.value,
-        "level": alert.key.level.value,
+        "kind": alert.kind.key,
+        "level": alert.key.level.key,
         "tenant_id": alert.key.tenant_id,
         "subject_id": alert.key.subject_id,
         "message": alert.message,
@@ -219,7 +221,7 @@ def alert_values(alert: Alert) -> Values:
 def key_of(row: Row[Any]) -> SubjectKey:
     """Return the subject in the columns `level`, `tenant_id` and `subject_id`."""
     return SubjectKey(
-        level=SubjectLevel(row.level), tenant_id=row.tenant_id, subject_id=row.subject_id
+        level=SubjectLevel.from_key(row.level), tenant_id=row.tenant_id, subject_id=row.subject_id
     )
 
 
@@ -228,7 +230,7 @@ def limits_json(limits: Limits) -> str:
     return orjson.dumps(
         {
             "budgets": [
-                [each.period.value, each.limit_nano_usd, each.is_hard] for each in limits.budgets
+                [each.period.key, each.limit_nano_usd, each.is_hard] for each in limits.budgets
             ],
             "requests_per_minute": limits.requests_per_minute,
             "tokens_per_minute": limits.tokens_per_minute,
@@ -243,7 +245,7 @@ def limits_of(text: str) -> Limits:
     stored = orjson.loads(text)
     return Limits(
         budgets=tuple(
-            Budget(period=BudgetPeriod(period), limit_nano_usd=limit, is_hard=is_hard)
+            Budget(period=BudgetPeriod.from_key(period), limit_nano_usd=limit, is_hard=is_hard)
             for period, limit, is_hard in stored["budgets"]
         ),
         requests_per_minute=stored["requests_per_minute"],

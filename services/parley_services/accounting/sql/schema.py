@@ -32,8 +32,8 @@ def _text(name: str, *, primary_key: bool = False) -> "Column[str]":
     return Column(name, Text, nullable=False, primary_key=primary_key)
 
 
-meters = Table(
-    "meters",
+usage_counters = Table(
+    "usage_counters",
     metadata,
     _text("key_text", primary_key=True),
     _big("reserved_nano_usd"),
@@ -109,7 +109,9 @@ admission_counters = Table(
     _text("key_text", primary_key=True),
     _text("requests"),
     _small("running_turn_count"),
+    _big("change_ns"),
 )
+"""`change_ns` is when a counter was last written, so that idle ones can go."""
 
 entries = Table(
     "entries",
@@ -176,8 +178,8 @@ rollups = Table(
     _big("saved_cost_nano_usd"),
 )
 
-roll_positions = Table(
-    "roll_positions",
+rollup_positions = Table(
+    "rollup_positions",
     metadata,
     _text("tenant_id", primary_key=True),
     _big("sequence"),
@@ -211,8 +213,8 @@ output_lengths = Table(
     _big("sample_count"),
 )
 
-books_version = Table(
-    "books_version",
+ledger_version = Table(
+    "ledger_version",
     metadata,
     Column("number", Integer, primary_key=True, autoincrement=False),
     _big("version"),

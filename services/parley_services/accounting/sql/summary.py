@@ -31,6 +31,7 @@ from parley_services.accounting.reports.rollups import (
     HOUR_US,
     OF_ONE_TENANT,
     SUMS,
+    TOTAL,
     Cover,
     Span,
     Stretch,
@@ -42,7 +43,7 @@ from parley_services.kit.errors import FieldViolation, InvalidArgument
 
 _E = schema.entries.c
 _R = schema.rollups.c
-_P = schema.roll_positions.c
+_P = schema.rollup_positions.c
 _COST = SUMS.index("cost_nano_usd")
 _COLUMNS = {
     CostGrouping.USER: _E.user_id,
@@ -56,13 +57,13 @@ _COLUMNS = {
 
 def summarize(connection: Connection, query: CostQuery) -> CostSummary:
     """Return spending as *query* asks for it."""
-    total_of = _Parts(connection, query, CostGrouping.NONE)
+    total_of = _Parts(connection, query, CostGrouping.UNSPECIFIED)
     of_groups = _Parts(connection, query, query.grouping)
     _check_detail(connection, query, of_groups)
     parts = union_all(*total_of.all()).cte("parts")
     total = connection.execute(select(*_summed(parts))).one()
     groups: list[CostGroup] = []
-    if query.grouping is not CostGrouping.NONE:
+    if query.grouping is not CostGrouping.UNSPECIFIED:
         statement = _grouped(query, of_groups)
         groups = [
             _group(_name(query.grouping, row[0]), row[1:]) for row in connection.execute(statement)
@@ -129,7 +130,7 @@ class _Parts:
     def _cover(self) -> Cover:
         smallest, largest = Span.DAY, Span.DAYS_512
         match self._grouping:
-            case CostGrouping.NONE:
+            case CostGrouping.UNSPECIFIED:
                 smallest = Span.HOUR
             case CostGrouping.HOUR:
                 smallest = largest = Span.HOUR
@@ -144,11 +145,11 @@ class _Parts:
         for stretch in self._cover().stretches:
             match self._grouping:
                 case CostGrouping.HOUR | CostGrouping.DAY:
-                    yield self._span(stretch, CostGrouping.NONE, _R.start_us, sums)
+                    yield self._span(stretch, CostGrouping.UNSPECIFIED, _R.start_us, sums)
                 case CostGrouping.TAG:
                     less = [(-_R[name]).label(name) for name in SUMS]
                     yield self._span(stretch, CostGrouping.TAG, _R.name, sums)
-                    yield self._span(stretch, CostGrouping.NONE, literal(""), sums)
+                    yield self._span(stretch, CostGrouping.UNSPECIFIED, literal(""), sums)
                     yield self._span(stretch, CostGrouping.TAG, literal(""), less)
                 case other:
                     yield self._span(stretch, other, _R.name, sums)
@@ -161,11 +162,11 @@ class _Parts:
         sums: Sequence[ColumnElement[Any]],
     ) -> Select[Any]:
         statement = select(name.label("name"), *sums).where(
-            _R.dimension == dimension.value,
+            _R.dimension == _dimension(dimension),
             _R.tag == (self._query.tag if dimension is CostGrouping.TAG else ""),
             _R.level == int(stretch.span),
         )
-        if self._query.tenant_id or dimension.value not in OF_ONE_TENANT:
+        if self._query.tenant_id or _dimension(dimension) not in OF_ONE_TENANT:
             statement = statement.where(_R.tenant_id == (self._query.tenant_id or ALL_TENANTS))
         if stretch.start_us is not None:
             statement = statement.where(_R.start_us >= stretch.start_us)
@@ -181,7 +182,7 @@ class _Parts:
         """Yield the rolled-up entries at the ends of the range that no whole span holds."""
         for start_us, end_us in self.edges():
             statement = self._entries().join(
-                schema.roll_positions,
+                schema.rollup_positions,
                 and_(_P.tenant_id == _E.tenant_id, _E.sequence <= _P.sequence),
             )
             yield statement.where(_E.end_time_us >= start_us, _E.end_time_us < end_us)
@@ -192,7 +193,7 @@ class _Parts:
         rolled = func.coalesce(_P.sequence, 0)
         # By stream, so that each is read from its own position on.
         statement = self._entries(
-            streams.outerjoin(schema.roll_positions, _P.tenant_id == streams.c.tenant_id).join(
+            streams.outerjoin(schema.rollup_positions, _P.tenant_id == streams.c.tenant_id).join(
                 schema.entries,
                 and_(_E.tenant_id == streams.c.tenant_id, _E.sequence > rolled),
             )
@@ -212,7 +213,7 @@ class _Parts:
 
     def _entry_name(self) -> ColumnElement[Any]:
         match self._grouping:
-            case CostGrouping.NONE:
+            case CostGrouping.UNSPECIFIED:
                 return literal("")
             case CostGrouping.HOUR:
                 return _E.end_time_us - _E.end_time_us % literal(HOUR_US)
@@ -229,6 +230,10 @@ class _Parts:
             tags = func.json_each(_E.tags_json).table_valued("key", "value")
             return select(tags.c.value).where(tags.c.key == self._query.tag).scalar_subquery()
         return func.json_extract_path_text(cast(_E.tags_json, JSON), self._query.tag)
+
+
+def _dimension(grouping: CostGrouping) -> str:
+    return grouping.key if grouping else TOTAL
 
 
 def _name(grouping: CostGrouping, value: Any) -> str:

@@ -7,23 +7,23 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-class Bell:
+class ChangeNotifier:
     """Wakes those who wait for news."""
 
     def __init__(self) -> None:
-        self._rung = asyncio.Event()
+        self._notified = asyncio.Event()
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         """Wake all that wait now."""
-        self._rung.set()
-        self._rung = asyncio.Event()
+        self._notified.set()
+        self._notified = asyncio.Event()
 
     async def wait(self, timeout_seconds: float) -> None:
-        """Return when the bell rings, at the latest after *timeout_seconds*."""
-        rung = self._rung
+        """Return at the next `notify`, at the latest after *timeout_seconds*."""
+        notified = self._notified
         try:
             async with asyncio.timeout(timeout_seconds):
-                await rung.wait()
+                await notified.wait()
         except TimeoutError:
             return
 
@@ -32,13 +32,13 @@ async def follow(
     fetch: Callable[[int], Awaitable[list[tuple[int, T]]]],
     *,
     after: int,
-    bell: Bell,
+    notifier: ChangeNotifier,
     poll_interval_seconds: float,
 ) -> AsyncGenerator[T, None]:
     """
     Yield what *fetch* finds after a number, for ever, each item once and in order.
 
-    *fetch* returns numbered items, oldest first. It is asked when the bell rings, and each
+    *fetch* returns numbered items, oldest first. It is asked when *notifier* says so, and each
     *poll_interval_seconds* for what other replicas wrote. Ends on cancel, or with the error
     of *fetch*.
     """
@@ -48,4 +48,4 @@ async def follow(
             after = number
             yield item
         if not found:
-            await bell.wait(poll_interval_seconds)
+            await notifier.wait(poll_interval_seconds)

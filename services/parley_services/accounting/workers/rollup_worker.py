@@ -1,7 +1,5 @@
-"""Rolls the ledger up, again and again, on every replica; each entry is rolled up once."""
+"""Rolls the ledger up on every replica; each entry is rolled up once."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import structlog
@@ -11,10 +9,10 @@ from parley_services.kit.errors import Overloaded
 log = structlog.get_logger()
 
 
-class RolledStore(Protocol):
+class RollupStore(Protocol):
     """A ledger that keeps sums of itself."""
 
-    async def roll_next(self) -> int:
+    async def roll_up_next(self) -> int:
         """
         Add the next entries to the sums, in one transaction; return how many there were.
 
@@ -23,34 +21,26 @@ class RolledStore(Protocol):
         ...
 
 
-class Roller:
-    """Rolls up what has come, then rests."""
+class RollupWorker:
+    """Rolls up what has come."""
 
-    def __init__(
-        self,
-        store: RolledStore,
-        *,
-        interval_seconds: float,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
+    def __init__(self, store: RollupStore) -> None:
         self._store = store
-        self._interval_seconds = interval_seconds
-        self._sleep = sleep
 
     async def run(self) -> None:
-        """Roll until cancelled. What a rest or a failure left is rolled up the next time."""
-        while True:
-            try:
-                await self.roll()
-            except Overloaded:
-                log.info("roll_put_off")  # The store is there, and busy.
-            except Exception:
-                log.warning("roll_failed", exc_info=True)
-            await self._sleep(self._interval_seconds)
+        """
+        Roll up all that is there. What a failure left is rolled up the next time.
 
-    async def roll(self) -> int:
+        Raises DependencyUnavailable if the store is away. One that is only busy is left alone.
+        """
+        try:
+            await self.roll_up()
+        except Overloaded:
+            log.info("rollup_put_off")
+
+    async def roll_up(self) -> int:
         """Roll up all that is there; return how many entries it was."""
         rolled = 0
-        while count := await self._store.roll_next():
+        while count := await self._store.roll_up_next():
             rolled += count
         return rolled

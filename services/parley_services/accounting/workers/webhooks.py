@@ -14,14 +14,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 import orjson
-import structlog
 
 from parley_services.accounting.clock_reader import from_us
 from parley_services.accounting.limits.alerts import Alert
-from parley_services.accounting.workers.change_notifier import Bell
+from parley_services.accounting.workers.change_notifier import ChangeNotifier
 from parley_services.kit.clock import Clock
-
-log = structlog.get_logger()
 
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 60.0
@@ -57,7 +54,7 @@ class Webhook:
         secret: str,
         deliveries: Deliveries,
         post: Post,
-        bell: Bell,
+        notifier: ChangeNotifier,
         clock: Clock,
         poll_interval_seconds: float,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -66,20 +63,16 @@ class Webhook:
         self._secret = secret.encode()
         self._deliveries = deliveries
         self._post = post
-        self._bell = bell
+        self._notifier = notifier
         self._clock = clock
         self._poll_interval_seconds = poll_interval_seconds
         self._sleep = sleep
 
     async def run(self) -> None:
-        """Deliver until cancelled. While the database is away, try again and again."""
+        """Deliver until cancelled. Raises DependencyUnavailable while the database is away."""
         while True:
-            try:
-                await self.deliver_waiting()
-            except Exception:
-                log.warning("webhook_not_delivered", exc_info=True)
-                await self._sleep(_FIRST_PAUSE_SECONDS)
-            await self._bell.wait(self._poll_interval_seconds)
+            await self.deliver_waiting()
+            await self._notifier.wait(self._poll_interval_seconds)
 
     async def deliver_waiting(self) -> None:
         """Deliver all alerts that wait, each until it is taken."""
@@ -112,12 +105,12 @@ def body_of(alert: Alert) -> bytes:
     """Return *alert* as JSON."""
     return orjson.dumps(
         {
-            "type": f"alert.{alert.kind.value}",
+            "type": f"alert.{alert.kind.key}",
             "timestamp": from_us(alert.create_time_us),
             "data": {
                 "alert_number": alert.alert_number,
                 "tenant_id": alert.key.tenant_id,
-                "level": alert.key.level.value,
+                "level": alert.key.level.key,
                 "subject_id": alert.key.subject_id,
                 "message": alert.message,
                 "used_nano_usd": alert.used_nano_usd,

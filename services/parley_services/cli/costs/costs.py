@@ -12,6 +12,7 @@ from rich.table import Table
 from parley_services.cli.console import console, dollars
 from parley_services.cli.costs import costs_export
 from parley_services.cli.costs.keys import call_accounting
+from parley_services.cli.enums import short_name
 
 app = typer.Typer(name="costs", help="Shows what was spent.", no_args_is_help=True)
 app.command()(costs_export.export)
@@ -71,9 +72,10 @@ def turn(
     table = Table("attempt", "account", "provider", "model", "input", "output", "cost", "prices")
     for entry in found.entries:
         usage = entry.usage
+        account = short_name(pb.LedgerAccount, entry.account)
         table.add_row(
             str(entry.attempt_number or "-"),
-            f"{entry.account}, correction" if entry.correction else entry.account,
+            f"{account}, correction" if entry.correction else account,
             entry.provider or "-",
             entry.model or "-",
             f"{usage.input_token_count:,}",

@@ -155,7 +155,7 @@ def row_of(entry: pb.LedgerEntry) -> Row:
         "tenant_id": entry.tenant_id,
         "request_id": entry.request_id,
         "attempt_number": entry.attempt_number,
-        "account": entry.account,
+        "account": short_name(pb.LedgerAccount, entry.account),
         "is_correction": entry.correction,
         "team_id": subject.team_id,
         "user_id": subject.user_id,

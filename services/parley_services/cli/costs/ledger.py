@@ -1,4 +1,4 @@
-"""`parley ledger`: checks the books."""
+"""`parley ledger`: verifies the ledger."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,15 +10,16 @@ from rich.markup import escape
 from parley_services.accounting.reports.archive_files import verify_archive as archived
 from parley_services.cli.console import console, dollars
 from parley_services.cli.costs.keys import call_accounting
+from parley_services.cli.enums import short_name
 
-app = typer.Typer(name="ledger", help="Checks the books.", no_args_is_help=True)
+app = typer.Typer(name="ledger", help="Verifies the ledger.", no_args_is_help=True)
 
 _TIMEOUT_SECONDS = 600.0
 
 
 @app.callback()
 def ledger() -> None:
-    """Check the books."""
+    """Verify the ledger."""
 
 
 @app.command()
@@ -27,7 +28,10 @@ def verify(tenant: Annotated[str, typer.Option(help="Only this tenant.")] = "") 
     request = pb.VerifyLedgerRequest(tenant_id=tenant)
     found = call_accounting(lambda stub: stub.VerifyLedger(request, timeout=_TIMEOUT_SECONDS))
     for fault in found.faults:
-        console.print(f"[red]{fault.kind}[/red]: {_where(fault)}", soft_wrap=True)
+        console.print(
+            f"[red]{short_name(pb.LedgerFaultKind, fault.kind)}[/red]: {_where(fault)}",
+            soft_wrap=True,
+        )
     if found.faults:
         raise typer.Exit(1)
     console.print(f"{found.checked_count:,} entries fit.")
@@ -42,7 +46,7 @@ def verify_archive(
     """Walk the chain of a tenant's archived entries, from files, without a server."""
     head, count, faults = archived(folder)
     for fault in faults:
-        console.print(f"[red]{fault.kind.value}[/red]: entry {fault.sequence}")
+        console.print(f"[red]{fault.kind.key}[/red]: entry {fault.sequence}")
     if faults:
         raise typer.Exit(1)
     console.print(f"{count:,} entries fit. The last is {head.sequence}, with the hash")

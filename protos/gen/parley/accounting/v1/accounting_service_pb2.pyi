@@ -170,6 +170,74 @@ COST_GROUPING_TENANT: CostGrouping.ValueType  # 9
 """By tenant."""
 Global___CostGrouping: _TypeAlias = CostGrouping  # noqa: Y015
 
+class _LedgerAccount:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LedgerAccountEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LedgerAccount.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LEDGER_ACCOUNT_UNSPECIFIED: _LedgerAccount.ValueType  # 0
+    """Never sent."""
+    LEDGER_ACCOUNT_USAGE: _LedgerAccount.ValueType  # 1
+    """The turn's own calls."""
+    LEDGER_ACCOUNT_SHADOW: _LedgerAccount.ValueType  # 2
+    """Calls beside the answer. They count against the suite's budgets, not the user's."""
+    LEDGER_ACCOUNT_EXPIRY: _LedgerAccount.ValueType  # 3
+    """The estimate for a turn whose end nobody reported, and its correction."""
+
+class LedgerAccount(_LedgerAccount, metaclass=_LedgerAccountEnumTypeWrapper):
+    """What money is spent on."""
+
+LEDGER_ACCOUNT_UNSPECIFIED: LedgerAccount.ValueType  # 0
+"""Never sent."""
+LEDGER_ACCOUNT_USAGE: LedgerAccount.ValueType  # 1
+"""The turn's own calls."""
+LEDGER_ACCOUNT_SHADOW: LedgerAccount.ValueType  # 2
+"""Calls beside the answer. They count against the suite's budgets, not the user's."""
+LEDGER_ACCOUNT_EXPIRY: LedgerAccount.ValueType  # 3
+"""The estimate for a turn whose end nobody reported, and its correction."""
+Global___LedgerAccount: _TypeAlias = LedgerAccount  # noqa: Y015
+
+class _LedgerFaultKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LedgerFaultKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LedgerFaultKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LEDGER_FAULT_KIND_UNSPECIFIED: _LedgerFaultKind.ValueType  # 0
+    """Never sent."""
+    LEDGER_FAULT_KIND_CHANGED: _LedgerFaultKind.ValueType  # 1
+    """The row is not what was written, or the row before it is not."""
+    LEDGER_FAULT_KIND_MISSING: _LedgerFaultKind.ValueType  # 2
+    """A row that was written is not there."""
+    LEDGER_FAULT_KIND_REORDERED: _LedgerFaultKind.ValueType  # 3
+    """The row is genuine, but in another's place."""
+    LEDGER_FAULT_KIND_BALANCE: _LedgerFaultKind.ValueType  # 4
+    """What a subject has used is not the sum of its entries."""
+    LEDGER_FAULT_KIND_HOLD: _LedgerFaultKind.ValueType  # 5
+    """What is set aside for a subject is not the sum of its running turns."""
+    LEDGER_FAULT_KIND_ROLLUP: _LedgerFaultKind.ValueType  # 6
+    """What summaries read is not the sum of the entries."""
+
+class LedgerFaultKind(_LedgerFaultKind, metaclass=_LedgerFaultKindEnumTypeWrapper):
+    """What is wrong with a row of the ledger or with a sum that is kept of it."""
+
+LEDGER_FAULT_KIND_UNSPECIFIED: LedgerFaultKind.ValueType  # 0
+"""Never sent."""
+LEDGER_FAULT_KIND_CHANGED: LedgerFaultKind.ValueType  # 1
+"""The row is not what was written, or the row before it is not."""
+LEDGER_FAULT_KIND_MISSING: LedgerFaultKind.ValueType  # 2
+"""A row that was written is not there."""
+LEDGER_FAULT_KIND_REORDERED: LedgerFaultKind.ValueType  # 3
+"""The row is genuine, but in another's place."""
+LEDGER_FAULT_KIND_BALANCE: LedgerFaultKind.ValueType  # 4
+"""What a subject has used is not the sum of its entries."""
+LEDGER_FAULT_KIND_HOLD: LedgerFaultKind.ValueType  # 5
+"""What is set aside for a subject is not the sum of its running turns."""
+LEDGER_FAULT_KIND_ROLLUP: LedgerFaultKind.ValueType  # 6
+"""What summaries read is not the sum of the entries."""
+Global___LedgerFaultKind: _TypeAlias = LedgerFaultKind  # noqa: Y015
+
 class _AlertKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -429,8 +497,8 @@ class LedgerEntry(_message.Message):
     """The template's version."""
     row_hash: _builtins.bytes
     """SHA-256 over the row and the hash before it."""
-    account: _builtins.str
-    """The account, as `usage`, `shadow`, `expiry`."""
+    account: Global___LedgerAccount.ValueType
+    """What the money was spent on."""
     correction: _builtins.bool
     """Whether it takes an earlier entry of the turn back. Its counts and its cost are negative."""
     @_builtins.property
@@ -469,7 +537,7 @@ class LedgerEntry(_message.Message):
         tags: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         row_hash: _builtins.bytes = ...,
-        account: _builtins.str = ...,
+        account: Global___LedgerAccount.ValueType = ...,
         correction: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "subject", b"subject", "usage", b"usage"]  # noqa: Y015
@@ -1058,7 +1126,7 @@ Global___TurnAttempt: _TypeAlias = TurnAttempt  # noqa: Y015
 
 @_typing.final
 class ReportAttemptsRequest(_message.Message):
-    """Tells of attempts."""
+    """Reports attempts."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1646,10 +1714,8 @@ class VerifyLedgerResponse(_message.Message):
         """The stream; empty for a sum of the whole suite."""
         sequence: _builtins.int
         """The position of the row; 0 for a sum."""
-        kind: _builtins.str
-        """What is wrong: of a row `changed`, `missing` or `reordered`; of a sum `balance`, `hold` or
-        `rollup`.
-        """
+        kind: Global___LedgerFaultKind.ValueType
+        """What is wrong."""
         subject: _builtins.str
         """Whose sum it is, as `user/ada`."""
         expected_nano_usd: _builtins.int
@@ -1661,7 +1727,7 @@ class VerifyLedgerResponse(_message.Message):
             *,
             tenant_id: _builtins.str = ...,
             sequence: _builtins.int = ...,
-            kind: _builtins.str = ...,
+            kind: Global___LedgerFaultKind.ValueType = ...,
             subject: _builtins.str = ...,
             expected_nano_usd: _builtins.int = ...,
             found_nano_usd: _builtins.int = ...,

@@ -203,9 +203,9 @@ class AccountingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReportAttempts(self, request, context):
-        """Books those of the attempts that no settlement has booked, since whoever asked for them
-        died first. The router tells of every attempt so, some time after its turn is over.
-        Answers after the commit. Idempotent by `request_id` and attempt number.
+        """Records attempts that were never settled because their caller crashed. Attempts already
+        settled are ignored. The router reports every attempt this way some time after its turn is
+        over. Answers after the commit. Idempotent by `request_id` and attempt number.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

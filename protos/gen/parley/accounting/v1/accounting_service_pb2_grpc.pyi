@@ -59,9 +59,9 @@ class AccountingServiceStub:
     Release: _grpc.UnaryUnaryMultiCallable[_accounting_service_pb2.ReleaseRequest, _accounting_service_pb2.ReleaseResponse]
     """Ends the reservation and the admission of a turn that used nothing. Idempotent."""
     ReportAttempts: _grpc.UnaryUnaryMultiCallable[_accounting_service_pb2.ReportAttemptsRequest, _accounting_service_pb2.ReportAttemptsResponse]
-    """Books those of the attempts that no settlement has booked, since whoever asked for them
-    died first. The router tells of every attempt so, some time after its turn is over.
-    Answers after the commit. Idempotent by `request_id` and attempt number.
+    """Records attempts that were never settled because their caller crashed. Attempts already
+    settled are ignored. The router reports every attempt this way some time after its turn is
+    over. Answers after the commit. Idempotent by `request_id` and attempt number.
     """
     CreateKey: _grpc.UnaryUnaryMultiCallable[_accounting_service_pb2.CreateKeyRequest, _accounting_service_pb2.CreateKeyResponse]
     """Makes a key. The secret is in the answer and nowhere else."""
@@ -127,9 +127,9 @@ class AccountingServiceAsyncStub(AccountingServiceStub):
     Release: _aio.UnaryUnaryMultiCallable[_accounting_service_pb2.ReleaseRequest, _accounting_service_pb2.ReleaseResponse]  # type: ignore[assignment]
     """Ends the reservation and the admission of a turn that used nothing. Idempotent."""
     ReportAttempts: _aio.UnaryUnaryMultiCallable[_accounting_service_pb2.ReportAttemptsRequest, _accounting_service_pb2.ReportAttemptsResponse]  # type: ignore[assignment]
-    """Books those of the attempts that no settlement has booked, since whoever asked for them
-    died first. The router tells of every attempt so, some time after its turn is over.
-    Answers after the commit. Idempotent by `request_id` and attempt number.
+    """Records attempts that were never settled because their caller crashed. Attempts already
+    settled are ignored. The router reports every attempt this way some time after its turn is
+    over. Answers after the commit. Idempotent by `request_id` and attempt number.
     """
     CreateKey: _aio.UnaryUnaryMultiCallable[_accounting_service_pb2.CreateKeyRequest, _accounting_service_pb2.CreateKeyResponse]  # type: ignore[assignment]
     """Makes a key. The secret is in the answer and nowhere else."""
@@ -234,9 +234,9 @@ class AccountingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _accounting_service_pb2.ReportAttemptsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_accounting_service_pb2.ReportAttemptsResponse, _abc.Awaitable[_accounting_service_pb2.ReportAttemptsResponse]]:
-        """Books those of the attempts that no settlement has booked, since whoever asked for them
-        died first. The router tells of every attempt so, some time after its turn is over.
-        Answers after the commit. Idempotent by `request_id` and attempt number.
+        """Records attempts that were never settled because their caller crashed. Attempts already
+        settled are ignored. The router reports every attempt this way some time after its turn is
+        over. Answers after the commit. Idempotent by `request_id` and attempt number.
         """
 
     @_abc_1.abstractmethod

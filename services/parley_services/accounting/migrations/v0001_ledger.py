@@ -1,4 +1,4 @@
-"""Makes the books: meters, allowances, turns, the ledger, alerts and keys."""
+"""Makes the tables: usage counters, allowances, turns, the ledger, its sums, alerts and keys."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -27,20 +27,33 @@ def _bytes(name: str, *, nullable: bool = False) -> "sa.Column[bytes]":
     return sa.Column(name, sa.LargeBinary, nullable=nullable)
 
 
+_SUMS = (
+    "turn_count",
+    "attempt_count",
+    "cache_hit_count",
+    "input_token_count",
+    "cached_input_token_count",
+    "cache_write_token_count",
+    "output_token_count",
+    "reasoning_token_count",
+    "cost_nano_usd",
+    "saved_cost_nano_usd",
+)
+
+
 def upgrade() -> None:
-    _make_books()
+    _make_usage()
+    _make_admissions()
     _make_ledger()
+    _make_sums()
     _make_alerts_and_keys()
 
 
-def _make_books() -> None:
+def _make_usage() -> None:
     op.create_table(
-        "meters",
+        "usage_counters",
         _text("key_text"),
         _big("reserved_nano_usd"),
-        _small("running_turn_count"),
-        _big("requests_arrival_ns"),
-        _big("tokens_arrival_ns"),
         _small("day"),
         _big("day_used_nano_usd"),
         _small("day_alert"),
@@ -50,6 +63,7 @@ def _make_books() -> None:
         _small("month_alert"),
         _big("total_used_nano_usd"),
         _small("total_alert"),
+        _text("tokens"),
         sa.PrimaryKeyConstraint("key_text"),
     )
     op.create_table(
@@ -90,6 +104,8 @@ def _make_books() -> None:
         _text("booked_attempts_json"),
         _big("cost_nano_usd"),
         _big("expiry_cost_nano_usd"),
+        _small("input_send_count"),
+        _big("spent_nano_usd"),
         sa.PrimaryKeyConstraint("turn_key"),
     )
     op.create_index("turns_by_reservation", "turns", ["reservation_id"])
@@ -98,6 +114,15 @@ def _make_books() -> None:
     op.create_index(
         "turns_by_deadline", "turns", ["deadline_ns"], sqlite_where=held, postgresql_where=held
     )
+    # Turns that used nothing have no entry to leave with.
+    released = sa.text("state = 'released'")
+    op.create_index(
+        "turns_released",
+        "turns",
+        ["create_time_us"],
+        sqlite_where=released,
+        postgresql_where=released,
+    )
     op.create_table(
         "output_lengths",
         _text("tenant_id"),
@@ -105,6 +130,30 @@ def _make_books() -> None:
         sa.Column("token_count", sa.Float, nullable=False),
         _big("sample_count"),
         sa.PrimaryKeyConstraint("tenant_id", "template"),
+    )
+
+
+def _make_admissions() -> None:
+    # They last for minutes, so a crash of the database may lose them.
+    prefixes = ["UNLOGGED"] if op.get_bind().dialect.name == "postgresql" else []
+    op.create_table(
+        "admissions",
+        _text("turn_key"),
+        _text("reservation_id"),
+        _big("deadline_ns"),
+        _text("key_texts_json"),
+        sa.PrimaryKeyConstraint("turn_key"),
+        prefixes=prefixes,
+    )
+    op.create_index("admissions_by_deadline", "admissions", ["deadline_ns"])
+    op.create_table(
+        "admission_counters",
+        _text("key_text"),
+        _text("requests"),
+        _small("running_turn_count"),
+        _big("change_ns"),
+        sa.PrimaryKeyConstraint("key_text"),
+        prefixes=prefixes,
     )
 
 
@@ -158,6 +207,52 @@ def _make_ledger() -> None:
         _big("sequence"),
         _bytes("row_hash"),
         sa.PrimaryKeyConstraint("tenant_id"),
+    )
+
+    # Tells a process whether it has seen all commits.
+    made = op.create_table(
+        "ledger_version",
+        _small("number"),
+        _big("version"),
+        sa.PrimaryKeyConstraint("number"),
+    )
+    op.bulk_insert(made, [{"number": 1, "version": 0}])
+
+
+def _make_sums() -> None:
+    op.create_table(
+        "rollups",
+        _text("dimension"),
+        _text("tag"),
+        _small("level"),
+        _text("tenant_id"),
+        _big("start_us"),
+        _text("name"),
+        *(_big(name) for name in _SUMS),
+        sa.PrimaryKeyConstraint("dimension", "tag", "level", "tenant_id", "start_us", "name"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "rollup_positions",
+        _text("tenant_id"),
+        _big("sequence"),
+        sa.PrimaryKeyConstraint("tenant_id"),
+    )
+    op.create_table(
+        "checkpoints",
+        _text("tenant_id"),
+        _big("sequence"),
+        _bytes("row_hash"),
+        _big("cost_nano_usd"),
+        _big("create_time_us"),
+        sa.PrimaryKeyConstraint("tenant_id"),
+    )
+    op.create_table(
+        "checkpoint_balances",
+        _text("tenant_id"),
+        _text("key_text"),
+        _big("used_nano_usd"),
+        sa.PrimaryKeyConstraint("tenant_id", "key_text"),
     )
 
 
@@ -216,11 +311,18 @@ def downgrade() -> None:
         "keys",
         "webhooks",
         "alerts",
+        "checkpoint_balances",
+        "checkpoints",
+        "rollup_positions",
+        "rollups",
+        "ledger_version",
         "streams",
         "entries",
+        "admission_counters",
+        "admissions",
         "output_lengths",
         "turns",
         "allowances",
-        "meters",
+        "usage_counters",
     ):
         op.drop_table(table)

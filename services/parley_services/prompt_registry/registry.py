@@ -12,7 +12,6 @@ from parley_services.kit.clock import Clock
 from parley_services.kit.errors import (
     AlreadyExists,
     Conflict,
-    InvalidArgument,
     ScopeMissing,
     StateForbids,
 )
@@ -48,9 +47,6 @@ MAX_TEMPLATES: Final = 1_000
 MAX_VERSIONS: Final = 1_000
 MAX_LABELS: Final = 50
 """Bounds of what is kept in memory."""
-
-MAX_AUTHOR_CHARACTERS: Final = 256
-MAX_NOTE_CHARACTERS: Final = 2_000
 
 STICKY_KEPT: Final = 50_000
 """First assignments kept in a process, beside the store."""
@@ -125,7 +121,6 @@ class Registry:
         0 and not the newest, StateForbids if there are too many.
         """
         check_name("template", template, TEMPLATE_NAME)
-        _check_words(author, note)
         check_content(content)
         now = self._clock.now()
 
@@ -182,7 +177,6 @@ class Registry:
         protected label if not *is_admin*, StateForbids if there are too many.
         """
         check_name("label", label, LABEL_NAME)
-        _check_words(author, note)
         self._check_may_move(label, is_admin)
         now = self._clock.now()
 
@@ -226,7 +220,6 @@ class Registry:
 
         Raises NotFound, StateForbids for `production`, ScopeMissing as `set_label`.
         """
-        _check_words(author, "")
         if label == PRODUCTION:
             raise StateForbids(f"Label {PRODUCTION} cannot be removed: move it to another version.")
         self._check_may_move(label, is_admin)
@@ -374,10 +367,3 @@ class Registry:
                 f"Label {label} is protected: moving it needs the scope admin.",
                 metadata={"scope": "admin"},
             )
-
-
-def _check_words(author: str, note: str) -> None:
-    if len(author) > MAX_AUTHOR_CHARACTERS:
-        raise InvalidArgument.field("author", f"Use at most {MAX_AUTHOR_CHARACTERS} characters.")
-    if len(note) > MAX_NOTE_CHARACTERS:
-        raise InvalidArgument.field("note", f"Use at most {MAX_NOTE_CHARACTERS} characters.")

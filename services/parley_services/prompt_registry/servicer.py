@@ -257,7 +257,7 @@ class PromptRegistryServicer(pb_grpc.PromptRegistryServiceServicer):
         page = await self._evaluation_log.page(
             from_proto.evaluation_filter(request),
             position=_position(request),
-            limit=_limit(request, default=100, most=1_000),
+            limit=_limit(request, default=100),
         )
         return pb.ListEvaluationsResponse(
             evaluations=map(to_proto.evaluation, page.items),
@@ -275,10 +275,8 @@ class PromptRegistryServicer(pb_grpc.PromptRegistryServiceServicer):
         return bool(given) and hmac.compare_digest(given[0].encode(), self._admin_token)
 
 
-def _limit(request: Any, *, default: int = 50, most: int = 100) -> int:
+def _limit(request: Any, *, default: int = 50) -> int:
     size: int = request.page_size
-    if not 0 <= size <= most:
-        raise InvalidArgument.field("page_size", f"Use 1 to {most}, or 0 for {default}.")
     return size or default
 
 

@@ -9,8 +9,6 @@ from parley_services.kit.chat.answer import FinishReason
 from parley_services.kit.clock import Clock
 from parley_services.kit.errors import NotFound
 from parley_services.semantic_cache.checks import (
-    check_entry_id,
-    check_kept,
     check_tenant,
     check_text,
     store_away,
@@ -164,7 +162,6 @@ class SemanticCache:
         exact lookups.
         """
         check_text(partition, text)
-        check_kept(tags, ttl_seconds)
         context = self._context(partition, text, request_id)
         counts = self._statistics.of(partition.tenant_id, partition.template)
         ttl_seconds = context.policy.ttl_seconds if ttl_seconds is None else ttl_seconds
@@ -222,7 +219,6 @@ class SemanticCache:
         (any more); DependencyUnavailable.
         """
         check_tenant(tenant_id)
-        check_entry_id(entry_id)
         try:
             entry = await self._store.get(entry_id)
             if entry is None or entry.partition.tenant_id != tenant_id:
@@ -250,8 +246,6 @@ class SemanticCache:
         Raises InvalidArgument without a tenant, and DependencyUnavailable.
         """
         check_tenant(selection.tenant_id)
-        if selection.entry_id:
-            check_entry_id(selection.entry_id)
         try:
             return await self._store.remove(selection)
         except StoreUnavailable as error:

@@ -9,7 +9,6 @@ from parley_services.semantic_cache.outcome import Miss, MissReason
 from parley_services.semantic_cache.partition import Partition, entry_id_of, is_entry_id
 from parley_services.semantic_cache.store.store import StoreUnavailable
 
-MAX_LOCK_SECONDS = 60.0
 _MAX_REQUEST_ID_CHARACTERS = 128
 
 
@@ -98,8 +97,6 @@ class GenerationLocks:
             raise InvalidArgument.field("text", "Give the user's text; it may not be blank.")
         if not 0 < len(request_id) <= _MAX_REQUEST_ID_CHARACTERS:
             raise InvalidArgument.field("request_id", "Give 1 to 128 characters.")
-        if not 0 < ttl_seconds <= MAX_LOCK_SECONDS:
-            raise InvalidArgument.field("ttl", "Give a time above zero, up to 60 seconds.")
         now = self._clock.now().timestamp()
         lock = GenerationLock(
             key=entry_id_of(partition, text),
@@ -141,8 +138,6 @@ class GenerationLocks:
             raise InvalidArgument.field(
                 "lock_id", "Give the id that AcquireGenerationLock returned."
             )
-        if not tenant_id:
-            raise InvalidArgument.field("tenant_id", "Name the tenant.")
         lock = GenerationLock(key=key, holder=holder, tenant_id=tenant_id, expire_time=0.0)
         try:
             await self._locks.release(lock)

@@ -8,9 +8,9 @@ import pytest
 PROTOS = sorted(Path("protos/parley").rglob("*.proto"))
 
 STATES_A_LIMIT = re.compile(
-    r"\b([Uu]p to [\d]|at most \d|[Aa]t least \d|[Nn]ot empty|\d or more|\d or less|above 0"
-    r"|\d[\d,.]* (\(\w+\) )?to \d"
-    r"|from \d|[Rr]equired)\b|\[[a-z]",
+    r"\b((up to|at most|at least|from) \d|not empty|\d or (more|less)\b|above 0|required\b"
+    r"|\d[\d,.]* (\(\w+\) )?to \d)|\[[a-z](-z|\])",
+    re.IGNORECASE,
 )
 
 EXCEPTIONS = {

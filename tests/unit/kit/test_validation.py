@@ -4,6 +4,8 @@ import pytest
 from parley.guardrails.v1 import guardrails_service_pb2 as guardrails_pb
 from parley.model_router.v1 import model_router_service_pb2 as router_pb
 from parley.orchestrator.v1 import orchestrator_service_pb2 as pb
+from parley.prompt_registry.v1 import prompt_registry_service_pb2 as prompts_pb
+from parley.semantic_cache.v1 import semantic_cache_service_pb2 as cache_pb
 from parley_services.kit.errors import InvalidArgument
 from parley_services.kit.rpc.validation import (
     MAX_VIOLATIONS,
@@ -57,6 +59,42 @@ def said_of(message):
 )  # fmt: skip
 def test_a_violation_is_one_sentence(message, field, sentence):
     assert said_of(message)[field] == sentence
+
+
+def experiment(**fields):
+    arms = [{"name": "a", "version": 1, "weight": 0.5}, {"name": "b", "version": 2, "weight": 0.5}]
+    return prompts_pb.CreateExperimentRequest(
+        experiment={"experiment_id": "x", "arms": arms} | fields
+    )
+
+
+def store(**fields):
+    return cache_pb.StoreRequest(partition={"tenant_id": "acme"}, answer={}, **fields)
+
+
+@pytest.mark.parametrize(
+    ("message", "fields"),
+    [
+        (store(tags=["", "x" * 65]), ["tags[0]", "tags[1]"]),
+        (store(tags=["x"] * 17), ["tags"]),
+        (store(ttl={}), ["ttl"]),
+        (cache_pb.LookupRequest(partition={}), ["partition.tenant_id"]),
+        (cache_pb.ReportHitRequest(tenant_id="acme", entry_id="nonsense"), ["entry_id"]),
+        (cache_pb.PurgeEntriesRequest(), ["tenant_id"]),
+        (cache_pb.GetStatsRequest(page_size=-1), ["page_size"]),
+        (cache_pb.GetStatsRequest(page_size=1_001), ["page_size"]),
+        (cache_pb.GetStatsRequest(page_size=1_000), []),
+        (experiment(), []),
+        (experiment(experiment_id="Not A Name"), ["experiment.experiment_id"]),
+        (experiment(arms=[{"name": "a", "version": 1, "weight": 1}]), ["experiment.arms"]),
+        (experiment(coverage=1.5), ["experiment.coverage"]),
+        (experiment(guard={"alpha": 1.5}), ["experiment.guard.alpha"]),
+        (experiment(guard={"max_error_ratio": 0.5}), ["experiment.guard.max_error_ratio"]),
+        (experiment(guard={}), []),
+    ],
+)
+def test_what_services_once_checked_by_hand(message, fields):
+    assert [each.field for each in violations_of(message)] == fields
 
 
 def test_the_name_of_a_wrong_entry_is_not_repeated():

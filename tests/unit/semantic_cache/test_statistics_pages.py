@@ -35,9 +35,3 @@ def test_a_foreign_token_is_refused(token):
     with pytest.raises(InvalidArgument) as caught:
         page_of(totals([("a", "x")]), size=1, token=token)
     assert [each.field for each in caught.value.violations] == ["page_token"]
-
-
-@pytest.mark.parametrize("size", [-1, 1_001])
-def test_a_size_out_of_range_is_refused(size):
-    with pytest.raises(InvalidArgument):
-        page_of({}, size=size, token="")

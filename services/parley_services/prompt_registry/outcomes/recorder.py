@@ -41,9 +41,6 @@ GATHER_SECONDS: Final = 0.02
 that long for the answer, off the path of any chat: long enough for a burst, and short enough
 that few reporters at once still report hundreds of turns a second."""
 
-MAX_ID_CHARACTERS: Final = 256
-MAX_COMMENT_CHARACTERS: Final = 2_000
-
 
 @dataclass(slots=True)
 class _Waiting:
@@ -82,7 +79,6 @@ class OutcomeRecorder:
         version that does not exist, Overloaded if too many wait, DependencyUnavailable. On
         cancel it may still be committed.
         """
-        _check(outcome)
         key = self._key(outcome)
         if texts is not None:
             texts = await self._text_policy.of(
@@ -116,7 +112,6 @@ class OutcomeRecorder:
         if not (outcome.experiment_id and outcome.arm):
             raise InvalidArgument.field("outcome.arm", "Name the experiment and the arm that ran.")
         outcome = replace(outcome, is_shadow=True)
-        _check(outcome)
         template = self._catalogue.template(outcome.template)
         version = template.version(outcome.version)
         if answer is not None and not outcome.error_reason:
@@ -141,15 +136,9 @@ class OutcomeRecorder:
         """
         Set the rating of a turn, in place of an earlier one.
 
-        Its comment is kept, redacted, if the tenant wants texts kept. Raises InvalidArgument,
-        and NotFound if the tenant has no such turn, or its outcome was not reported yet.
+        Its comment is kept, redacted, if the tenant wants texts kept. Raises NotFound if the
+        tenant has no such turn, or its outcome was not reported yet.
         """
-        if not 1 <= rating.stars <= 5:
-            raise InvalidArgument.field("stars", "Use 1 (bad) to 5 (good).")
-        if len(rating.comment) > MAX_COMMENT_CHARACTERS:
-            raise InvalidArgument.field(
-                "comment", f"Use at most {MAX_COMMENT_CHARACTERS} characters."
-            )
         comment = await self._text_policy.comment(
             rating.comment, request_id=rating.request_id, tenant_id=rating.tenant_id
         )
@@ -229,17 +218,3 @@ class OutcomeRecorder:
             arm=outcome.arm,
             epoch=epoch,
         )
-
-
-def _check(outcome: Outcome) -> None:
-    if not outcome.request_id:
-        raise InvalidArgument.field("outcome.request_id", "Send the turn's id.")
-    for name in ("request_id", "tenant_id", "user_id", "arm", "model", "error_reason"):
-        if len(getattr(outcome, name)) > MAX_ID_CHARACTERS:
-            raise InvalidArgument.field(
-                f"outcome.{name}", f"Use at most {MAX_ID_CHARACTERS} characters."
-            )
-    if outcome.cost_nano_usd < 0:
-        raise InvalidArgument.field("outcome.cost_nano_usd", "Use 0 or more.")
-    if outcome.latency_seconds < 0 or (outcome.first_delta_seconds or 0) < 0:
-        raise InvalidArgument.field("outcome.latency", "Use a time of 0 or more.")

@@ -680,7 +680,7 @@ class GetStatsRequest(_message.Message):
     tenant_id: _builtins.str
     """Only this tenant. Empty: all."""
     page_size: _builtins.int
-    """How many templates to return, up to 1000. 0: 100."""
+    """At most this many templates, 1 to 1,000. 0: 100."""
     page_token: _builtins.str
     """`next_page_token` of the page before."""
     def __init__(

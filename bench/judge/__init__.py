@@ -1,0 +1,1 @@
+"""Trains, exports and measures the two small judges: of attacks, and of question pairs."""

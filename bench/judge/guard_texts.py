@@ -13,7 +13,7 @@ from bench.judge import sources
 
 CLASSES = ("harmless", "direct", "extraction", "indirect", "harmful")
 HARMLESS, DIRECT, EXTRACTION, INDIRECT, HARMFUL = range(5)
-LANGUAGES = ("en", "de", "fr", "es", "zh", "ja", "ru", "pt", "ko", "ar")
+LANGUAGES = ("en", "de", "fr", "es", "zh", "ja", "ru", "pt", "ko", "ar", "it", "tr", "fa")
 Labelled = tuple[str, int]
 
 
@@ -54,6 +54,16 @@ def planted_in(carriers: list[str], attacks: list[str], count: int, seed: int) -
     return sorted(found)
 
 
+def pieces(texts: list[str], count: int, seed: int) -> list[str]:
+    """Return pieces of the texts, from a random place to a random place."""
+    draw, found = random.Random(seed), set()
+    for _ in range(count):
+        text = draw.choice(texts)
+        start = draw.choice([0, 0, draw.randrange(max(len(text) // 2, 1))])
+        found.add(text[start : start + draw.randrange(150, 1300)])
+    return sorted(found)
+
+
 def sampled(texts: list[str], count: int, seed: int) -> list[str]:
     """Return at most `count` of the texts."""
     return random.Random(seed).sample(texts, min(count, len(texts)))
@@ -89,15 +99,16 @@ def training(seed: int = 1) -> list[Labelled]:
     add(INDIRECT, planted_in(documents, sources.planted("train"), 1500, seed))
     orders = own["attack_indirect"]
     add(INDIRECT, planted_in(documents, [o[-160:] for o in orders], 300, seed))
-    add(HARMLESS, sampled(documents, 900, seed))
+    add(HARMLESS, pieces(documents, 2600, seed))
     add(HARMFUL, sources.harmful_requests())
     add(HARMLESS, sources.act_as() + sources.act_as_chinese())
     add(HARMLESS, sources.custom_gpts())
+    add(HARMLESS, pieces(sources.custom_gpts(), 900, seed))
     add(HARMLESS, sampled(sources.code_tasks(), 1200, seed))
     add(HARMLESS, sources.user_tasks())
     add(HARMLESS, sampled(sources.bank_questions("train"), 700, seed))
     for language in LANGUAGES:
-        add(HARMLESS, sampled(sources.handbook(language), 350, seed))
+        add(HARMLESS, sampled(sources.handbook(language), 300, seed))
     random.Random(seed).shuffle(found)
     return found
 
@@ -149,8 +160,8 @@ def measuring(seed: int = 2) -> dict[str, list[str]]:
         "harmless look-alikes: openclay": sources.openclay(("benign",)),
         "harmless earlier held-out list": list(guardrails_held_out.INNOCENT),
         "harmless questions: banking77 test": sampled(sources.bank_questions("test"), 500, seed),
-        "harmless prose: handbook it, nl, tr": [
-            text for language in ("it", "nl", "tr") for text in sources.handbook(language)
-        ][:900],
+        "harmless prose: handbook nl, el, he": [
+            text for language in ("nl", "el", "he") for text in sources.handbook(language)[:250]
+        ],
         "plain harmful: XSTest unsafe": sources.xstest("unsafe"),
     }

@@ -80,12 +80,9 @@ def table(scores: dict[str, np.ndarray], floors: tuple[float, ...]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    """Train, print each set held out, keep parameters and tokenizer."""
-    work, epochs = Path(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) > 2 else 1.5
-    texts = training()
-    corpus = [text for text, _ in texts]
-    corpus += [text for language in LANGUAGES for text in sources.handbook(language)]
+def fresh(work: Path, corpus: list[str]) -> tuple[Params, Params, Tokenizer]:
+    """Return base weights with a new head; vocabulary and frozen part are kept in `work`."""
+    corpus = corpus + [text for language in LANGUAGES for text in sources.handbook(language)]
     frozen, trained, tokenizer = base_e5.read(work / "w", corpus, VOCABULARY, KEPT)
     tokenizer.save(str(work / "guard_tokenizer.json"))
     (work / "guard_frozen.pkl").write_bytes(pickle.dumps(frozen))
@@ -96,6 +93,21 @@ def main() -> None:
         "conv_ln_g": jnp.array(trained["ln_g"]),
         "conv_ln_b": jnp.array(trained["ln_b"]),
     }
+    return frozen, trained, tokenizer
+
+
+def main() -> None:
+    """Train, print each set held out, keep parameters and tokenizer."""
+    work, epochs = Path(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) > 2 else 1.5
+    texts = training()
+    start = work / "guard_start.pkl"
+    if start.exists():
+        say("goes on from", start)
+        frozen = pickle.loads((work / "guard_frozen.pkl").read_bytes())
+        trained = pickle.loads(start.read_bytes())
+        tokenizer = Tokenizer.from_file(str(work / "guard_tokenizer.json"))
+    else:
+        frozen, trained, tokenizer = fresh(work, [text for text, _ in texts])
     examples = examples_of(tokenizer, texts)
     lengths = [len(e.ids) for e in examples]
     counts = {name: sum(e.target == i for e in examples) for i, name in enumerate(CLASSES)}
@@ -116,9 +128,10 @@ def main() -> None:
         epochs=epochs,
         size=128,
         buckets=BUCKETS,
-        rate=2e-4,
+        rate=2e-4 if not start.exists() else 1.6e-4,
+        seed=20261128 + start.exists(),
         head_rate=4.0,
-        every=100,
+        every=50,
         check=check,
     )
 

@@ -107,7 +107,7 @@ def train(
             done += 1
             if done % every == 0 or done == steps:
                 line = f"{done}/{steps} loss {mean:.4f} {time.monotonic() - begin:.0f} s"
-                if check and (done % (every * 4) == 0 or done == steps):
+                if check and (done % (every * 8) == 0 or done == steps):
                     line += " " + check(trained)
                     out.write_bytes(pickle.dumps(jax.tree.map(np.asarray, trained)))
                 say(line)

@@ -1,15 +1,17 @@
 """Measure the exported judges on what they never saw: whole sources, other questions.
 
-python -m bench.judge.evaluate attack|pair|cost   (PARLEY_BENCH_DATA, PARLEY_JUDGE_SOURCES)
+python -m bench.judge.evaluate attack|pair|cost FOLDER   (PARLEY_BENCH_DATA, PARLEY_JUDGE_SOURCES)
 """
 
 import re
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from parley_services.kit.models.judge import open_attack_judge, open_pair_judge
+from tokenizers import Tokenizer
 
 from bench.judge import guard_texts, pair_traps
 from bench.judge.guard_train import table
@@ -38,9 +40,9 @@ def area(positive: np.ndarray, negative: np.ndarray) -> float:
     return float((ranks[m:].sum() - n * (n + 1) / 2) / (n * m))
 
 
-def attack() -> None:
+def attack(folder: Path) -> None:
     """Print the share of each set above each floor, by set and by group, and the ROC."""
-    judge = open_attack_judge()
+    judge = open_attack_judge(folder)
     scores = {}
     for name, texts in guard_texts.measuring().items():
         chosen = guard_texts.sampled(texts, LONGEST_OF_SET, 9)
@@ -62,9 +64,9 @@ def attack() -> None:
         say(group.ljust(36) + found + f"{area(grouped[group], negative):8.3f}")
 
 
-def pair() -> None:
+def pair(folder: Path) -> None:
     """Print hits at shares of false ones on QQP's new questions, and on pairs made by rule."""
-    judge = open_pair_judge()
+    judge = open_pair_judge(folder)
 
     def score(one: str, other: str) -> float:
         found = judge.same(one, [other])[0]
@@ -94,11 +96,12 @@ def pair() -> None:
         say(f"  traps {share:5.3f}  hits {(everything['same'] > floor).mean():.3f}")
 
 
-def cost() -> None:
-    """Print the CPU time of one call in one thread."""
-    attacks, pairs = open_attack_judge(), open_pair_judge()
+def cost(folder: Path) -> None:
+    """Print the CPU time of one call in one thread; `folder` holds `attack` and `pair`."""
+    attacks, pairs = open_attack_judge(folder / "attack"), open_pair_judge(folder / "pair")
     text = "Write a story about a bank teller in a world where dogs have rights. " * 40
-    cut = attacks._tokenizer.encode(text).offsets[253][1]
+    tokenizer = Tokenizer.from_file(str(folder / "attack" / "tokenizer.json"))
+    cut = tokenizer.encode(text, add_special_tokens=False).offsets[253][1]
     question = "How do I transfer money from my savings account to a friend?"
 
     def timed(name: str, call: Callable[[], object], rounds: int = 200) -> None:
@@ -117,7 +120,7 @@ def cost() -> None:
 
 def main() -> None:
     """Run what is asked for."""
-    {"attack": attack, "pair": pair, "cost": cost}[sys.argv[1]]()
+    {"attack": attack, "pair": pair, "cost": cost}[sys.argv[1]](Path(sys.argv[2]))
 
 
 if __name__ == "__main__":

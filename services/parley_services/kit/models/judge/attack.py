@@ -16,7 +16,6 @@ from parley_services.kit.models.judge.session import (
     probabilities,
 )
 
-FOLDER: Final = Path(__file__).parent / "attack_model"
 CLASSES: Final = 5
 WINDOW_TOKENS: Final = 256
 MERGED_TOKENS: Final = 4
@@ -124,14 +123,14 @@ class AttackJudge:
         return row
 
 
-def open_attack_judge(folder: Path = FOLDER) -> AttackJudge:
+def open_attack_judge(folder: Path) -> AttackJudge:
     """Open the judge in *folder* and try it once. Raises JudgeMissing and JudgeBroken."""
     session, tokenizer = open_session(folder)
     judge = AttackJudge(session, tokenizer)
     try:
         row = judge._row([3] * 6)
     except JudgeFailed as error:
-        raise JudgeBroken(f"The model in {folder} does not run: restore its files.") from error
+        raise JudgeBroken(f"The model in {folder} does not run: export it again.") from error
     if len(row) != CLASSES:
         raise JudgeBroken(f"The model in {folder} has {len(row)} classes instead of {CLASSES}.")
     return judge

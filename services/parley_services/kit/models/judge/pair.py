@@ -15,7 +15,6 @@ from parley_services.kit.models.judge.session import (
     probabilities,
 )
 
-FOLDER: Final = Path(__file__).parent / "pair_model"
 MAX_QUESTION_TOKENS: Final = 46
 
 _START, _SEPARATOR = 101, 102
@@ -55,12 +54,12 @@ class PairJudge:
         return float(found[0, 1])
 
 
-def open_pair_judge(folder: Path = FOLDER) -> PairJudge:
+def open_pair_judge(folder: Path) -> PairJudge:
     """Open the judge in *folder* and try it once. Raises JudgeMissing and JudgeBroken."""
     session, tokenizer = open_session(folder)
     judge = PairJudge(session, tokenizer)
     try:
         judge.same("one", ["two"])
     except (JudgeFailed, IndexError) as error:
-        raise JudgeBroken(f"The model in {folder} does not run: restore its files.") from error
+        raise JudgeBroken(f"The model in {folder} does not run: export it again.") from error
     return judge

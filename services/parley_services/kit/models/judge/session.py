@@ -39,7 +39,9 @@ def open_session(folder: Path) -> tuple[Session, Tokenizer]:
     """
     for name in (MODEL, TOKENIZER):
         if not (folder / name).is_file():
-            raise JudgeMissing(f"The judge's folder {folder} has no {name}: restore it.")
+            raise JudgeMissing(
+                f"The judge's folder {folder} has no {name}: export the model there."
+            )
     try:
         import onnxruntime  # type: ignore[import-not-found,import-untyped,unused-ignore]
     except ImportError as error:
@@ -59,7 +61,9 @@ def open_session(folder: Path) -> tuple[Session, Tokenizer]:
         )
         tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
     except Exception as error:  # Neither library has a common class of errors.
-        raise JudgeBroken(f"The judge in {folder} cannot be read: restore its files.") from error
+        raise JudgeBroken(
+            f"The judge in {folder} cannot be read: export the model again."
+        ) from error
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return cast(Session, session), tokenizer

@@ -125,7 +125,6 @@ async def open_model_router(
             shadows=shadows,
             default_deadline_seconds=settings.default_deadline_seconds,
             deadline_margin_seconds=settings.deadline_margin_seconds,
-            slow_reader_seconds=settings.slow_reader_seconds,
         )
 
         def register(server: grpc.aio.Server) -> None:

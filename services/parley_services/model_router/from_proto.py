@@ -39,6 +39,7 @@ def generation_request(message: pb.GenerateRequest) -> GenerationRequest:
         top_logprob_count=(
             message.top_logprob_count if message.HasField("top_logprob_count") else None
         ),
+        max_attempt_count=message.max_attempt_count,
         input_token_count=message.input_token_count or None,
     )
 

@@ -32,6 +32,8 @@ class GenerationRequest:
     """UNSPECIFIED is the operator's setting."""
     kind: AttemptKind = AttemptKind.PRIMARY
     first_attempt_number: int = 1
+    max_attempt_count: int = 0
+    """How many calls to providers may be made; 0 is as many as the settings allow."""
     top_logprob_count: int | None = None
     """How many other tokens' log probabilities are asked for at each place, 0 to 20; None
     asks for none at all."""

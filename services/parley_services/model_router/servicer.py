@@ -12,15 +12,15 @@ from parley.model_router.v1 import model_router_service_pb2 as pb
 from parley.model_router.v1 import model_router_service_pb2_grpc as pb_grpc
 
 from parley_services.kit.chat.attempt import Attempt
-from parley_services.kit.errors import InvalidArgument, ServiceError, SlowReader
+from parley_services.kit.errors import InvalidArgument, ServiceError
 from parley_services.kit.rpc.status import status_of
+from parley_services.kit.rpc.stream_buffer import StreamBuffer
 from parley_services.model_router import from_proto, to_proto
 from parley_services.model_router.attempt.shadow import ShadowPool
 from parley_services.model_router.generation import GenerationRequest
 from parley_services.model_router.router import Router
-from parley_services.model_router.stream.read_timeout import ReadTimedOut, ReadTimeout
+from parley_services.model_router.stream.events import RouterEvent
 from parley_services.model_router.stream.routed_call import RoutedCall
-from parley_services.model_router.stream.stream_buffer import Outbox
 
 log = structlog.get_logger()
 
@@ -50,13 +50,11 @@ class ModelRouterServicer(pb_grpc.ModelRouterServiceServicer):
         shadows: ShadowPool,
         default_deadline_seconds: float,
         deadline_margin_seconds: float,
-        slow_reader_seconds: float,
     ) -> None:
         self._router = router
         self._shadows = shadows
         self._default_deadline_seconds = default_deadline_seconds
         self._deadline_margin_seconds = deadline_margin_seconds
-        self._slow_reader_seconds = slow_reader_seconds
 
     # The stub knows only generators; grpc.aio takes a coroutine that writes just as well.
     async def Generate(  # type: ignore[override]
@@ -110,40 +108,49 @@ class ModelRouterServicer(pb_grpc.ModelRouterServiceServicer):
         call: RoutedCall,
         context: grpc.aio.ServicerContext[pb.GenerateRequest, pb.GenerateResponse],
     ) -> None:
-        outbox, watch = Outbox(), ReadTimeout()
         if call.is_shadow:
-            pumping = self._shadows.start(partial(pump, call, outbox))
-        else:
-            pumping = asyncio.create_task(pump(call, outbox))
+            await self._send_shadow(call, context)
+            return
+
+        # Nothing waits here: while the caller takes no more, the provider is not read.
+        async def emit(event: RouterEvent) -> None:
+            await context.write(to_proto.response(event))
+
+        await call.run(emit)
+
+    async def _send_shadow(
+        self,
+        call: RoutedCall,
+        context: grpc.aio.ServicerContext[pb.GenerateRequest, pb.GenerateResponse],
+    ) -> None:
+        """Send what *call* makes, which goes on for the experiment's sake if its caller leaves."""
+        buffer: StreamBuffer[RouterEvent] = StreamBuffer()
+        running = self._shadows.start(partial(run_shadow, call, buffer))
+        reader = buffer.reader()
         try:
-            while events := await outbox.take():
-                for event in events:
-                    write = partial(context.write, to_proto.response(event))
-                    await watch.read(write, self._slow_reader_seconds)
-                await outbox.gather()
-            await pumping
-        except ReadTimedOut:
-            raise SlowReader("The client read the answer too slowly; read faster.") from None
+            while (event := await reader.next()) is not None:
+                assert not isinstance(event, str)
+                await context.write(to_proto.response(event))
+            await running
         finally:
-            watch.close()
-            if call.is_shadow:
-                outbox.abandon()  # It goes on for the experiment's sake.
-            else:
-                pumping.cancel()
-                await asyncio.wait([pumping])
+            buffer.abandon()
 
 
-async def pump(call: RoutedCall, outbox: Outbox) -> None:
-    """Put what *call* makes into *outbox*, and log what it cost if nobody takes it out."""
+async def run_shadow(call: RoutedCall, buffer: StreamBuffer[RouterEvent]) -> None:
+    """Put what *call* makes into *buffer*, and log what it cost if nobody takes it out."""
+
+    async def emit(event: RouterEvent) -> None:
+        buffer.put(event)
+
     try:
-        await call.run(outbox.put)
+        await call.run(emit)
     finally:
-        outbox.close()
-        if outbox.is_abandoned:
+        if buffer.is_abandoned:
             # Accounting hears of it from the attempt log only.
             log.warning(
                 "shadow_call_unheard", request_id=call.request_id, cost_nano_usd=call.cost_nano_usd
             )
+        buffer.close()
 
 
 def _numbered(

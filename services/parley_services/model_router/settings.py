@@ -180,6 +180,3 @@ class ModelRouterSettings(ParleySettings):
     mid_stream_policy: Literal["continue", "restart", "fail"] = "continue"
     """What happens when a stream breaks after text was sent: `continue` has the next route
     go on with the text, `restart` begins again, `fail` fails the call."""
-
-    slow_reader_seconds: float = Field(default=30.0, gt=0)
-    """Seconds that one message may wait for the caller to read it; then the call is ended."""

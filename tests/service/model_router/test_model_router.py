@@ -8,7 +8,7 @@ from parley.model_router.v1 import model_router_service_pb2_grpc as pb_grpc
 from parley_services.kit.chat.answer import FinishReason
 from parley_services.kit.chat.message import ToolCall
 from parley_services.kit.chat.usage import Usage
-from parley_services.kit.errors import InvalidArgument, NotFound, ProviderUnavailable, SlowReader
+from parley_services.kit.errors import InvalidArgument, NotFound, ProviderUnavailable
 from parley_services.kit.rpc.interceptors import interceptors_for_tcp
 from parley_services.kit.rpc.peers import channel_options
 from parley_services.kit.rpc.status import service_error_of
@@ -206,31 +206,6 @@ class TestTheProviderFallsSilent:
         assert attempt.usage.estimated
         assert attempt.cost_nano_usd > 0
         await until(lambda: anthropic.open_streams == 0)
-
-
-class TestASlowReader:
-    @pytest.fixture
-    def settings(self):
-        return ModelRouterSettings(simulate="never", slow_reader_seconds=0.05)
-
-    @pytest.fixture
-    def transport(self):
-        # Over TCP a message counts as sent once the kernel has it.
-        return "in_process"
-
-    @pytest.fixture
-    def anthropic(self):
-        call = ToolCallDone(ToolCall(id="c", name="find", arguments_json="{}"))
-        return ScriptedProvider([call] * 2000)
-
-    async def test_is_cut_off(self, stub, anthropic):
-        call = stub.Generate(request_for(), timeout=30)
-        await call.read()
-        await until(lambda: anthropic.calls and anthropic.open_streams == 0)
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            while await call.read() is not grpc.aio.EOF:
-                pass
-        assert isinstance(service_error_of(caught.value), SlowReader)
 
 
 @pytest.mark.parametrize(

@@ -508,3 +508,22 @@ async def test_a_usage_that_cannot_be_costs_no_answer(bench):
     assert text_of(events) == "Hello there"
     assert events[-1].usage.estimated
     assert 0 < events[-1].cost_nano_usd < 10**6
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+async def test_no_more_attempts_are_made_than_the_caller_has_money_for(bench, limit):
+    made = bench(
+        a=ScriptedProvider([FailureKind.OVERLOADED]),
+        b=ScriptedProvider([FailureKind.OVERLOADED]),
+        c=ScriptedProvider(["never asked"]),
+    )
+    events, error = await made.outcome(request_for(max_attempt_count=limit))
+    assert isinstance(error, ProviderUnavailable)
+    assert len(attempts_of(events)) == limit
+
+
+async def test_a_stream_that_breaks_is_not_continued_beyond_the_attempts_allowed(bench):
+    made = bench(a=ScriptedProvider(["half ", FailureKind.CUT]), b=ScriptedProvider(["whole"]))
+    events, error = await made.outcome(request_for(max_attempt_count=1))
+    assert isinstance(error, ProviderUnavailable)
+    assert text_of(events) == "half "

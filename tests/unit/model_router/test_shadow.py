@@ -3,12 +3,12 @@ import asyncio
 import pytest
 from parley_services.kit.chat.attempt import AttemptKind
 from parley_services.kit.errors import Overloaded, ProviderUnavailable
+from parley_services.kit.rpc.stream_buffer import StreamBuffer
 from parley_services.model_router.attempt.failures import FailureKind, ProviderError
 from parley_services.model_router.attempt.shadow import ShadowPool
 from parley_services.model_router.route.breaker import BreakerPolicy, BreakerState
 from parley_services.model_router.route.limiter import LimiterPolicy
-from parley_services.model_router.servicer import pump
-from parley_services.model_router.stream.stream_buffer import Outbox
+from parley_services.model_router.servicer import run_shadow
 from structlog.testing import capture_logs
 
 from tests.support.clock import ManualClock
@@ -78,10 +78,10 @@ async def test_a_shadow_call_is_no_probe_of_an_ill_route(bench):
 
 async def test_what_nobody_is_left_to_book_is_logged(bench):
     made = bench(a=ScriptedProvider(["yes"]))
-    call, outbox = made.router.start(SHADOW, timeout_seconds=10), Outbox()
-    outbox.abandon()
+    call, buffer = made.router.start(SHADOW, timeout_seconds=10), StreamBuffer()
+    buffer.abandon()
     with capture_logs() as lines:
-        await pump(call, outbox)
+        await run_shadow(call, buffer)
     [line] = lines
     assert (line["event"], line["request_id"]) == ("shadow_call_unheard", "r1")
     assert line["cost_nano_usd"] > 0

@@ -23,22 +23,21 @@ class Pacer:
 
     def __init__(self) -> None:
         self._stream_count = 0
+        self.window_seconds = MIN_WINDOW_SECONDS
+        """How long a stream should gather text after it has moved."""
 
     @contextmanager
     def stream(self) -> Iterator[None]:
         """Count a stream while the context lasts."""
-        self._stream_count += 1
+        self._count(1)
         try:
             yield
         finally:
-            self._stream_count -= 1
+            self._count(-1)
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether there are so many streams that each should move less often."""
-        return self._stream_count > FREE_STREAMS
-
-    def window_seconds(self) -> float:
-        """Return how long a stream should gather text after it has moved."""
+    def _count(self, change: int) -> None:
+        self._stream_count += change
         excess = max(0, self._stream_count - FREE_STREAMS)
-        return min(MAX_WINDOW_SECONDS, MIN_WINDOW_SECONDS + excess * SECONDS_PER_STREAM)
+        self.window_seconds = min(
+            MAX_WINDOW_SECONDS, MIN_WINDOW_SECONDS + excess * SECONDS_PER_STREAM
+        )

@@ -1,13 +1,15 @@
 """A call to a provider while it runs: supervised, counted, and booked when it ends."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, TypeVar
+import asyncio
+from collections.abc import Sequence
+from typing import Final
 
 from parley_services.kit.chat.answer import FinishReason
 from parley_services.kit.chat.attempt import Attempt, AttemptKind, AttemptOutcome
 from parley_services.kit.chat.usage import Usage
 from parley_services.kit.clock import Clock
 from parley_services.kit.models.prices import Price
+from parley_services.kit.rpc.step_timeout import StepTimeout
 from parley_services.model_router.attempt.failures import (
     BILLED_FAILURES,
     FailureKind,
@@ -23,9 +25,6 @@ from parley_services.model_router.providers.provider import (
     ProviderEvent,
     ProviderStream,
 )
-from parley_services.model_router.stream.read_timeout import ReadTimedOut, ReadTimeout
-
-T = TypeVar("T")
 
 
 class DeadlinePassed(Exception):
@@ -88,7 +87,9 @@ class LiveAttempt:
         self._limits = limits
         self._deadline = deadline
         self._clock = clock
-        self._timeout = ReadTimeout()
+        self._timeout = StepTimeout()
+        self._is_last_step = False
+        """Whether the deadline ends the step that is awaited."""
         self._stream: ProviderStream | None = None
         self._sent_at = clock.monotonic()
         self._life = LifeSigns(limits, sent_at=self._sent_at)
@@ -107,14 +108,34 @@ class LiveAttempt:
         """
         self._sent_at = self._clock.monotonic()
         self._life = LifeSigns(self._limits, sent_at=self._sent_at)
-        self._stream = await self._within(lambda: self._provider.open(self._call))
+        self._begin_step()
+        try:
+            self._stream = await self._provider.open(self._call)
+        except asyncio.CancelledError:
+            self._raise_if_too_slow()
+            raise
+        finally:
+            self._timeout.end()
         while not self._life.has_begun:
-            self.first = await self._read()
+            self.first = await self.read()
         self.first_token_seconds = self.waited_seconds
 
     async def read(self) -> Sequence[ProviderEvent]:
         """Return the next events. Raises as `open` does."""
-        return await self._read()
+        assert self._stream is not None
+        self._begin_step()
+        try:
+            events = await self._stream.read()
+        except asyncio.CancelledError:
+            self._raise_if_too_slow()
+            raise
+        finally:
+            self._timeout.end()
+        self._life.saw(events, now=self._clock.monotonic())
+        self._written.add(events)
+        if not isinstance(events[-1], Finished) and self._runs_away():
+            return [*events, Finished(FinishReason.LENGTH)]
+        return events
 
     def book(self, outcome: AttemptOutcome, error: ProviderError | None = None) -> Attempt:
         """
@@ -147,25 +168,19 @@ class LiveAttempt:
         if self._stream is not None:
             await self._stream.aclose()
 
-    async def _read(self) -> Sequence[ProviderEvent]:
-        assert self._stream is not None
-        events = await self._within(self._stream.read)
-        self._life.saw(events, now=self._clock.monotonic())
-        self._written.add(events)
-        if not isinstance(events[-1], Finished) and self._runs_away():
-            return [*events, Finished(FinishReason.LENGTH)]
-        return events
-
-    async def _within(self, read: Callable[[], Awaitable[T]]) -> T:
+    def _begin_step(self) -> None:
+        """Limit what is awaited next. Raises DeadlinePassed if there is no time at all."""
         now = self._clock.monotonic()
-        left = self._deadline - now
-        if left <= 0:
+        if now >= self._deadline:
             raise DeadlinePassed
-        limit_seconds = max(0.0, self._life.due() - now)
-        try:
-            return await self._timeout.read(read, min(limit_seconds, left))
-        except ReadTimedOut:
-            if left <= limit_seconds:
+        due = self._life.due()
+        self._is_last_step = due >= self._deadline
+        self._timeout.begin(max(0.0, min(due, self._deadline) - now))
+
+    def _raise_if_too_slow(self) -> None:
+        """Say what it means that the step was cancelled, unless somebody else did that."""
+        if self._timeout.expired():
+            if self._is_last_step:
                 raise DeadlinePassed from None
             raise ProviderError(self._life.too_slow) from None
 

@@ -54,6 +54,12 @@ class OpenAttempts:
             seconds=deadline - dependencies.clock.monotonic()
         )
 
+    @property
+    def may_begin(self) -> bool:
+        """Whether the caller allows one more."""
+        limit, first = self._request.max_attempt_count, self._request.first_attempt_number
+        return not limit or self.next_number - first < limit
+
     def begin(
         self, step: Step, permit: Permit, kind: AttemptKind, request: GenerationRequest
     ) -> LiveAttempt:
@@ -96,10 +102,13 @@ class OpenAttempts:
         self._open[live] = permit
         return live
 
-    def record_progress(self, live: LiveAttempt) -> None:
-        """Write down what *live* has used so far, unless that was done a moment ago."""
-        now = self._dependencies.clock.monotonic()
-        between_seconds = WINDOWS_BETWEEN_RECORDS * self._dependencies.pacer.window_seconds()
+    def record_progress(self, live: LiveAttempt, *, now: float) -> None:
+        """
+        Write down what *live* has used so far, unless that was done a moment ago.
+
+        *now* is on the monotonic clock.
+        """
+        between_seconds = WINDOWS_BETWEEN_RECORDS * self._dependencies.pacer.window_seconds
         if now - live.recorded_at < between_seconds:
             return
         live.recorded_at = now

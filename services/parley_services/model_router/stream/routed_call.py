@@ -1,7 +1,7 @@
 """One call of `Generate`: from route to route until an answer is whole."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import assert_never
 
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
@@ -131,8 +131,11 @@ class RoutedCall:
 
     async def _relay(self, live: LiveAttempt, emit: Emit) -> None:
         """Pass on what *live* writes and how it ends. Raises ProviderError when it breaks."""
+        clock, pacer = self._dependencies.clock, self._dependencies.pacer
         dedup = ContinuationDedup("".join(self._sent))
         batch = live.first
+        window_seconds = pacer.window_seconds
+        gathers = False
         while True:
             last = batch[-1]
             if isinstance(last, Finished) and self._is_in_doubt(last, batch):
@@ -143,9 +146,10 @@ class RoutedCall:
                 await emit(event)
             if isinstance(last, Finished):
                 return await self._complete(live, last, emit)
-            if self._dependencies.pacer.is_busy:
+            if gathers:
                 # Meanwhile the text waits in the socket's buffer, and costs nothing there.
-                await self._dependencies.sleep(self._dependencies.pacer.window_seconds())
+                await self._dependencies.sleep(window_seconds)
+            read_at = clock.monotonic()
             try:
                 batch = await live.read()
             except ProviderError as error:
@@ -153,7 +157,11 @@ class RoutedCall:
                 self._broke = True
                 await self._attempts.end(live, AttemptOutcome.CUT, error)
                 raise
-            self._attempts.record_progress(live)
+            now = clock.monotonic()
+            window_seconds = pacer.window_seconds
+            # A model that writes more slowly than the window is passed on token by token.
+            gathers = now - read_at < window_seconds
+            self._attempts.record_progress(live, now=now)
 
     def _is_in_doubt(self, last: Finished, batch: Iterable[ProviderEvent]) -> bool:
         """Return whether another route had better be asked than an answer passed on."""
@@ -163,28 +171,38 @@ class RoutedCall:
         return len(self._steps) > 1 or not has_output
 
     def _passed(
-        self, batch: Iterable[ProviderEvent], dedup: ContinuationDedup
-    ) -> Iterator[RouterEvent]:
-        """Yield what of *batch* goes to the caller."""
+        self, batch: Sequence[ProviderEvent], dedup: ContinuationDedup
+    ) -> list[RouterEvent]:
+        """Return what of *batch* goes to the caller, neighbouring texts as one."""
+        passed: list[RouterEvent] = []
+        texts: list[str] = []
         for event in batch:
+            if isinstance(event, TextDelta):
+                texts.append(event.text)
+                continue
+            if texts:
+                self._pass_text(dedup.feed("".join(texts)), passed)
+                texts = []
             match event:
-                case TextDelta(text=text):
-                    if fresh := dedup.feed(text):
-                        self._sent.append(fresh)
-                        yield event if fresh is text else TextDelta(fresh)
                 case ReasoningDelta() | Logprobs():
-                    yield event
+                    passed.append(event)
                 case Alive():
                     pass
                 case ToolCallDone():
                     self._sent_tool_call = True
-                    yield event
+                    passed.append(event)
                 case Finished():
-                    if fresh := dedup.finish():
-                        self._sent.append(fresh)
-                        yield TextDelta(fresh)
+                    self._pass_text(dedup.finish(), passed)
                 case _:
                     assert_never(event)
+        if texts:
+            self._pass_text(dedup.feed("".join(texts)), passed)
+        return passed
+
+    def _pass_text(self, text: str, passed: list[RouterEvent]) -> None:
+        if text:
+            self._sent.append(text)
+            passed.append(TextDelta(text))
 
     async def _complete(self, live: LiveAttempt, last: Finished, emit: Emit) -> None:
         attempt = await self._attempts.end(live, AttemptOutcome.SUCCEEDED)
@@ -267,7 +285,7 @@ class RoutedCall:
 
         async def open_second() -> LiveAttempt | None:
             nonlocal hedge
-            if (permit := hedging.permit(second)) is None:
+            if not self._attempts.may_begin or (permit := hedging.permit(second)) is None:
                 return None
             self._may_hedge = False
             hedge = self._attempts.begin(second, permit, AttemptKind.HEDGE, self._request)
@@ -313,7 +331,7 @@ class RoutedCall:
         return AttemptKind.FALLBACK if self._failures else self._request.kind
 
     def _is_worth_a_retry(self, step: Step, error: BaseException) -> bool:
-        if not isinstance(error, ProviderError) or self.is_shadow:
+        if not isinstance(error, ProviderError) or self.is_shadow or not self._attempts.may_begin:
             return False
         match error.action:
             case FailureAction.RETRY:
@@ -348,7 +366,7 @@ class RoutedCall:
             self._steps.rotate(-1)
         else:
             self._drop_first_step(failure)
-        if not self._steps:
+        if not self._steps or not self._attempts.may_begin:
             raise final_error(self._failures, self._plan)
         while len(self._steps) > 1 and not self._dependencies.routes.lets_pass(
             self._steps[0].model

@@ -163,7 +163,7 @@ class Generation:
                 if not await answer.is_covered():
                     answer.finish_reason = FinishReason.BUDGET
                     return
-                await inbox.gather(self._pacer.window_seconds())
+                await inbox.gather(self._pacer.window_seconds)
         finally:
             await scan.end()
 

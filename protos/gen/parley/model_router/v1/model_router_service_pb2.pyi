@@ -201,6 +201,7 @@ class GenerateRequest(_message.Message):
     FIRST_ATTEMPT_NUMBER_FIELD_NUMBER: _builtins.int
     TOP_LOGPROB_COUNT_FIELD_NUMBER: _builtins.int
     INPUT_TOKEN_COUNT_FIELD_NUMBER: _builtins.int
+    MAX_ATTEMPT_COUNT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The turn's id."""
     model: _builtins.str
@@ -222,6 +223,11 @@ class GenerateRequest(_message.Message):
     input_token_count: _builtins.int
     """The caller's own count of the input tokens that this request sends, made once for the
     turn's limits and hold. The router then counts no second time. 0: the router counts.
+    """
+    max_attempt_count: _builtins.int
+    """How many calls to providers may be made at most, retries, hedges, fallbacks and
+    continuations together: as many as the caller has money set aside for. 0: as many as the
+    router's own settings allow.
     """
     @_builtins.property
     def subject(self) -> _subject_pb2.Subject:
@@ -264,10 +270,11 @@ class GenerateRequest(_message.Message):
         first_attempt_number: _builtins.int = ...,
         top_logprob_count: _builtins.int | None = ...,
         input_token_count: _builtins.int = ...,
+        max_attempt_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_top_logprob_count", b"_top_logprob_count", "parameters", b"parameters", "response_format", b"response_format", "subject", b"subject", "tool_choice", b"tool_choice", "top_logprob_count", b"top_logprob_count"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_top_logprob_count", b"_top_logprob_count", "first_attempt_number", b"first_attempt_number", "input_token_count", b"input_token_count", "kind", b"kind", "messages", b"messages", "mid_stream_policy", b"mid_stream_policy", "model", b"model", "parameters", b"parameters", "request_id", b"request_id", "response_format", b"response_format", "subject", b"subject", "system_text", b"system_text", "tool_choice", b"tool_choice", "tools", b"tools", "top_logprob_count", b"top_logprob_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_top_logprob_count", b"_top_logprob_count", "first_attempt_number", b"first_attempt_number", "input_token_count", b"input_token_count", "kind", b"kind", "max_attempt_count", b"max_attempt_count", "messages", b"messages", "mid_stream_policy", b"mid_stream_policy", "model", b"model", "parameters", b"parameters", "request_id", b"request_id", "response_format", b"response_format", "subject", b"subject", "system_text", b"system_text", "tool_choice", b"tool_choice", "tools", b"tools", "top_logprob_count", b"top_logprob_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__top_logprob_count: _TypeAlias = _typing.Literal["top_logprob_count"]  # noqa: Y015
     _WhichOneofArgType__top_logprob_count: _TypeAlias = _typing.Literal["_top_logprob_count", b"_top_logprob_count"]  # noqa: Y015

@@ -23,7 +23,7 @@ async def within(watch, step, seconds):
 
 
 @pytest.fixture
-async def timeout():
+async def watch():
     watch = StepTimeout()
     yield watch
     watch.close()

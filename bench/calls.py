@@ -35,7 +35,7 @@ import grpc
 import uvloop
 from parley.orchestrator.v1 import orchestrator_service_pb2 as pb
 from parley.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
-from parley_services.cli.catalogue import load
+from parley_services.cli.process.catalogue import load
 from parley_services.kit import log
 from parley_services.kit.rpc.server import Host, ServerSettings
 from rich.console import Console

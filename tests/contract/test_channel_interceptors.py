@@ -11,6 +11,7 @@ from parley_services.kit.errors import (
     NotFound,
     RateLimited,
 )
+from parley_services.kit.log import add_request
 from parley_services.kit.rpc import request_context
 from parley_services.kit.rpc.interceptors import interceptors_for_tcp
 from parley_services.kit.rpc.status import service_error_of
@@ -199,7 +200,7 @@ async def test_generator_is_closed_within_its_own_task(serve):
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_one_log_line_without_text(serve, kind, transport):
-    with capture_logs() as lines:
+    with capture_logs(processors=[add_request]) as lines:
         await call(await serve(), kind, metadata=(("x-request-id", "r-1"),))
 
     [line] = lines

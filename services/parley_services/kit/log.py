@@ -3,6 +3,9 @@ Sets up logging: one JSON object a line, or coloured text on a terminal.
 
 A line holds only fields of `ALLOWED_FIELDS`; others are dropped and counted in
 `dropped`, so that no prompt, answer, key or header gets into a log by accident.
+
+Each line that is logged while a request is served also has `request_id`, `trace_id` and
+`tenant_id`, as far as they are known (`kit.rpc.request_context`).
 """
 
 import logging
@@ -14,6 +17,8 @@ from typing import Any, Final, TextIO
 
 import orjson
 import structlog
+
+from parley_services.kit.rpc import request_context
 
 ALLOWED_FIELDS: Final = frozenset(
     {
@@ -43,6 +48,7 @@ ALLOWED_FIELDS: Final = frozenset(
         "code",
         "seconds",
         "request_id",
+        "trace_id",
         "reason",
         "peer",
         "stage",
@@ -63,9 +69,11 @@ ALLOWED_FIELDS: Final = frozenset(
         "model",
         "attempt",
         "attempts",
+        "error_kind",
         "breaker",
         "budget_id",
         "reservation_id",
+        "sequence",
         # Counts and sizes.
         "count",
         "limit",
@@ -95,6 +103,7 @@ def configure(level: str = "info", *, stream: TextIO | None = None) -> None:
     stream = stream or sys.stderr
     number = _least_level = logging.getLevelNamesMapping()[level.upper()]
     processors: list[Any] = [
+        add_request,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -124,6 +133,16 @@ def configure(level: str = "info", *, stream: TextIO | None = None) -> None:
 def logs_debug() -> bool:
     """Whether lines at debug are logged, for callers that would make many of them."""
     return _least_level <= logging.DEBUG
+
+
+def add_request(logger: Any, name: str, event: EventDict) -> EventDict:
+    """Add what is known of the request that the running task serves, unless the line says it."""
+    context = request_context.current()
+    if context is not request_context.NO_REQUEST:
+        for field in ("request_id", "trace_id", "tenant_id"):
+            if value := getattr(context, field):
+                event.setdefault(field, value)
+    return event
 
 
 def keep_allowed_fields(logger: Any, name: str, event: EventDict) -> EventDict:

@@ -9,6 +9,8 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
+import structlog
+
 from parley_services.kit.chat.answer import AnswerSource
 from parley_services.kit.chat.attempt import total_usage
 from parley_services.kit.chat.budget import BudgetDecision
@@ -20,6 +22,7 @@ from parley_services.kit.errors import (
     ProviderUnavailable,
     ServiceError,
 )
+from parley_services.kit.rpc import request_context
 from parley_services.kit.rpc.pacing import Pacer
 from parley_services.orchestrator.admission.admission import Admission, AdmittedTurn
 from parley_services.orchestrator.admission.request import TurnRequest
@@ -51,6 +54,8 @@ from parley_services.orchestrator.trace import Trace
 from parley_services.orchestrator.values.cache import CachedAnswer, Hit
 from parley_services.orchestrator.values.prompts import Prompt
 from parley_services.orchestrator.values.records import NewAnswer, Outcome, Texts
+
+log = structlog.get_logger()
 
 _RETRY_AFTER_SECONDS = 5.0
 """What a client is told to wait when neither a model nor the cache could answer."""
@@ -96,6 +101,7 @@ class Turn:
         Raises a ServiceError if the turn fails. However it ends, also when the generator is
         closed early, what was spent is booked and the outcome is reported.
         """
+        request_context.bind(request_id=self._trace.request_id)
         with self._trace.stage(TurnStage.ADMISSION):
             admitted = await self._stages.admission.admit(
                 self._request, self._secret, self._deadline, self._trace
@@ -117,6 +123,12 @@ class Turn:
             failure = "" if self._completed else "CANCELLED"
             raise
         finally:
+            if self._trace.degradations:
+                log.warning(
+                    "turn_degraded",
+                    degraded=[each.component for each in self._trace.degradations],
+                    reason=failure,
+                )
             self._report(admitted, failure)
 
     async def _answer(self, admitted: AdmittedTurn) -> AsyncGenerator[Event, None]:

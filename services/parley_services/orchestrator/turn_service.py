@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from parley_services.kit.clock import Clock
 from parley_services.kit.errors import DependencyUnavailable, NotFound
+from parley_services.kit.rpc import request_context
 from parley_services.orchestrator.admission.key_cache import KeyCache
 from parley_services.orchestrator.admission.request import TurnRequest
 from parley_services.orchestrator.deadline import Deadline
@@ -39,8 +40,10 @@ class TurnService:
 
         Raises InvalidArgument, NotFound, and what KeyCache.principal raises.
         """
+        request_context.bind(request_id=rating.request_id)
         deadline = self._deadline(deadline_seconds)
         principal = await self.key_cache.principal(secret, deadline)
+        request_context.bind(tenant_id=principal.subject.tenant_id)
         tenant_id, stars = principal.subject.tenant_id, rating.on_scale()
         await self.prompts.rate(
             request_id=rating.request_id,

@@ -11,10 +11,12 @@ from parley.chat.v1 import answer_pb2, finding_pb2, message_pb2
 from parley.orchestrator.v1 import orchestrator_service_pb2 as pb
 from parley.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 from parley_services.kit.chat.message import ToolCall
+from parley_services.kit.log import add_request
 from parley_services.orchestrator.servicer import OrchestratorServicer
 from parley_services.orchestrator.turn_service import TurnService
 from parley_services.orchestrator.values.records import Settlement
 from parley_services.orchestrator.values.router import ToolCallMade
+from structlog.testing import capture_logs
 
 from tests.support.serving import TRANSPORTS, served
 from tests.support.turns import KEY, Bench, FakeCache, FakeGuardrails
@@ -270,6 +272,16 @@ async def test_a_wrong_rating(connect, fields, wrong):
             await stub.RateTurn(pb.RateTurnRequest(**fields), timeout=60, metadata=METADATA)
     bad_request = details_of(caught.value, error_details_pb2.BadRequest)
     assert [violation.field for violation in bad_request.field_violations] == [wrong]
+
+
+async def test_lines_of_a_turn_belong_to_it_and_say_what_was_away(connect):
+    with capture_logs(processors=[add_request]) as lines:
+        async with connect(Bench("x", cache=FakeCache(away=True))) as stub:
+            await chat(stub, request_id=TURN)
+    assert [line["degraded"] for line in lines if line["event"] == "turn_degraded"] == [
+        ["semantic_cache"]
+    ]
+    assert {(line["request_id"], line["tenant_id"]) for line in lines} == {(TURN, "acme")}
 
 
 async def test_jobs_are_not_implemented(connect):

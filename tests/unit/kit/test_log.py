@@ -1,3 +1,4 @@
+import contextvars
 import io
 import json
 import logging
@@ -5,6 +6,7 @@ import logging
 import pytest
 import structlog
 from parley_services.kit import log
+from parley_services.kit.rpc import request_context
 
 
 class Terminal(io.StringIO):
@@ -109,3 +111,30 @@ def test_terminal_gets_text(configure):
     assert "/parley.x/Y" in stream.getvalue()
     assert "secret" not in stream.getvalue()
     assert not stream.getvalue().startswith("{")
+
+
+def test_a_line_belongs_to_the_request_that_is_served(configure):
+    stream = configure()
+    trace_id = "0af7651916cd43dd8448eb211c80319c"
+
+    def serve():
+        request_context.enter(
+            request_context.RequestContext(
+                request_id="r-1", traceparent=f"00-{trace_id}-b7ad6b7169203331-01"
+            )
+        )
+        request_context.bind(tenant_id="acme")
+        structlog.get_logger().info("rpc")
+        structlog.get_logger().info("rpc", request_id="another")
+
+    contextvars.copy_context().run(serve)
+    structlog.get_logger().info("rpc")
+
+    first, second, outside = lines(stream)
+    assert (first["request_id"], first["trace_id"], first["tenant_id"]) == (
+        "r-1",
+        trace_id,
+        "acme",
+    )
+    assert second["request_id"] == "another"
+    assert {"request_id", "trace_id", "tenant_id"}.isdisjoint(outside)

@@ -46,3 +46,29 @@ async def test_context_is_of_the_task():
 
     assert await asyncio.gather(serve("a"), serve("b")) == ["a", "b"]
     assert request_context.current() is NO_REQUEST
+
+
+def test_the_tenant_goes_to_peers_in_ascii():
+    context = RequestContext(request_id="r", tenant_id="Mäx & co")
+
+    assert context.metadata[1] == ("x-parley-tenant-id", "M%C3%A4x%20%26%20co")
+    assert from_metadata(context.metadata) == context
+
+
+def test_what_an_application_says_of_its_tenant_is_not_believed():
+    metadata = RequestContext(request_id="r", tenant_id="acme").metadata
+
+    assert from_metadata(metadata, of_a_service=False) == RequestContext(request_id="r")
+
+
+async def test_what_becomes_known_is_added():
+    async def serve():
+        request_context.enter(RequestContext(request_id="r", traceparent=TRACE))
+        request_context.bind(tenant_id="acme")
+        request_context.bind(request_id="r2")
+        return request_context.current()
+
+    assert await asyncio.create_task(serve()) == RequestContext(
+        request_id="r2", traceparent=TRACE, tenant_id="acme"
+    )
+    assert request_context.current() is NO_REQUEST

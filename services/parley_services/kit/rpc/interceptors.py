@@ -66,9 +66,9 @@ class Boundary:
       so it counts as a crash.
     * Anything else is INTERNAL "internal error", with no text of the cause.
 
-    The line is logged when the RPC ends, with `method`, `code`, `seconds`, `request_id`
-    and `reason`; never with text of a message. A crash is logged at error with its
-    traceback, all else at info, but at debug if *quiet* and the RPC went well.
+    The line is logged when the RPC ends, with `method`, `code`, `seconds` and `reason`, and
+    what `kit.log` knows of the request; never with text of a message. A crash is logged at
+    error with its traceback, all else at info, but at debug if *quiet* and the RPC went well.
 
     Deadlines are the handler's affair: `context.time_remaining()` is None if the client
     set none.
@@ -84,7 +84,8 @@ class Boundary:
 
     async def __aenter__(self) -> None:
         metadata = self._context.invocation_metadata()
-        request_context.enter(request_context.from_metadata(metadata))
+        of_a_service = not self._method.startswith(OPEN_TO_ALL)
+        request_context.enter(request_context.from_metadata(metadata, of_a_service=of_a_service))
 
     async def __aexit__(
         self,
@@ -145,7 +146,6 @@ class Boundary:
             "method": self._method,
             "code": getattr(code, "name", str(code)),
             "seconds": round(time.monotonic() - self._started, 6),
-            "request_id": request_context.current().request_id,
             "reason": reason,
         }
 

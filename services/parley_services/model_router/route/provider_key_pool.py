@@ -42,4 +42,4 @@ class ProviderKeyPool:
         """Use *key* no more."""
         if key in self._alive:
             self._alive.remove(key)
-            log.error("key_refused", provider=self._provider, left=len(self._alive))
+            log.error("key_refused", provider=self._provider, count=len(self._alive))

@@ -12,6 +12,7 @@ from parley_services.kit.chat.message import Message, Role
 from parley_services.kit.chat.subject import Subject
 from parley_services.kit.clock import Clock
 from parley_services.kit.errors import DeadlineExceeded, DependencyUnavailable, GuardrailBlocked
+from parley_services.kit.rpc import request_context
 from parley_services.orchestrator.admission.key_cache import KeyCache, acting_for
 from parley_services.orchestrator.admission.offline import OfflineAllowance
 from parley_services.orchestrator.admission.request import TurnRequest, validate
@@ -84,6 +85,7 @@ class Admission:
         unknown model, GuardrailBlocked, and Overloaded if too much is still to be booked.
         """
         principal = await self._key_cache.principal(secret, deadline)
+        request_context.bind(tenant_id=principal.subject.tenant_id)
         subject = acting_for(principal, request.user_id)
         token_count = validate(request, max_input_tokens=self._max_input_tokens)
         model = self._models.price_name(request.model)

@@ -196,7 +196,7 @@ class EdgeStore:
         self._folders.move_to(folder)
         self._written = successor.info().points_count
         self._flushed_at = monotonic()
-        log.info("cache_moved", entries=self._written)
+        log.info("cache_moved", count=self._written)
 
     def close(self) -> None:
         """Write all to disk and let the folder go."""

@@ -25,7 +25,7 @@ INPUT_NANO_USD, OUTPUT_NANO_USD = 1_000, 3_000
 """Of a token: 1 and 3 dollars a million."""
 
 PRICES = "prices: [{provider: fake, model: m, input: 1, output: 3}]\n"
-POLICY = "default_model: fake/m\nmodel_groups: {default: fake/m, m: fake/m}\n"
+POLICY = "default_model: fake/m\n"
 ROUTER = """
 default_group: default
 providers:

@@ -78,9 +78,7 @@ class Replica:
         defaults = {level: Limits() for level in SubjectLevel}
         self.context = context = PricingContext(
             policy=Policy(default_model="any"),
-            pricer=Pricer(
-                FlatPrices(), default_model="any", groups={}, worst=flat_price(10_000_000)
-            ),
+            pricer=Pricer(FlatPrices(), models=lambda: None, default_model="any"),
             limiter=RateLimiter(),
             lease_grace_seconds=30,
         )

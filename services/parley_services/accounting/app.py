@@ -17,7 +17,7 @@ from parley_services.accounting.keys.authorization import Access
 from parley_services.accounting.keys.authorizing_servicer import KeyedServicer
 from parley_services.accounting.keys.bootstrap import ensure_first_key
 from parley_services.accounting.keys.keys import FailureLimit, KeyRepository, KeyStore
-from parley_services.accounting.ledger.pricing import Pricer, Prices
+from parley_services.accounting.ledger.pricing import Models, Pricer, Prices
 from parley_services.accounting.ledger.pricing_context import PricingContext
 from parley_services.accounting.limits.admission import Admissions
 from parley_services.accounting.limits.allowance_book import (
@@ -29,6 +29,7 @@ from parley_services.accounting.limits.allowances import Limits
 from parley_services.accounting.limits.budget_policy import DEFAULT_PATH, Policy, load_policy
 from parley_services.accounting.limits.memory_admissions import MemoryAdmissions
 from parley_services.accounting.limits.rate_limiter import RateLimiter
+from parley_services.accounting.peers.model_router import RouterCatalogue
 from parley_services.accounting.reports.archive import Archiver
 from parley_services.accounting.reports.archive_files import ArchiveFolder
 from parley_services.accounting.reports.audit import Auditor
@@ -64,10 +65,6 @@ ARCHIVE_FOLDER = "ledger_archive"
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 _NANO = 10**9
-_WORST_NANO_USD_PER_MILLION = 100 * _NANO
-"""What a call costs whose model has no price and no cap, until it is corrected: at least as
-much as the dearest models that people chat with."""
-
 _BURST = 10
 _TIDY_SECONDS = 600.0
 _WEBHOOK_TIMEOUT_SECONDS = 10.0
@@ -79,6 +76,7 @@ async def open_accounting(
     *,
     clock: Clock | None = None,
     prices: Prices | None = None,
+    models: Models = lambda: None,
     post: Post | None = None,
     report: Report | None = None,
     webhook_sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -86,14 +84,17 @@ async def open_accounting(
     """
     Open what accounting needs and yield the function that registers it.
 
-    A test passes its own *clock*, *prices*, and for webhooks *post* or *webhook_sleep*.
-    *report* is told whether the store answers. Raises ValueError for a policy
-    or a price file that is wrong, DependencyUnavailable if the database cannot be reached.
+    *models* returns what the router offers. *report* is told whether the store answers. A test
+    passes its own *clock*, *prices*, and for webhooks *post* or *webhook_sleep*. Raises
+    ValueError for a policy or a price file that is wrong, DependencyUnavailable if the database
+    cannot be reached.
     """
     clock = clock or SystemClock()
     policy = load_policy(settings.policy_path or DEFAULT_PATH)
     defaults = default_limits(policy, settings)
-    pricer = _pricer(policy, settings, prices or PriceTable.load(settings.prices_path))
+    prices = prices or PriceTable.load(settings.prices_path)
+    pricer = _pricer(policy, settings, prices, models)
+    pricer.check(clock.now())
     limiter = RateLimiter(settings.rate_window_seconds)
     context = PricingContext(
         policy=policy,
@@ -238,14 +239,13 @@ def default_limits(policy: Policy, settings: AccountingSettings) -> dict[Subject
     return defaults
 
 
-def _pricer(policy: Policy, settings: AccountingSettings, prices: Prices) -> Pricer:
+def _pricer(policy: Policy, settings: AccountingSettings, prices: Prices, models: Models) -> Pricer:
     cap = settings.unknown_price_usd_per_million
     return Pricer(
         prices,
+        models=models,
         default_model=policy.default_model,
-        groups=policy.model_groups,
         cap=None if cap is None else flat_price(int(cap * _NANO)),
-        worst=flat_price(_WORST_NANO_USD_PER_MILLION),
     )
 
 
@@ -276,7 +276,13 @@ async def _open(*, peers: Peers, health: Health, clock: Clock) -> AsyncIterator[
         if health.is_serving(NAME) is not is_up:
             await health.set(NAME, is_up)
 
-    async with open_accounting(AccountingSettings(), clock=clock, report=report) as register:
+    catalogue = RouterCatalogue(peers.channel("model_router"))
+    async with (
+        catalogue.refreshing(),
+        open_accounting(
+            AccountingSettings(), clock=clock, models=catalogue.latest, report=report
+        ) as register,
+    ):
         yield register
 
 

@@ -27,12 +27,14 @@ class AccountingSettings(ParleySettings):
     """YAML file of budgets, downgrades and emergency rules that replaces the packaged one."""
 
     prices_path: Path | None = None
-    """YAML file of prices that go before those of genai-prices. Give the model router the
-    same."""
+    """YAML file of prices that go before those of genai-prices. It is read until the model
+    router has listed its prices for the first time, and for calls that the router did not make;
+    give the router the same."""
 
     unknown_price_usd_per_million: Decimal | None = Field(default=None, ge=0, decimal_places=9)
     """US dollars per 1,000,000 tokens, of each kind, for a model without a known price.
-    Unset, the default: such a model is refused, so that nothing is free by accident."""
+    Unset, the default: such a model is refused, so that nothing is free by accident, and a call
+    of one that was made nevertheless costs as much as the model that the turn asked for."""
 
     user_requests_per_minute: int = Field(default=30, ge=0, le=10**9)
     """Requests a minute for each user that has no allowance of its own; 0: no limit. 30 is

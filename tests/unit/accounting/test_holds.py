@@ -63,7 +63,7 @@ class Ledger(MemoryLedger):
         budget = Budget(period=BudgetPeriod.TOTAL, limit_nano_usd=limit_nano_usd, is_hard=True)
         context = PricingContext(
             policy=Policy(default_model="small"),
-            pricer=Pricer(Table(), default_model="small", groups={}, worst=PRICES["large"]),
+            pricer=Pricer(Table(), models=lambda: None, default_model="small"),
             limiter=RateLimiter(),
             lease_grace_seconds=30,
         )

@@ -19,7 +19,7 @@ from parley_services.kit.chat.budget import BudgetDecision
 from parley_services.kit.chat.subject import Subject
 from parley_services.kit.chat.usage import Usage
 from parley_services.kit.errors import BudgetExhausted
-from parley_services.kit.models.prices import PriceTable, flat_price
+from parley_services.kit.models.prices import PriceTable
 
 from tests.support.clock import ManualClock
 from tests.support.ledger import MemoryLedger
@@ -34,12 +34,7 @@ class Day:
     def __init__(self):
         policy = load_policy()
         self.clock = ManualClock(datetime(2026, 3, 31, 8, tzinfo=UTC))
-        pricer = Pricer(
-            TABLE,
-            default_model=policy.default_model,
-            groups=policy.model_groups,
-            worst=flat_price(10**11),
-        )
+        pricer = Pricer(TABLE, models=lambda: None, default_model=policy.default_model)
         self.ledger = MemoryLedger(
             PricingContext(
                 policy=policy, pricer=pricer, limiter=RateLimiter(), lease_grace_seconds=30

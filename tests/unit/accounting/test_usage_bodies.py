@@ -16,7 +16,7 @@ from parley_services.kit.chat.answer import AnswerSource
 from parley_services.kit.chat.attempt import Attempt
 from parley_services.kit.chat.subject import Subject
 from parley_services.kit.chat.usage import Usage
-from parley_services.kit.models.prices import PriceTable, flat_price
+from parley_services.kit.models.prices import PriceTable
 from parley_services.model_router.attempt.failures import ProviderError
 from parley_services.model_router.providers.anthropic.messages_decoder import MessagesDecoder
 from parley_services.model_router.providers.openai.chat_decoder import ChatDecoder
@@ -41,7 +41,7 @@ def prices(tmp_path_factory):
 
 @pytest.fixture
 def context(prices):
-    pricer = Pricer(prices, default_model="gpt-4o", groups={}, worst=flat_price(10**11))
+    pricer = Pricer(prices, models=lambda: None, default_model="gpt-4o")
     return PricingContext(
         policy=Policy(default_model="gpt-4o"),
         pricer=pricer,

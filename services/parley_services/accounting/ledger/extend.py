@@ -76,7 +76,7 @@ class Extend:
     def _extended(self, transaction: LedgerTransaction, turn: Turn, levels: Levels) -> Turn:
         request = self._request
         quote = self._context.pricer.quote_running(
-            request.model or turn.model, transaction.timestamp.utc
+            request.model or turn.model, transaction.timestamp.utc, turn.model
         )
         produced, spent = request.output_token_count, max(request.spent_nano_usd, 0)
         sent = request.input_token_count or turn.input_token_count

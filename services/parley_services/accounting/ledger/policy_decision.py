@@ -89,12 +89,16 @@ class PolicyDecision:
         )
 
     def _cheaper(self, model: str, asked: Quote) -> Quote | None:
-        """Return the price of *model* if this turn would cost less with it."""
+        """Return the price of *model*, or of a part of what is asked for, if it is cheaper."""
         if not model:
             return None
-        quote = self._context.pricer.quote(model, self._now)
-        size = (self._input_token_count, self._output_token_count)
-        return quote if quote.estimate_nano_usd(*size) < asked.estimate_nano_usd(*size) else None
+        return self._context.pricer.cheaper(
+            asked,
+            model,
+            self._now,
+            input_token_count=self._input_token_count,
+            output_token_count=self._output_token_count,
+        )
 
     def _alert(self, rule: Rule, level: SubjectUsage) -> None:
         """Alert, once a day for a subject, that a rule has begun to act."""

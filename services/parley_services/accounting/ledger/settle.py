@@ -174,7 +174,7 @@ class Settle:
         cost, version = attempt.cost_nano_usd, attempt.price_version
         if not version:
             quote = self._context.pricer.quote_used(
-                attempt.provider, attempt.model, self._end_time(at)
+                attempt.provider, attempt.model, self._end_time(at), turn.model
             )
             cost, version = quote.cost_nano_usd(attempt.usage), quote.version
         return self._entry(

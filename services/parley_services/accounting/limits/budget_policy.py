@@ -115,8 +115,8 @@ class AlertPolicy(_Part):
 class Policy(_Part):
     """A whole policy file."""
 
-    default_model: str
-    model_groups: dict[str, str] = {}
+    default_model: str = "claude-sonnet-5-5"
+    """Prices a turn that names a group or nothing, until the router has said what it offers."""
     output_estimate: OutputEstimate = OutputEstimate()
     defaults: dict[SubjectLevel, DefaultLimits] = {}
     rules: tuple[Rule, ...] = ()

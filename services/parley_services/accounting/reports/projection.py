@@ -45,7 +45,7 @@ def project(usage: Workload, pricer: Pricer, at: datetime) -> Projection:
     10.00 dollars a million tokens, ask 1,500,000 times in 30 days; with 35 % hits that is
     7,556.25 dollars. Raises PriceUnknown.
     """
-    each = pricer.quote(usage.model, at).estimate_nano_usd(
+    each = pricer.quote(usage.model, at).expected_nano_usd(
         usage.input_token_count, usage.output_token_count
     )
     questions = Decimal(usage.user_count) * Decimal(str(usage.questions_per_user)) * usage.day_count

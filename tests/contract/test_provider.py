@@ -322,7 +322,7 @@ async def test_a_silent_stream_is_stalled(wire):
         (400, "content_filter", "", FailureKind.CONTENT_POLICY),
         (400, "invalid_request_error", "Your credit balance is low", FailureKind.QUOTA_EXHAUSTED),
         (401, "authentication_error", "", FailureKind.KEY_REFUSED),
-        (403, "permission_error", "", FailureKind.KEY_REFUSED),
+        (403, "permission_error", "", FailureKind.FORBIDDEN),
         (404, "not_found_error", "", FailureKind.MODEL_NOT_FOUND),
         (404, "invalid_request_error", "no such model", FailureKind.MODEL_NOT_FOUND),
         (413, "request_too_large", "", FailureKind.CONTEXT_TOO_LONG),

@@ -5,6 +5,7 @@ import os
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Final
 from urllib.request import getproxies
 
 import grpc
@@ -29,6 +30,10 @@ from parley_services.model_router.attempt.retry_budget import RetryBudget
 from parley_services.model_router.attempt.shadow import ShadowPool
 from parley_services.model_router.dependencies import RouterDependencies
 from parley_services.model_router.peers.accounting import JournalledAttempts
+from parley_services.model_router.providers.http.guarded_transport import (
+    ClientTransport,
+    GuardedTransport,
+)
 from parley_services.model_router.providers.http.raw_stream import StreamLimits
 from parley_services.model_router.providers.http.transport import StreamingTransport
 from parley_services.model_router.providers.provider import Provider
@@ -47,6 +52,9 @@ from parley_services.model_router.route.routes import Routes
 from parley_services.model_router.router import Router
 from parley_services.model_router.servicer import ModelRouterServicer
 from parley_services.model_router.settings import ModelRouterSettings
+
+UNLIMITED: Final = httpx2.Limits(max_connections=None, max_keepalive_connections=100)
+"""The router's own limiter says how many calls a provider gets at once."""
 
 
 @asynccontextmanager
@@ -77,7 +85,7 @@ async def open_model_router(
         load_vocabulary(catalogue.group("").links[0].model.traits.name)
         routes = Routes(
             {
-                name: ProviderKeyPool(name, _keys(name, config, settings) or [""])
+                name: ProviderKeyPool(name, _keys(name, config, settings) or [""], clock=clock)
                 for name in providers
             },
             clock=clock,
@@ -123,6 +131,7 @@ async def open_model_router(
         servicer = ModelRouterServicer(
             router,
             shadows=shadows,
+            clock=clock,
             default_deadline_seconds=settings.default_deadline_seconds,
             deadline_margin_seconds=settings.deadline_margin_seconds,
         )
@@ -272,13 +281,15 @@ def _keys(name: str, config: RouterConfig, settings: ModelRouterSettings) -> lis
 
 def _http_client(settings: ModelRouterSettings) -> httpx2.AsyncClient:
     slowest = max(settings.first_token_seconds, settings.stall_seconds)
-    # Our own transport knows no proxies; where the environment names one, httpx2's does.
-    transport = None if getproxies() else StreamingTransport()
-    return httpx2.AsyncClient(
-        timeout=httpx2.Timeout(slowest, connect=settings.connect_timeout_seconds),
-        limits=httpx2.Limits(max_connections=None, max_keepalive_connections=100),
-        transport=transport,
-    )
+    timeout = httpx2.Timeout(slowest, connect=settings.connect_timeout_seconds)
+    inner: httpx2.AsyncBaseTransport
+    if getproxies():
+        # Our own transport knows no proxies; httpx2's client finds those of the environment.
+        inner = ClientTransport(httpx2.AsyncClient(timeout=timeout, limits=UNLIMITED))
+    else:
+        inner = StreamingTransport()
+    guarded = GuardedTransport(inner, max_error_bytes=settings.max_error_bytes)
+    return httpx2.AsyncClient(timeout=timeout, transport=guarded)
 
 
 def _behaviour(settings: ModelRouterSettings) -> SimulatedBehaviour:

@@ -1,6 +1,6 @@
 """The router: knows the catalogue and starts calls."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from parley_services.kit.chat.attempt import AttemptKind
@@ -13,6 +13,7 @@ from parley_services.model_router.generation import GenerationRequest
 from parley_services.model_router.route.auto import AutoScore
 from parley_services.model_router.route.catalogue import Catalogue, Group, Model
 from parley_services.model_router.route.chain import Plan, Step, plan_chain
+from parley_services.model_router.route.provider_key_pool import KeyHealth
 from parley_services.model_router.route.route_reason import RouteReason
 from parley_services.model_router.route.routes import RouteHealth
 from parley_services.model_router.stream.routed_call import RoutedCall
@@ -83,6 +84,10 @@ class Router:
     def health(self, name: str) -> RouteHealth:
         """Return how the model of that *name* does, from the calls of the last minutes."""
         return self._dependencies.routes.health(self._catalogue.models[name])
+
+    def key_health(self) -> Mapping[str, Sequence[KeyHealth]]:
+        """Return how the keys of each provider do."""
+        return self._dependencies.routes.key_health()
 
     def price(self, model: Model) -> Price | None:
         """Return what *model* costs now, or None if nobody knows."""

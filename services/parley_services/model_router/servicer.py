@@ -12,6 +12,7 @@ from parley.model_router.v1 import model_router_service_pb2 as pb
 from parley.model_router.v1 import model_router_service_pb2_grpc as pb_grpc
 
 from parley_services.kit.chat.attempt import Attempt
+from parley_services.kit.clock import Clock
 from parley_services.kit.errors import InvalidArgument, ServiceError
 from parley_services.kit.rpc.status import status_of
 from parley_services.kit.rpc.stream_buffer import StreamBuffer
@@ -48,11 +49,13 @@ class ModelRouterServicer(pb_grpc.ModelRouterServiceServicer):
         router: Router,
         *,
         shadows: ShadowPool,
+        clock: Clock,
         default_deadline_seconds: float,
         deadline_margin_seconds: float,
     ) -> None:
         self._router = router
         self._shadows = shadows
+        self._clock = clock
         self._default_deadline_seconds = default_deadline_seconds
         self._deadline_margin_seconds = deadline_margin_seconds
 
@@ -81,7 +84,12 @@ class ModelRouterServicer(pb_grpc.ModelRouterServiceServicer):
         request: pb.ListModelsRequest,
         context: grpc.aio.ServicerContext[pb.ListModelsRequest, pb.ListModelsResponse],
     ) -> pb.ListModelsResponse:
-        return to_proto.model_list(self._router.listed(), self._router.health)
+        return to_proto.model_list(
+            self._router.listed(),
+            self._router.health,
+            self._router.key_health(),
+            now=self._clock.now(),
+        )
 
     async def CountTokens(
         self,

@@ -119,6 +119,9 @@ class ModelRouterSettings(ParleySettings):
     """The most bytes of one answer, framing included; a longer one is broken off. An answer of
     100,000 tokens has some 20 MiB."""
 
+    max_error_bytes: int = Field(default=64 * 1024, ge=1024)
+    """The most bytes that are read of an error's body; what it means is in the first few."""
+
     default_deadline_seconds: float = Field(default=30.0, gt=0)
     """Seconds for a call whose caller set no deadline; the deadline of a chat."""
 

@@ -4,7 +4,8 @@ Turns what the router says into messages of its proto, one function a noun.
 Import the module, not the functions: `to_proto.response(...)`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from parley.chat.v1 import answer_pb2
@@ -20,6 +21,7 @@ from parley_services.model_router.providers.provider import (
     TextDelta,
     ToolCallDone,
 )
+from parley_services.model_router.route.provider_key_pool import KeyHealth
 from parley_services.model_router.route.routes import RouteHealth
 from parley_services.model_router.stream.events import (
     AttemptEnded,
@@ -110,12 +112,31 @@ def attempt_list(values: Sequence[Attempt]) -> pb.AttemptList:
 
 
 def model_list(
-    catalogue: ModelCatalogue, health_of: Callable[[str], RouteHealth]
+    catalogue: ModelCatalogue,
+    health_of: Callable[[str], RouteHealth],
+    keys: Mapping[str, Sequence[KeyHealth]],
+    *,
+    now: datetime,
 ) -> pb.ListModelsResponse:
-    """Return *catalogue* as a message, each model with what *health_of* says of its name."""
+    """
+    Return *catalogue* as a message, each model with what *health_of* says of its name.
+
+    *keys* are those of each provider.
+    """
     message = models_to_proto.catalogue(catalogue)
     for model in message.models:
         model.health.CopyFrom(health(health_of(model.name)))
+    for name, its_keys in keys.items():
+        message.providers.add(name=name, keys=[provider_key(each, now=now) for each in its_keys])
+    return message
+
+
+def provider_key(value: KeyHealth, *, now: datetime) -> pb.ProviderKey:
+    """Return how a key does as a message."""
+    message = pb.ProviderKey(ending=value.ending, rest_reason=value.rest_reason)
+    if value.rest_reason:
+        at = now + timedelta(seconds=value.retry_after_seconds)
+        message.retry_time.CopyFrom(chat_to_proto.timestamp(at))
     return message
 
 

@@ -67,7 +67,12 @@ class Bench:
         models = models or {name: model(name) for name in providers}
         links = tuple(Link(model=each, priority=n) for n, each in enumerate(models.values()))
         self.routes = Routes(
-            {name: ProviderKeyPool(name, (keys or {}).get(name, [""])) for name in providers},
+            {
+                name: ProviderKeyPool(
+                    name, (keys or {}).get(name, [""]), clock=clock or SystemClock()
+                )
+                for name in providers
+            },
             clock=clock or SystemClock(),
             breaker_policy=breaker_policy or BreakerPolicy(min_calls=1000),
             limiter_policy=limiter_policy,

@@ -201,14 +201,14 @@ async def test_a_refused_key_is_dropped_and_another_takes_its_place(bench):
     assert made.pauses == [0]
 
 
-async def test_without_a_living_key_the_route_is_not_called(bench):
+async def test_while_its_key_rests_the_route_is_not_called(bench):
     made = bench(a=ScriptedProvider([FailureKind.KEY_REFUSED]), b=ScriptedProvider(["yes"]))
     for _ in range(2):
         assert text_of(await made.answer()) == "yes"
     assert len(made.providers["a"].calls) == 1
 
 
-async def test_a_route_without_a_living_key_is_listed_as_open(bench):
+async def test_a_route_whose_key_rests_is_listed_as_open(bench):
     made = bench(a=ScriptedProvider([FailureKind.KEY_REFUSED]), b=ScriptedProvider(["yes"]))
     await made.answer()
     assert made.router.health("a").breaker is BreakerState.OPEN
@@ -527,3 +527,61 @@ async def test_a_stream_that_breaks_is_not_continued_beyond_the_attempts_allowed
     events, error = await made.outcome(request_for(max_attempt_count=1))
     assert isinstance(error, ProviderUnavailable)
     assert text_of(events) == "half "
+
+
+class TestKeys:
+    """Who is to blame for a refusal: the model, the request, the account or the key."""
+
+    async def test_a_model_that_the_account_has_not_leaves_its_keys_alone(self, bench):
+        keys = {"a": ["k1", "k2", "k3"]}
+        a = ScriptedProvider([FailureKind.MODEL_NOT_FOUND], ["yes"])
+        made = bench(a=a, b=ScriptedProvider(["from b"]), keys=keys)
+        assert text_of(await made.answer()) == "from b"
+        assert text_of(await made.answer()) == "yes"
+        assert len(a.calls) == 2
+
+    async def test_a_request_that_a_firewall_dislikes_leaves_the_key_alone(self, bench):
+        a = ScriptedProvider([FailureKind.FORBIDDEN], ["yes"])
+        made = bench(a=a)
+        _, error = await made.outcome()
+        assert isinstance(error, ProviderRefused)
+        assert text_of(await made.answer()) == "yes"
+
+    async def test_one_passing_401_costs_a_key_that_worked_nothing(self, bench):
+        a = ScriptedProvider(["one"], [FailureKind.KEY_REFUSED], ["two"], ["three"])
+        made = bench(a=a, b=ScriptedProvider(["from b"]))
+        assert [text_of(await made.answer()) for _ in range(3)] == ["one", "two", "three"]
+
+    async def test_a_key_that_is_refused_again_rests_and_comes_back(self, bench):
+        refused = [FailureKind.KEY_REFUSED]
+        clock = ManualClock()
+        a = ScriptedProvider(["one"], refused, refused, ["two"])
+        made = bench(a=a, b=ScriptedProvider(["from b"]), clock=clock)
+        texts = [text_of(await made.answer()) for _ in range(3)]
+        assert texts == ["one", "from b", "from b"]
+        assert len(a.calls) == 3
+        [health] = made.router.key_health()["a"]
+        assert health.rest_reason == "key_refused"
+        clock.advance(health.retry_after_seconds)
+        assert text_of(await made.answer()) == "two"
+
+    async def test_an_empty_account_s_other_key_is_asked(self, bench):
+        a = ScriptedProvider([FailureKind.QUOTA_EXHAUSTED], ["yes"], ["yes"])
+        made = bench(a=a, keys={"a": ["poor", "rich"]})
+        for _ in range(2):
+            assert text_of(await made.answer()) == "yes"
+        assert [call.api_key for call in a.calls] == ["poor", "rich", "rich"]
+
+    async def test_while_all_keys_rest_the_caller_learns_for_how_long(self, bench):
+        made = bench(a=ScriptedProvider([FailureKind.KEY_REFUSED]), clock=ManualClock())
+        await made.outcome()
+        _, error = await made.outcome()
+        assert isinstance(error, ProviderUnavailable)
+        assert error.retry_after_seconds == 30
+
+
+async def test_a_limit_that_can_never_pass_is_not_asked_again(bench):
+    made = bench(a=ScriptedProvider([FailureKind.LIMIT_TOO_LOW]))
+    _, error = await made.outcome()
+    assert isinstance(error, InputTooLarge)
+    assert len(made.providers["a"].calls) == 1

@@ -10,6 +10,8 @@ class FailureKind(StrEnum):
 
     RATE_LIMITED = "rate_limited"
     """Too many requests or tokens for now (429)."""
+    LIMIT_TOO_LOW = "limit_too_low"
+    """This one request asks for more than the whole limit a minute: it can never pass (429)."""
     QUOTA_EXHAUSTED = "quota_exhausted"
     """The account's money or monthly quota is spent (429 or 402); waiting does not help."""
     SERVER_ERROR = "server_error"
@@ -32,9 +34,11 @@ class FailureKind(StrEnum):
     INVALID_REQUEST = "invalid_request"
     """The provider says that the request is wrong (400, 413, 422)."""
     KEY_REFUSED = "key_refused"
-    """The key is unknown, revoked or may not do this (401, 403)."""
+    """The key is unknown, expired or revoked (401)."""
+    FORBIDDEN = "forbidden"
+    """The account may not use the model, or a firewall dislikes the request (403)."""
     MODEL_NOT_FOUND = "model_not_found"
-    """The provider does not know the model, or this key may not use it (404)."""
+    """The provider does not know the model at this address (404)."""
     CONTEXT_TOO_LONG = "context_too_long"
     """The conversation is longer than the model's context."""
     CONTENT_POLICY = "content_policy"
@@ -55,7 +59,7 @@ class FailureAction(StrEnum):
     FALLBACK_NO_RETRY = "fallback_no_retry"
     """The next route; this one cannot succeed now, however often it is asked."""
     OTHER_KEY = "other_key"
-    """The key is dead: the same route with another key, then the next route."""
+    """The key rests: the same route with another key, then the next route."""
     LARGER_CONTEXT = "larger_context"
     """The next route whose context is larger."""
     GIVE_UP = "give_up"
@@ -64,7 +68,8 @@ class FailureAction(StrEnum):
 
 FAILURE_ACTIONS: Final[dict[FailureKind, FailureAction]] = {
     FailureKind.RATE_LIMITED: FailureAction.RETRY,
-    FailureKind.QUOTA_EXHAUSTED: FailureAction.FALLBACK_NO_RETRY,
+    FailureKind.LIMIT_TOO_LOW: FailureAction.FALLBACK_NO_RETRY,
+    FailureKind.QUOTA_EXHAUSTED: FailureAction.OTHER_KEY,
     FailureKind.SERVER_ERROR: FailureAction.RETRY,
     FailureKind.OVERLOADED: FailureAction.FALLBACK,
     FailureKind.CONNECT_FAILED: FailureAction.RETRY,
@@ -76,6 +81,7 @@ FAILURE_ACTIONS: Final[dict[FailureKind, FailureAction]] = {
     FailureKind.UNKNOWN_FINISH: FailureAction.FALLBACK_NO_RETRY,
     FailureKind.INVALID_REQUEST: FailureAction.GIVE_UP,
     FailureKind.KEY_REFUSED: FailureAction.OTHER_KEY,
+    FailureKind.FORBIDDEN: FailureAction.FALLBACK_NO_RETRY,
     FailureKind.MODEL_NOT_FOUND: FailureAction.FALLBACK_NO_RETRY,
     FailureKind.CONTEXT_TOO_LONG: FailureAction.LARGER_CONTEXT,
     FailureKind.CONTENT_POLICY: FailureAction.GIVE_UP,
@@ -110,6 +116,10 @@ BILLED_FAILURES: Final = frozenset(
 )
 """Failures of a call that the provider had accepted: it read the input, and bills it, although
 nothing of an answer came."""
+
+
+KEY_FAILURES: Final = frozenset({FailureKind.KEY_REFUSED, FailureKind.QUOTA_EXHAUSTED})
+"""Failures for which a key rests."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

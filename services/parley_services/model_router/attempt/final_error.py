@@ -39,6 +39,19 @@ def final_error(failures: Sequence[tuple[Step, ProviderError]], plan: Plan) -> S
                 "unit": "tokens",
             },
         )
+    kinds = {error.kind for _, error in failures}
+    if kinds == {FailureKind.FORBIDDEN}:
+        return ProviderRefused(
+            f"{step.model.provider} does not allow the request: the account may not use "
+            f"{step.model.name}, or the request holds what is not allowed there.",
+            metadata=metadata,
+        )
+    if kinds == {FailureKind.LIMIT_TOO_LOW}:
+        return InputTooLarge(
+            f"The request asks for more tokens than the limit of {step.model.provider} allows in a "
+            "minute; shorten it, or have the limit raised.",
+            metadata={**metadata, "actual": str(plan.input_token_count), "unit": "tokens"},
+        )
     if all(error.kind is FailureKind.BUSY for _, error in failures):
         return Overloaded(
             "All models have as many calls as they take; try again in a moment.",

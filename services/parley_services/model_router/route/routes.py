@@ -1,18 +1,22 @@
 """The live state of all routes: breakers, limits, and how fast they have been."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
 from parley_services.kit.chat.attempt import Attempt, AttemptOutcome
 from parley_services.kit.clock import Clock
-from parley_services.model_router.attempt.failures import FailureKind, ProviderError
+from parley_services.model_router.attempt.failures import (
+    KEY_FAILURES,
+    FailureKind,
+    ProviderError,
+)
 from parley_services.model_router.route.breaker import Breaker, BreakerPolicy, BreakerState
 from parley_services.model_router.route.catalogue import Model
 from parley_services.model_router.route.first_tokens import FirstTokens
 from parley_services.model_router.route.limiter import Limiter, LimiterPolicy, NoPlace
-from parley_services.model_router.route.provider_key_pool import ProviderKeyPool
+from parley_services.model_router.route.provider_key_pool import KeyHealth, ProviderKeyPool
 
 MIN_SAMPLES: Final = 20
 """The least times to first token before a percentile of them means anything."""
@@ -69,12 +73,10 @@ class Routes:
         """
         Return the permit to call *model*, waiting for a place if need be.
 
-        Raises ProviderError: KEY_REFUSED when no key is alive, BREAKER_OPEN when each one's
+        Raises ProviderError: KEY_REFUSED when all keys rest, BREAKER_OPEN when each one's
         breaker is open, BUSY when there is no place. Nothing was sent then.
         """
-        ring = self._keys[model.provider]
-        if not len(ring):
-            raise ProviderError(FailureKind.KEY_REFUSED)
+        self._need_key(model)
         if not self.lets_pass(model):
             wait = min(each.retry_after_seconds for each in self._of_model(model).values())
             raise ProviderError(FailureKind.BREAKER_OPEN, retry_after_seconds=wait)
@@ -105,10 +107,8 @@ class Routes:
 
         Raises ProviderError: KEY_REFUSED, BREAKER_OPEN unless a breaker is closed, BUSY.
         """
-        ring = self._keys[model.provider]
-        if not len(ring):
-            raise ProviderError(FailureKind.KEY_REFUSED)
-        keys = (ring.pick() or "" for _ in range(len(ring)))
+        pool = self._need_key(model)
+        keys = [pool.pick() or "" for _ in pool.usable]
         breakers = ((key, self._breaker(model, key)) for key in keys)
         healthy = next((each for each in breakers if each[1].state is BreakerState.CLOSED), None)
         if healthy is None:
@@ -116,6 +116,7 @@ class Routes:
         limiter = self._limiter(model)
         if not limiter.enter_shadow():
             raise ProviderError(FailureKind.BUSY)
+        pool.begin(healthy[0])
         return Permit(
             model=model, key=healthy[0], breaker=healthy[1], limiter=limiter, is_shadow=True
         )
@@ -126,10 +127,15 @@ class Routes:
         """
         Give *permit* back; *attempt* is what came of it, None if nothing was sent.
 
-        From a call beside the answers nothing is learnt but that a key is dead.
+        From a call beside the answers nothing is learnt but how its key did.
         """
-        if error is not None and error.kind is FailureKind.KEY_REFUSED:
-            self._keys[permit.model.provider].refuse(permit.key)
+        pool = self._keys[permit.model.provider]
+        if error is not None and error.kind in KEY_FAILURES:
+            pool.refused(permit.key, error.kind)
+        elif attempt is not None and attempt.first_token_seconds is not None:
+            pool.accepted(permit.key)
+        else:
+            pool.released(permit.key)
         if permit.is_shadow:
             permit.limiter.leave_shadow()
             return
@@ -149,12 +155,16 @@ class Routes:
         self._times(model).add(seconds)
 
     def has_key(self, model: Model) -> bool:
-        """Return whether a key of the model's provider is alive."""
-        return len(self._keys[model.provider]) > 0
+        """Return whether a key of the model's provider may be used now."""
+        return bool(self._keys[model.provider].usable)
+
+    def key_health(self) -> Mapping[str, Sequence[KeyHealth]]:
+        """Return how the keys of each provider do."""
+        return {name: pool.health() for name, pool in sorted(self._keys.items())}
 
     def lets_pass(self, model: Model) -> bool:
         """Return whether a call to *model* could be made now, as far as breakers go."""
-        keys = self._keys[model.provider].alive
+        keys = self._keys[model.provider].usable
         return any(self._breaker(model, key).lets_pass for key in keys)
 
     def outliers(self, models: Sequence[Model]) -> frozenset[str]:
@@ -176,13 +186,13 @@ class Routes:
 
     def health(self, model: Model) -> RouteHealth:
         """Return how *model* does."""
-        alive = self._keys[model.provider].alive
-        breakers = [each for key, each in self._of_model(model).items() if key in alive]
+        usable = self._keys[model.provider].usable
+        breakers = [each for key, each in self._of_model(model).items() if key in usable]
         times = self._times(model)
         limiter = self._limiter(model)
         return RouteHealth(
-            # Without a living key no call passes, whatever the breakers say.
-            breaker=_best(each.state for each in breakers) if alive else BreakerState.OPEN,
+            # While all keys rest no call passes, whatever the breakers say.
+            breaker=_best(each.state for each in breakers) if usable else BreakerState.OPEN,
             error_rate=min((each.error_rate for each in breakers), default=0.0),
             first_token_p50_seconds=times.quantile(0.5),
             first_token_p99_seconds=times.quantile(0.99),
@@ -192,12 +202,21 @@ class Routes:
 
     def _permit(self, model: Model, limiter: Limiter) -> Permit | None:
         """Return the permit for the next key whose breaker lets a call pass, if any does."""
-        ring = self._keys[model.provider]
-        for _ in range(len(ring)):
-            key = ring.pick()
+        pool = self._keys[model.provider]
+        for _ in pool.usable:
+            key = pool.pick()
             if key is not None and (breaker := self._breaker(model, key)).enter():
+                pool.begin(key)
                 return Permit(model=model, key=key, breaker=breaker, limiter=limiter)
         return None
+
+    def _need_key(self, model: Model) -> ProviderKeyPool:
+        pool = self._keys[model.provider]
+        if not pool.usable:
+            raise ProviderError(
+                FailureKind.KEY_REFUSED, retry_after_seconds=pool.retry_after_seconds
+            )
+        return pool
 
     def _times(self, model: Model) -> FirstTokens:
         name = _name(model)

@@ -426,7 +426,9 @@ class RoutedCall:
             case FailureAction.LARGER_CONTEXT:
                 known = step.model.context_token_count
                 self._steps = deque(
-                    each for each in self._steps if each.model.context_token_count > known
+                    each
+                    for each in self._steps
+                    if not each.model.context_token_count or each.model.context_token_count > known
                 )
             case _:
                 pass

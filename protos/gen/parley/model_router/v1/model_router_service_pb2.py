@@ -25,6 +25,7 @@ _sym_db = _symbol_database.Default()
 from parley.third_party.buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from parley.chat.v1 import answer_pb2 as parley_dot_chat_dot_v1_dot_answer__pb2
 from parley.chat.v1 import attempt_pb2 as parley_dot_chat_dot_v1_dot_attempt__pb2
 from parley.chat.v1 import message_pb2 as parley_dot_chat_dot_v1_dot_message__pb2
@@ -32,7 +33,7 @@ from parley.chat.v1 import subject_pb2 as parley_dot_chat_dot_v1_dot_subject__pb
 from parley.chat.v1 import usage_pb2 as parley_dot_chat_dot_v1_dot_usage__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1parley/model_router/v1/model_router_service.proto\x12\x16parley.model_router.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bparley/chat/v1/answer.proto\x1a\x1cparley/chat/v1/attempt.proto\x1a\x1cparley/chat/v1/message.proto\x1a\x1cparley/chat/v1/subject.proto\x1a\x1aparley/chat/v1/usage.proto\"8\n\x0b\x41ttemptList\x12)\n\x08\x61ttempts\x18\x01 \x03(\x0b\x32\x17.parley.chat.v1.Attempt\"\xbc\x01\n\x0cTokenLogprob\x12\r\n\x05token\x18\x01 \x01(\t\x12\x1f\n\x07logprob\x18\x02 \x01(\x01\x42\x0e\xbaH\x0b\x12\t\x19\x00\x00\x00\x00\x00\x00\x00\x00\x12=\n\x03top\x18\x03 \x03(\x0b\x32\x30.parley.model_router.v1.TokenLogprob.Alternative\x1a=\n\x0b\x41lternative\x12\r\n\x05token\x18\x01 \x01(\t\x12\x1f\n\x07logprob\x18\x02 \x01(\x01\x42\x0e\xbaH\x0b\x12\t\x19\x00\x00\x00\x00\x00\x00\x00\x00\"\x93\x06\n\x0fGenerateRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12(\n\x07subject\x18\x02 \x01(\x0b\x32\x17.parley.chat.v1.Subject\x12\x13\n\x05model\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x19\n\x0bsystem_text\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x37\n\x08messages\x18\x05 \x03(\x0b\x32\x17.parley.chat.v1.MessageB\x0c\xe2\x41\x01\x02\xbaH\x05\x92\x01\x02\x08\x01\x12<\n\nparameters\x18\x06 \x01(\x0b\x32\".parley.chat.v1.SamplingParametersB\x04\xe2\x41\x01\x01\x12=\n\x0fresponse_format\x18\x07 \x01(\x0b\x32\x1e.parley.chat.v1.ResponseFormatB\x04\xe2\x41\x01\x01\x12)\n\x05tools\x18\x08 \x03(\x0b\x32\x14.parley.chat.v1.ToolB\x04\xe2\x41\x01\x01\x12\x35\n\x0btool_choice\x18\t \x01(\x0b\x32\x1a.parley.chat.v1.ToolChoiceB\x04\xe2\x41\x01\x01\x12H\n\x11mid_stream_policy\x18\n \x01(\x0e\x32\x1f.parley.chat.v1.MidStreamPolicyB\x0c\xe2\x41\x01\x01\xbaH\x05\x82\x01\x02\x10\x01\x12t\n\x04kind\x18\x0b \x01(\x0e\x32\x1b.parley.chat.v1.AttemptKindBI\xe2\x41\x01\x01\xbaHB\xba\x01?\n\x04kind\x12!must be PRIMARY, REPAIR or SHADOW\x1a\x14this in [0, 1, 6, 7]\x12)\n\x14\x66irst_attempt_number\x18\x0c \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12)\n\x11top_logprob_count\x18\r \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x14(\x00H\x00\x88\x01\x01\x12&\n\x11input_token_count\x18\x0e \x01(\x03\x42\x0b\xe2\x41\x01\x01\xbaH\x04\"\x02(\x00\x12&\n\x11max_attempt_count\x18\x0f \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x42\x14\n\x12_top_logprob_count\"\xc3\x07\n\x10GenerateResponse\x12\x45\n\x05route\x18\x01 \x01(\x0b\x32\x34.parley.model_router.v1.GenerateResponse.RouteChosenH\x00\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12\x13\n\treasoning\x18\x03 \x01(\tH\x00\x12-\n\ttool_call\x18\x04 \x01(\x0b\x32\x18.parley.chat.v1.ToolCallH\x00\x12*\n\x07\x61ttempt\x18\x05 \x01(\x0b\x32\x17.parley.chat.v1.AttemptH\x00\x12\x45\n\x08switched\x18\x06 \x01(\x0b\x32\x31.parley.model_router.v1.GenerateResponse.SwitchedH\x00\x12G\n\tcompleted\x18\x07 \x01(\x0b\x32\x32.parley.model_router.v1.GenerateResponse.CompletedH\x00\x12\x45\n\x08logprobs\x18\x08 \x01(\x0b\x32\x31.parley.model_router.v1.GenerateResponse.LogprobsH\x00\x1a{\n\x0bRouteChosen\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x33\n\x06reason\x18\x03 \x01(\x0e\x32#.parley.model_router.v1.RouteReason\x12\x16\n\x0e\x61ttempt_number\x18\x04 \x01(\x05\x1a\x7f\n\x08Switched\x12\x12\n\nfrom_model\x18\x01 \x01(\t\x12\x10\n\x08to_model\x18\x02 \x01(\t\x12\x13\n\x0bto_provider\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x10\n\x08restarts\x18\x05 \x01(\x08\x12\x16\n\x0e\x61ttempt_number\x18\x06 \x01(\x05\x1a@\n\x08Logprobs\x12\x34\n\x06tokens\x18\x01 \x03(\x0b\x32$.parley.model_router.v1.TokenLogprob\x1a\xc7\x01\n\tCompleted\x12\x33\n\rfinish_reason\x18\x01 \x01(\x0e\x32\x1c.parley.chat.v1.FinishReason\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12$\n\x05usage\x18\x04 \x01(\x0b\x32\x15.parley.chat.v1.Usage\x12\x15\n\rcost_nano_usd\x18\x05 \x01(\x03\x12\'\n\x16provider_finish_reason\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18@B\x07\n\x05\x65vent\"\x13\n\x11ListModelsRequest\"\xc0\x01\n\x12ListModelsResponse\x12-\n\x06models\x18\x01 \x03(\x0b\x32\x1d.parley.model_router.v1.Model\x12\x32\n\x06groups\x18\x02 \x03(\x0b\x32\".parley.model_router.v1.ModelGroup\x12\x15\n\rdefault_group\x18\x03 \x01(\t\x12\x30\n\x04\x61uto\x18\x04 \x01(\x0b\x32\".parley.model_router.v1.AutoChoice\"\xa0\x02\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x1b\n\x13\x63ontext_token_count\x18\x03 \x01(\x03\x12\x1e\n\x16max_output_token_count\x18\x04 \x01(\x03\x12\x10\n\x08\x66\x65\x61tures\x18\t \x03(\t\x12\x33\n\x06health\x18\n \x01(\x0b\x32#.parley.model_router.v1.RouteHealth\x12\x0f\n\x07\x61liases\x18\x0b \x03(\t\x12\x16\n\x0eprovider_model\x18\x0c \x01(\t\x12\x31\n\x05price\x18\r \x01(\x0b\x32\".parley.model_router.v1.ModelPrice\x12\x11\n\ttokenizer\x18\x0e \x01(\tJ\x04\x08\x05\x10\t\"\x99\x01\n\nModelPrice\x12\x31\n\x05rates\x18\x01 \x01(\x0b\x32\".parley.model_router.v1.TokenRates\x12\x30\n\x05tiers\x18\x02 \x03(\x0b\x32!.parley.model_router.v1.PriceTier\x12\x15\n\rcall_nano_usd\x18\x03 \x01(\x03\x12\x0f\n\x07version\x18\x04 \x01(\t\"\xd7\x01\n\nTokenRates\x12\"\n\x1ainput_nano_usd_per_million\x18\x01 \x01(\x03\x12)\n!cached_input_nano_usd_per_million\x18\x02 \x01(\x03\x12(\n cache_write_nano_usd_per_million\x18\x03 \x01(\x03\x12+\n#cache_write_1h_nano_usd_per_million\x18\x04 \x01(\x03\x12#\n\x1boutput_nano_usd_per_million\x18\x05 \x01(\x03\"_\n\tPriceTier\x12\x1f\n\x17\x61\x62ove_input_token_count\x18\x01 \x01(\x03\x12\x31\n\x05rates\x18\x02 \x01(\x0b\x32\".parley.model_router.v1.TokenRates\"\x8d\x02\n\x0bRouteHealth\x12\x35\n\x07\x62reaker\x18\x01 \x01(\x0e\x32$.parley.model_router.v1.BreakerState\x12+\n\nerror_rate\x18\x02 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x32\n\x0f\x66irst_token_p50\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x0f\x66irst_token_p99\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0fin_flight_count\x18\x05 \x01(\x05\x12\x19\n\x11\x63oncurrency_limit\x18\x06 \x01(\x05\"*\n\nModelGroup\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06models\x18\x02 \x03(\t\"*\n\nAutoChoice\x12\r\n\x05small\x18\x01 \x01(\t\x12\r\n\x05large\x18\x02 \x01(\t\">\n\x12\x43ountTokensRequest\x12\x13\n\x05model\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x13\n\x05texts\x18\x02 \x03(\tB\x04\xe2\x41\x01\x02\">\n\x13\x43ountTokensResponse\x12\x14\n\x0ctoken_counts\x18\x01 \x03(\x03\x12\x11\n\testimated\x18\x02 \x01(\x08*|\n\x0c\x42reakerState\x12\x1d\n\x19\x42REAKER_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x42REAKER_STATE_CLOSED\x10\x01\x12\x1b\n\x17\x42REAKER_STATE_HALF_OPEN\x10\x02\x12\x16\n\x12\x42REAKER_STATE_OPEN\x10\x03*\xfe\x01\n\x0bRouteReason\x12\x1c\n\x18ROUTE_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12ROUTE_REASON_NAMED\x10\x01\x12\x19\n\x15ROUTE_REASON_PRIORITY\x10\x02\x12\x17\n\x13ROUTE_REASON_HEALTH\x10\x03\x12\x1b\n\x17ROUTE_REASON_AUTO_SMALL\x10\x04\x12\x1b\n\x17ROUTE_REASON_AUTO_LARGE\x10\x05\x12\x16\n\x12ROUTE_REASON_RETRY\x10\x06\x12\x16\n\x12ROUTE_REASON_HEDGE\x10\x07\x12\x1b\n\x17ROUTE_REASON_HEDGE_LOST\x10\x08\x32\xc2\x02\n\x12ModelRouterService\x12_\n\x08Generate\x12\'.parley.model_router.v1.GenerateRequest\x1a(.parley.model_router.v1.GenerateResponse0\x01\x12\x63\n\nListModels\x12).parley.model_router.v1.ListModelsRequest\x1a*.parley.model_router.v1.ListModelsResponse\x12\x66\n\x0b\x43ountTokens\x12*.parley.model_router.v1.CountTokensRequest\x1a+.parley.model_router.v1.CountTokensResponseBn\n\x1a\x64\x65v.parley.model_router.v1P\x01Z6parley.dev/gen/go/parley/model_router/v1;modelrouterv1\xaa\x02\x15Parley.ModelRouter.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1parley/model_router/v1/model_router_service.proto\x12\x16parley.model_router.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bparley/chat/v1/answer.proto\x1a\x1cparley/chat/v1/attempt.proto\x1a\x1cparley/chat/v1/message.proto\x1a\x1cparley/chat/v1/subject.proto\x1a\x1aparley/chat/v1/usage.proto\"8\n\x0b\x41ttemptList\x12)\n\x08\x61ttempts\x18\x01 \x03(\x0b\x32\x17.parley.chat.v1.Attempt\"\xbc\x01\n\x0cTokenLogprob\x12\r\n\x05token\x18\x01 \x01(\t\x12\x1f\n\x07logprob\x18\x02 \x01(\x01\x42\x0e\xbaH\x0b\x12\t\x19\x00\x00\x00\x00\x00\x00\x00\x00\x12=\n\x03top\x18\x03 \x03(\x0b\x32\x30.parley.model_router.v1.TokenLogprob.Alternative\x1a=\n\x0b\x41lternative\x12\r\n\x05token\x18\x01 \x01(\t\x12\x1f\n\x07logprob\x18\x02 \x01(\x01\x42\x0e\xbaH\x0b\x12\t\x19\x00\x00\x00\x00\x00\x00\x00\x00\"\x93\x06\n\x0fGenerateRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12(\n\x07subject\x18\x02 \x01(\x0b\x32\x17.parley.chat.v1.Subject\x12\x13\n\x05model\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x19\n\x0bsystem_text\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x37\n\x08messages\x18\x05 \x03(\x0b\x32\x17.parley.chat.v1.MessageB\x0c\xe2\x41\x01\x02\xbaH\x05\x92\x01\x02\x08\x01\x12<\n\nparameters\x18\x06 \x01(\x0b\x32\".parley.chat.v1.SamplingParametersB\x04\xe2\x41\x01\x01\x12=\n\x0fresponse_format\x18\x07 \x01(\x0b\x32\x1e.parley.chat.v1.ResponseFormatB\x04\xe2\x41\x01\x01\x12)\n\x05tools\x18\x08 \x03(\x0b\x32\x14.parley.chat.v1.ToolB\x04\xe2\x41\x01\x01\x12\x35\n\x0btool_choice\x18\t \x01(\x0b\x32\x1a.parley.chat.v1.ToolChoiceB\x04\xe2\x41\x01\x01\x12H\n\x11mid_stream_policy\x18\n \x01(\x0e\x32\x1f.parley.chat.v1.MidStreamPolicyB\x0c\xe2\x41\x01\x01\xbaH\x05\x82\x01\x02\x10\x01\x12t\n\x04kind\x18\x0b \x01(\x0e\x32\x1b.parley.chat.v1.AttemptKindBI\xe2\x41\x01\x01\xbaHB\xba\x01?\n\x04kind\x12!must be PRIMARY, REPAIR or SHADOW\x1a\x14this in [0, 1, 6, 7]\x12)\n\x14\x66irst_attempt_number\x18\x0c \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12)\n\x11top_logprob_count\x18\r \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x14(\x00H\x00\x88\x01\x01\x12&\n\x11input_token_count\x18\x0e \x01(\x03\x42\x0b\xe2\x41\x01\x01\xbaH\x04\"\x02(\x00\x12&\n\x11max_attempt_count\x18\x0f \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x42\x14\n\x12_top_logprob_count\"\xc3\x07\n\x10GenerateResponse\x12\x45\n\x05route\x18\x01 \x01(\x0b\x32\x34.parley.model_router.v1.GenerateResponse.RouteChosenH\x00\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12\x13\n\treasoning\x18\x03 \x01(\tH\x00\x12-\n\ttool_call\x18\x04 \x01(\x0b\x32\x18.parley.chat.v1.ToolCallH\x00\x12*\n\x07\x61ttempt\x18\x05 \x01(\x0b\x32\x17.parley.chat.v1.AttemptH\x00\x12\x45\n\x08switched\x18\x06 \x01(\x0b\x32\x31.parley.model_router.v1.GenerateResponse.SwitchedH\x00\x12G\n\tcompleted\x18\x07 \x01(\x0b\x32\x32.parley.model_router.v1.GenerateResponse.CompletedH\x00\x12\x45\n\x08logprobs\x18\x08 \x01(\x0b\x32\x31.parley.model_router.v1.GenerateResponse.LogprobsH\x00\x1a{\n\x0bRouteChosen\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x33\n\x06reason\x18\x03 \x01(\x0e\x32#.parley.model_router.v1.RouteReason\x12\x16\n\x0e\x61ttempt_number\x18\x04 \x01(\x05\x1a\x7f\n\x08Switched\x12\x12\n\nfrom_model\x18\x01 \x01(\t\x12\x10\n\x08to_model\x18\x02 \x01(\t\x12\x13\n\x0bto_provider\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x10\n\x08restarts\x18\x05 \x01(\x08\x12\x16\n\x0e\x61ttempt_number\x18\x06 \x01(\x05\x1a@\n\x08Logprobs\x12\x34\n\x06tokens\x18\x01 \x03(\x0b\x32$.parley.model_router.v1.TokenLogprob\x1a\xc7\x01\n\tCompleted\x12\x33\n\rfinish_reason\x18\x01 \x01(\x0e\x32\x1c.parley.chat.v1.FinishReason\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12$\n\x05usage\x18\x04 \x01(\x0b\x32\x15.parley.chat.v1.Usage\x12\x15\n\rcost_nano_usd\x18\x05 \x01(\x03\x12\'\n\x16provider_finish_reason\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18@B\x07\n\x05\x65vent\"\x13\n\x11ListModelsRequest\"\xf5\x01\n\x12ListModelsResponse\x12-\n\x06models\x18\x01 \x03(\x0b\x32\x1d.parley.model_router.v1.Model\x12\x32\n\x06groups\x18\x02 \x03(\x0b\x32\".parley.model_router.v1.ModelGroup\x12\x15\n\rdefault_group\x18\x03 \x01(\t\x12\x30\n\x04\x61uto\x18\x04 \x01(\x0b\x32\".parley.model_router.v1.AutoChoice\x12\x33\n\tproviders\x18\x05 \x03(\x0b\x32 .parley.model_router.v1.Provider\"K\n\x08Provider\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x31\n\x04keys\x18\x02 \x03(\x0b\x32#.parley.model_router.v1.ProviderKey\"b\n\x0bProviderKey\x12\x0e\n\x06\x65nding\x18\x01 \x01(\t\x12\x13\n\x0brest_reason\x18\x02 \x01(\t\x12.\n\nretry_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa0\x02\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x1b\n\x13\x63ontext_token_count\x18\x03 \x01(\x03\x12\x1e\n\x16max_output_token_count\x18\x04 \x01(\x03\x12\x10\n\x08\x66\x65\x61tures\x18\t \x03(\t\x12\x33\n\x06health\x18\n \x01(\x0b\x32#.parley.model_router.v1.RouteHealth\x12\x0f\n\x07\x61liases\x18\x0b \x03(\t\x12\x16\n\x0eprovider_model\x18\x0c \x01(\t\x12\x31\n\x05price\x18\r \x01(\x0b\x32\".parley.model_router.v1.ModelPrice\x12\x11\n\ttokenizer\x18\x0e \x01(\tJ\x04\x08\x05\x10\t\"\x99\x01\n\nModelPrice\x12\x31\n\x05rates\x18\x01 \x01(\x0b\x32\".parley.model_router.v1.TokenRates\x12\x30\n\x05tiers\x18\x02 \x03(\x0b\x32!.parley.model_router.v1.PriceTier\x12\x15\n\rcall_nano_usd\x18\x03 \x01(\x03\x12\x0f\n\x07version\x18\x04 \x01(\t\"\xd7\x01\n\nTokenRates\x12\"\n\x1ainput_nano_usd_per_million\x18\x01 \x01(\x03\x12)\n!cached_input_nano_usd_per_million\x18\x02 \x01(\x03\x12(\n cache_write_nano_usd_per_million\x18\x03 \x01(\x03\x12+\n#cache_write_1h_nano_usd_per_million\x18\x04 \x01(\x03\x12#\n\x1boutput_nano_usd_per_million\x18\x05 \x01(\x03\"_\n\tPriceTier\x12\x1f\n\x17\x61\x62ove_input_token_count\x18\x01 \x01(\x03\x12\x31\n\x05rates\x18\x02 \x01(\x0b\x32\".parley.model_router.v1.TokenRates\"\x8d\x02\n\x0bRouteHealth\x12\x35\n\x07\x62reaker\x18\x01 \x01(\x0e\x32$.parley.model_router.v1.BreakerState\x12+\n\nerror_rate\x18\x02 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x32\n\x0f\x66irst_token_p50\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x0f\x66irst_token_p99\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0fin_flight_count\x18\x05 \x01(\x05\x12\x19\n\x11\x63oncurrency_limit\x18\x06 \x01(\x05\"*\n\nModelGroup\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06models\x18\x02 \x03(\t\"*\n\nAutoChoice\x12\r\n\x05small\x18\x01 \x01(\t\x12\r\n\x05large\x18\x02 \x01(\t\">\n\x12\x43ountTokensRequest\x12\x13\n\x05model\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x13\n\x05texts\x18\x02 \x03(\tB\x04\xe2\x41\x01\x02\">\n\x13\x43ountTokensResponse\x12\x14\n\x0ctoken_counts\x18\x01 \x03(\x03\x12\x11\n\testimated\x18\x02 \x01(\x08*|\n\x0c\x42reakerState\x12\x1d\n\x19\x42REAKER_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x42REAKER_STATE_CLOSED\x10\x01\x12\x1b\n\x17\x42REAKER_STATE_HALF_OPEN\x10\x02\x12\x16\n\x12\x42REAKER_STATE_OPEN\x10\x03*\xfe\x01\n\x0bRouteReason\x12\x1c\n\x18ROUTE_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12ROUTE_REASON_NAMED\x10\x01\x12\x19\n\x15ROUTE_REASON_PRIORITY\x10\x02\x12\x17\n\x13ROUTE_REASON_HEALTH\x10\x03\x12\x1b\n\x17ROUTE_REASON_AUTO_SMALL\x10\x04\x12\x1b\n\x17ROUTE_REASON_AUTO_LARGE\x10\x05\x12\x16\n\x12ROUTE_REASON_RETRY\x10\x06\x12\x16\n\x12ROUTE_REASON_HEDGE\x10\x07\x12\x1b\n\x17ROUTE_REASON_HEDGE_LOST\x10\x08\x32\xc2\x02\n\x12ModelRouterService\x12_\n\x08Generate\x12\'.parley.model_router.v1.GenerateRequest\x1a(.parley.model_router.v1.GenerateResponse0\x01\x12\x63\n\nListModels\x12).parley.model_router.v1.ListModelsRequest\x1a*.parley.model_router.v1.ListModelsResponse\x12\x66\n\x0b\x43ountTokens\x12*.parley.model_router.v1.CountTokensRequest\x1a+.parley.model_router.v1.CountTokensResponseBn\n\x1a\x64\x65v.parley.model_router.v1P\x01Z6parley.dev/gen/go/parley/model_router/v1;modelrouterv1\xaa\x02\x15Parley.ModelRouter.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -78,50 +79,54 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COUNTTOKENSREQUEST'].fields_by_name['model']._serialized_options = b'\342A\001\001'
   _globals['_COUNTTOKENSREQUEST'].fields_by_name['texts']._loaded_options = None
   _globals['_COUNTTOKENSREQUEST'].fields_by_name['texts']._serialized_options = b'\342A\001\002'
-  _globals['_BREAKERSTATE']._serialized_start=3789
-  _globals['_BREAKERSTATE']._serialized_end=3913
-  _globals['_ROUTEREASON']._serialized_start=3916
-  _globals['_ROUTEREASON']._serialized_end=4170
-  _globals['_ATTEMPTLIST']._serialized_start=318
-  _globals['_ATTEMPTLIST']._serialized_end=374
-  _globals['_TOKENLOGPROB']._serialized_start=377
-  _globals['_TOKENLOGPROB']._serialized_end=565
-  _globals['_TOKENLOGPROB_ALTERNATIVE']._serialized_start=504
-  _globals['_TOKENLOGPROB_ALTERNATIVE']._serialized_end=565
-  _globals['_GENERATEREQUEST']._serialized_start=568
-  _globals['_GENERATEREQUEST']._serialized_end=1355
-  _globals['_GENERATERESPONSE']._serialized_start=1358
-  _globals['_GENERATERESPONSE']._serialized_end=2321
-  _globals['_GENERATERESPONSE_ROUTECHOSEN']._serialized_start=1792
-  _globals['_GENERATERESPONSE_ROUTECHOSEN']._serialized_end=1915
-  _globals['_GENERATERESPONSE_SWITCHED']._serialized_start=1917
-  _globals['_GENERATERESPONSE_SWITCHED']._serialized_end=2044
-  _globals['_GENERATERESPONSE_LOGPROBS']._serialized_start=2046
-  _globals['_GENERATERESPONSE_LOGPROBS']._serialized_end=2110
-  _globals['_GENERATERESPONSE_COMPLETED']._serialized_start=2113
-  _globals['_GENERATERESPONSE_COMPLETED']._serialized_end=2312
-  _globals['_LISTMODELSREQUEST']._serialized_start=2323
-  _globals['_LISTMODELSREQUEST']._serialized_end=2342
-  _globals['_LISTMODELSRESPONSE']._serialized_start=2345
-  _globals['_LISTMODELSRESPONSE']._serialized_end=2537
-  _globals['_MODEL']._serialized_start=2540
-  _globals['_MODEL']._serialized_end=2828
-  _globals['_MODELPRICE']._serialized_start=2831
-  _globals['_MODELPRICE']._serialized_end=2984
-  _globals['_TOKENRATES']._serialized_start=2987
-  _globals['_TOKENRATES']._serialized_end=3202
-  _globals['_PRICETIER']._serialized_start=3204
-  _globals['_PRICETIER']._serialized_end=3299
-  _globals['_ROUTEHEALTH']._serialized_start=3302
-  _globals['_ROUTEHEALTH']._serialized_end=3571
-  _globals['_MODELGROUP']._serialized_start=3573
-  _globals['_MODELGROUP']._serialized_end=3615
-  _globals['_AUTOCHOICE']._serialized_start=3617
-  _globals['_AUTOCHOICE']._serialized_end=3659
-  _globals['_COUNTTOKENSREQUEST']._serialized_start=3661
-  _globals['_COUNTTOKENSREQUEST']._serialized_end=3723
-  _globals['_COUNTTOKENSRESPONSE']._serialized_start=3725
-  _globals['_COUNTTOKENSRESPONSE']._serialized_end=3787
-  _globals['_MODELROUTERSERVICE']._serialized_start=4173
-  _globals['_MODELROUTERSERVICE']._serialized_end=4495
+  _globals['_BREAKERSTATE']._serialized_start=4052
+  _globals['_BREAKERSTATE']._serialized_end=4176
+  _globals['_ROUTEREASON']._serialized_start=4179
+  _globals['_ROUTEREASON']._serialized_end=4433
+  _globals['_ATTEMPTLIST']._serialized_start=351
+  _globals['_ATTEMPTLIST']._serialized_end=407
+  _globals['_TOKENLOGPROB']._serialized_start=410
+  _globals['_TOKENLOGPROB']._serialized_end=598
+  _globals['_TOKENLOGPROB_ALTERNATIVE']._serialized_start=537
+  _globals['_TOKENLOGPROB_ALTERNATIVE']._serialized_end=598
+  _globals['_GENERATEREQUEST']._serialized_start=601
+  _globals['_GENERATEREQUEST']._serialized_end=1388
+  _globals['_GENERATERESPONSE']._serialized_start=1391
+  _globals['_GENERATERESPONSE']._serialized_end=2354
+  _globals['_GENERATERESPONSE_ROUTECHOSEN']._serialized_start=1825
+  _globals['_GENERATERESPONSE_ROUTECHOSEN']._serialized_end=1948
+  _globals['_GENERATERESPONSE_SWITCHED']._serialized_start=1950
+  _globals['_GENERATERESPONSE_SWITCHED']._serialized_end=2077
+  _globals['_GENERATERESPONSE_LOGPROBS']._serialized_start=2079
+  _globals['_GENERATERESPONSE_LOGPROBS']._serialized_end=2143
+  _globals['_GENERATERESPONSE_COMPLETED']._serialized_start=2146
+  _globals['_GENERATERESPONSE_COMPLETED']._serialized_end=2345
+  _globals['_LISTMODELSREQUEST']._serialized_start=2356
+  _globals['_LISTMODELSREQUEST']._serialized_end=2375
+  _globals['_LISTMODELSRESPONSE']._serialized_start=2378
+  _globals['_LISTMODELSRESPONSE']._serialized_end=2623
+  _globals['_PROVIDER']._serialized_start=2625
+  _globals['_PROVIDER']._serialized_end=2700
+  _globals['_PROVIDERKEY']._serialized_start=2702
+  _globals['_PROVIDERKEY']._serialized_end=2800
+  _globals['_MODEL']._serialized_start=2803
+  _globals['_MODEL']._serialized_end=3091
+  _globals['_MODELPRICE']._serialized_start=3094
+  _globals['_MODELPRICE']._serialized_end=3247
+  _globals['_TOKENRATES']._serialized_start=3250
+  _globals['_TOKENRATES']._serialized_end=3465
+  _globals['_PRICETIER']._serialized_start=3467
+  _globals['_PRICETIER']._serialized_end=3562
+  _globals['_ROUTEHEALTH']._serialized_start=3565
+  _globals['_ROUTEHEALTH']._serialized_end=3834
+  _globals['_MODELGROUP']._serialized_start=3836
+  _globals['_MODELGROUP']._serialized_end=3878
+  _globals['_AUTOCHOICE']._serialized_start=3880
+  _globals['_AUTOCHOICE']._serialized_end=3922
+  _globals['_COUNTTOKENSREQUEST']._serialized_start=3924
+  _globals['_COUNTTOKENSREQUEST']._serialized_end=3986
+  _globals['_COUNTTOKENSRESPONSE']._serialized_start=3988
+  _globals['_COUNTTOKENSRESPONSE']._serialized_end=4050
+  _globals['_MODELROUTERSERVICE']._serialized_start=4436
+  _globals['_MODELROUTERSERVICE']._serialized_end=4758
 # @@protoc_insertion_point(module_scope)

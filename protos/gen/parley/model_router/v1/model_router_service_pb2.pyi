@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from parley.chat.v1 import answer_pb2 as _answer_pb2
@@ -514,6 +515,7 @@ class ListModelsResponse(_message.Message):
     GROUPS_FIELD_NUMBER: _builtins.int
     DEFAULT_GROUP_FIELD_NUMBER: _builtins.int
     AUTO_FIELD_NUMBER: _builtins.int
+    PROVIDERS_FIELD_NUMBER: _builtins.int
     default_group: _builtins.str
     """The group that answers a request that names no model."""
     @_builtins.property
@@ -528,6 +530,10 @@ class ListModelsResponse(_message.Message):
     def auto(self) -> Global___AutoChoice:
         """What `auto` chooses between; unset: the name `auto` is not offered."""
 
+    @_builtins.property
+    def providers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Provider]:
+        """The providers, by name, with the health of their keys."""
+
     def __init__(
         self,
         *,
@@ -535,14 +541,75 @@ class ListModelsResponse(_message.Message):
         groups: _abc.Iterable[Global___ModelGroup] | None = ...,
         default_group: _builtins.str = ...,
         auto: Global___AutoChoice | None = ...,
+        providers: _abc.Iterable[Global___Provider] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["auto", b"auto"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["auto", b"auto", "default_group", b"default_group", "groups", b"groups", "models", b"models"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["auto", b"auto", "default_group", b"default_group", "groups", b"groups", "models", b"models", "providers", b"providers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListModelsResponse: _TypeAlias = ListModelsResponse  # noqa: Y015
+
+@_typing.final
+class Provider(_message.Message):
+    """Who runs models."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    KEYS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name in the router's file."""
+    @_builtins.property
+    def keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProviderKey]:
+        """Its keys, in the order in which they are given. A provider that wants none has one."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        keys: _abc.Iterable[Global___ProviderKey] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["keys", b"keys", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Provider: _TypeAlias = Provider  # noqa: Y015
+
+@_typing.final
+class ProviderKey(_message.Message):
+    """How a provider's key does."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENDING_FIELD_NUMBER: _builtins.int
+    REST_REASON_FIELD_NUMBER: _builtins.int
+    RETRY_TIME_FIELD_NUMBER: _builtins.int
+    ending: _builtins.str
+    """Its last four characters; empty if there is no key, or one of less than 16."""
+    rest_reason: _builtins.str
+    """The kind of failure for which it rests, as `key_refused`; empty while it is used."""
+    @_builtins.property
+    def retry_time(self) -> _timestamp_pb2.Timestamp:
+        """When one call tries it again; unset while it is used."""
+
+    def __init__(
+        self,
+        *,
+        ending: _builtins.str = ...,
+        rest_reason: _builtins.str = ...,
+        retry_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["retry_time", b"retry_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ending", b"ending", "rest_reason", b"rest_reason", "retry_time", b"retry_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProviderKey: _TypeAlias = ProviderKey  # noqa: Y015
 
 @_typing.final
 class Model(_message.Message):

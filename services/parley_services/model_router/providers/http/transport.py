@@ -9,6 +9,7 @@ one speaks HTTP/1.1 straight over asyncio.
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 import httpx2
@@ -57,7 +58,12 @@ class StreamingTransport(httpx2.AsyncBaseTransport):
         except BaseException:
             self._drop(connection)
             raise
-        stream = _Body(self, origin, connection, headers, rest, timeouts.get("read"))
+        try:
+            framing = _framing_of(headers)
+        except httpx2.RemoteProtocolError:
+            self._drop(connection)
+            raise
+        stream = _Body(self, origin, connection, framing, rest, timeouts.get("read"))
         # The client wraps the stream; an extension comes through as it is.
         extensions = {READ_EXTENSION: stream.read}
         return httpx2.Response(status, headers=headers, stream=stream, extensions=extensions)
@@ -121,6 +127,36 @@ class StreamingTransport(httpx2.AsyncBaseTransport):
         return self._ssl_context
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Framing:
+    """How the body of a response ends."""
+
+    is_chunked: bool
+    length: int | None
+    """None without chunks: it ends with the connection."""
+    keeps: bool
+    """Whether the connection may be used again."""
+
+
+def _framing_of(headers: _Headers) -> _Framing:
+    """Return what the headers say. Raises httpx2.RemoteProtocolError for a wrong length."""
+    fields: dict[bytes, bytes] = {}
+    for name, value in headers:
+        key, said = name.lower(), value.strip().lower()
+        if key == b"content-length" and fields.get(key, said) != said:
+            raise httpx2.RemoteProtocolError("The response has two lengths.")
+        fields[key] = said
+    length = fields.get(b"content-length")
+    is_chunked = b"chunked" in fields.get(b"transfer-encoding", b"")
+    if length is not None and not is_chunked and not (length.isdigit() and len(length) < 19):
+        raise httpx2.RemoteProtocolError("The length of the response is no number.")
+    return _Framing(
+        is_chunked=is_chunked,
+        length=None if length is None or is_chunked else int(length),
+        keeps=fields.get(b"connection") != b"close",
+    )
+
+
 class _Body(httpx2.AsyncByteStream):
     """The body of a response, as it comes."""
 
@@ -129,25 +165,20 @@ class _Body(httpx2.AsyncByteStream):
         transport: StreamingTransport,
         origin: _Origin,
         connection: HttpConnection,
-        headers: _Headers,
+        framing: "_Framing",
         rest: bytes,
         read_seconds: float | None,
     ) -> None:
-        fields = {name.lower(): value.strip().lower() for name, value in headers}
         self._transport = transport
         self._origin = origin
         self._connection: HttpConnection | None = connection
         self._rest = rest
         self._read_seconds = read_seconds
-        self._keeps = fields.get(b"connection") != b"close"
-        self._decoder: ChunkedDecoder | LengthDecoder
-        if b"chunked" in fields.get(b"transfer-encoding", b""):
-            self._decoder = ChunkedDecoder()
-            self._ends_with_connection = False
-        else:
-            length = fields.get(b"content-length")
-            self._ends_with_connection = length is None
-            self._decoder = LengthDecoder(None if length is None else int(length))
+        self._keeps = framing.keeps
+        self._ends_with_connection = framing.length is None and not framing.is_chunked
+        self._decoder: ChunkedDecoder | LengthDecoder = (
+            ChunkedDecoder() if framing.is_chunked else LengthDecoder(framing.length)
+        )
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while payload := await self.read():

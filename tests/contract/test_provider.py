@@ -1,6 +1,7 @@
 """What every adapter to a provider does, over real HTTP with recorded streams."""
 
 import asyncio
+import gzip
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -21,6 +22,10 @@ from parley_services.kit.chat.message import (
 )
 from parley_services.model_router.attempt.failures import FailureKind, ProviderError
 from parley_services.model_router.generation import GenerationRequest
+from parley_services.model_router.providers.http.guarded_transport import (
+    ClientTransport,
+    GuardedTransport,
+)
 from parley_services.model_router.providers.http.raw_stream import StreamLimits
 from parley_services.model_router.providers.http.transport import StreamingTransport
 from parley_services.model_router.providers.provider import (
@@ -49,8 +54,12 @@ def wire(request):
 @pytest.fixture(params=["own", "httpx2"], autouse=True)
 def transport(request, monkeypatch):
     """Run each test over our own transport and over the one that serves behind a proxy."""
-    made = {"own": StreamingTransport, "httpx2": httpx2.AsyncHTTPTransport}[request.param]
-    monkeypatch.setitem(globals(), "transport_class", made)
+    inner = {"own": StreamingTransport, "httpx2": proxied}[request.param]
+    monkeypatch.setitem(globals(), "transport_class", inner)
+
+
+def proxied():
+    return ClientTransport(httpx2.AsyncClient(trust_env=False))
 
 
 transport_class = StreamingTransport
@@ -58,7 +67,8 @@ transport_class = StreamingTransport
 
 @asynccontextmanager
 async def provider_for(wire, server, read_seconds=5.0, limits=None):
-    client = httpx2.AsyncClient(timeout=httpx2.Timeout(read_seconds), transport=transport_class())
+    guarded = GuardedTransport(transport_class(), max_error_bytes=10_000)
+    client = httpx2.AsyncClient(timeout=httpx2.Timeout(read_seconds), transport=guarded)
     provider = wire.provider(server.url, client, limits)
     try:
         yield provider
@@ -342,6 +352,83 @@ async def test_refusals_are_told_apart(wire, status, type_, message, kind):
         # The SDK's own retries are off: the router is the one that retries.
         assert len(server.requests) == 1
     assert caught.value.kind is kind
+
+
+async def write_for_ever(reader, writer):
+    while True:
+        writer.write(b"400\r\n%s\r\n" % (b"x" * 1024))
+        await writer.drain()
+
+
+@pytest.mark.parametrize("status", [429, 500])
+async def test_an_error_without_an_end_is_cut_off(wire, status):
+    reply = Reply(
+        chunks=[b'{"error": {"message": "'],
+        status=status,
+        content_type="application/json",
+        then=write_for_ever,
+    )
+    error = await failure_of(wire, reply)
+    assert error.kind in (FailureKind.RATE_LIMITED, FailureKind.SERVER_ERROR)
+
+
+async def test_a_compressed_error_is_not_unpacked(wire):
+    bomb = gzip.compress(b" " * 50_000_000)
+    assert len(bomb) < 60_000
+    reply = Reply(chunks=[bomb], status=500, headers={"content-encoding": "gzip"})
+    assert (await failure_of(wire, reply)).kind is FailureKind.SERVER_ERROR
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"content-length: lots",
+        b"content-length: -1",
+        b"content-length: 5\r\ncontent-length: 6",
+        b"content-length: " + b"9" * 40,
+        b"no colon",
+    ],
+)
+async def test_a_head_that_is_wrong_fails_that_call_alone(wire, head):
+    raw = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n" + head + b"\r\n\r\nhello"
+    answer = wire.answer("hello", finish=wire.finishes["stop"])
+    async with (
+        provider_server(Reply(raw=raw), Reply(chunks=[answer])) as server,
+        provider_for(wire, server) as provider,
+    ):
+        with pytest.raises(ProviderError):
+            await read_all(await provider.open(call_for()))
+        events = await read_all(await provider.open(call_for()))
+    assert events[0] == TextDelta("hello")
+
+
+@pytest.mark.parametrize("status", [307, 308])
+async def test_a_redirect_on_the_same_host_is_followed(wire, status):
+    answer = wire.answer("hello", finish=wire.finishes["stop"])
+    moved = Reply(status=status, headers={"location": "/elsewhere?x=1"})
+    async with (
+        provider_server(moved, Reply(chunks=[answer])) as server,
+        provider_for(wire, server) as provider,
+    ):
+        events = await read_all(await provider.open(call_for()))
+    assert events[0] == TextDelta("hello")
+    first, second = server.requests
+    assert second.path == "/elsewhere?x=1"
+    assert second.body == first.body
+    assert second.headers == first.headers
+
+
+async def test_a_redirect_to_another_host_does_not_get_the_key(wire):
+    async with provider_server(Reply(chunks=[b""])) as other:
+        moved = Reply(status=307, headers={"location": f"{other.url}/v1"})
+        error = await failure_of(wire, moved)
+        assert error.kind is FailureKind.MODEL_NOT_FOUND
+        assert not other.requests
+
+
+async def test_redirects_in_a_circle_end(wire):
+    error = await failure_of(wire, Reply(status=308, headers={"location": "/round"}))
+    assert error.kind is FailureKind.MODEL_NOT_FOUND
 
 
 async def test_a_refusal_without_json_is_known_by_its_status(wire):

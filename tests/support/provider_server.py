@@ -19,6 +19,8 @@ class Reply:
     content_type: str = "text/event-stream"
     hangs: bool = False
     """Whether nothing comes after the chunks, not even an end."""
+    raw: bytes = b""
+    """What is sent instead of all else: head and body."""
     then: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]] | None = None
     """What goes on after the chunks, until the client hangs up."""
 
@@ -64,6 +66,10 @@ class ProviderServer:
             Request(path=head[0].split()[1], headers=headers, body=json.loads(body or b"{}"))
         )
         reply = self.replies[min(len(self.requests), len(self.replies)) - 1]
+        if reply.raw:
+            writer.write(reply.raw)
+            await writer.drain()
+            return False
         fields = {
             "content-type": reply.content_type,
             "transfer-encoding": "chunked",

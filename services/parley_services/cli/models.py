@@ -1,5 +1,7 @@
 """`parley models`: what can be asked for, what it costs, and how it does."""
 
+from datetime import UTC
+
 import typer
 from google.protobuf.duration_pb2 import Duration
 from parley.model_router.v1 import model_router_service_pb2 as pb
@@ -29,6 +31,19 @@ async def _show() -> None:
         listed = await stub.ListModels(pb.ListModelsRequest(), timeout=_TIMEOUT_SECONDS)
     console.print(_table_of_models(listed))
     console.print(_table_of_groups(listed))
+    for line in resting_keys(listed):
+        console.print(line, style="yellow")
+
+
+def resting_keys(listed: pb.ListModelsResponse) -> list[str]:
+    """Return a line for each provider's key that rests: which, why, and until when."""
+    return [
+        f"{provider.name}: key {f'...{key.ending}' if key.ending else 'without a name'} rests "
+        f"({key.rest_reason}), tried again at {key.retry_time.ToDatetime(UTC):%H:%M:%S} UTC"
+        for provider in listed.providers
+        for key in provider.keys
+        if key.rest_reason
+    ]
 
 
 def _table_of_models(listed: pb.ListModelsResponse) -> Table:

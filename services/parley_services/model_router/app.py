@@ -5,6 +5,7 @@ import os
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Final
 from urllib.request import getproxies
 
@@ -12,6 +13,7 @@ import grpc
 import httpx2
 from parley.model_router.v1 import model_router_service_pb2_grpc as pb_grpc
 
+from parley_services.kit.background import every
 from parley_services.kit.chat.answer import FinishReason
 from parley_services.kit.chat.attempt import MidStreamPolicy
 from parley_services.kit.clock import Clock, SystemClock
@@ -53,6 +55,9 @@ from parley_services.model_router.router import Router
 from parley_services.model_router.servicer import ModelRouterServicer
 from parley_services.model_router.settings import ModelRouterSettings
 
+HEALTH_INTERVAL_SECONDS: Final = 5.0
+"""How often health is looked at: soon enough for a load balancer."""
+
 UNLIMITED: Final = httpx2.Limits(max_connections=None, max_keepalive_connections=100)
 """The router's own limiter says how many calls a provider gets at once."""
 
@@ -66,12 +71,14 @@ async def open_model_router(
     providers: Mapping[str, Provider] | None = None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     draw: random.Random | None = None,
+    report: Callable[[bool], Awaitable[None]] | None = None,
 ) -> AsyncIterator[Register]:
     """
     Open what the router needs and yield the function that registers it.
 
     Attempts are written to *attempt_log*, or nowhere. A test passes its own *providers*, by
-    their names in the router's file; then no other is made. Raises ConfigInvalid for a file
+    their names in the router's file; then no other is made. *report* hears now and then whether
+    any model can be called. Raises ConfigInvalid for a file
     that is wrong.
     """
     clock = clock or SystemClock()
@@ -126,6 +133,11 @@ async def open_model_router(
                 lambda changed: _catalogue(changed, settings, usable),
             )
             await stack.enter_async_context(file.watching())
+        if report is not None:
+            watch = partial(_report_health, router, report)
+            await stack.enter_async_context(
+                every(HEALTH_INTERVAL_SECONDS, watch, name="model_router_health")
+            )
         shadows = ShadowPool(settings.max_shadow_calls)
         stack.push_async_callback(shadows.aclose)
         servicer = ModelRouterServicer(
@@ -157,9 +169,18 @@ async def _open(*, peers: Peers, health: Health, clock: Clock) -> AsyncIterator[
     )
     async with (
         journal.telling(),
-        open_model_router(settings, attempt_log=attempts, clock=clock) as register,
+        open_model_router(
+            settings,
+            attempt_log=attempts,
+            clock=clock,
+            report=partial(health.set, "model_router"),
+        ) as register,
     ):
         yield register
+
+
+async def _report_health(router: Router, report: Callable[[bool], Awaitable[None]]) -> None:
+    await report(router.has_usable_model)
 
 
 model_router = ServiceDefinition(

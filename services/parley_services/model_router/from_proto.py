@@ -6,16 +6,14 @@ Import the module, not the functions: `from_proto.generation_request(...)`.
 
 from collections.abc import Iterable
 
-import orjson
 from parley.chat.v1 import message_pb2
 from parley.model_router.v1 import model_router_service_pb2 as pb
 
+from parley_services.kit import bounded_json
 from parley_services.kit.chat import from_proto as chat_from_proto
 from parley_services.kit.chat.attempt import AttemptKind, MidStreamPolicy
 from parley_services.kit.errors import FieldViolation, InvalidArgument
 from parley_services.model_router.generation import GenerationRequest
-
-"""The most that OpenAI's APIs give."""
 
 
 def generation_request(message: pb.GenerateRequest) -> GenerationRequest:
@@ -47,17 +45,15 @@ def generation_request(message: pb.GenerateRequest) -> GenerationRequest:
 def _violations(message: pb.GenerateRequest) -> Iterable[FieldViolation]:
     for index, each in enumerate(message.messages):
         for number, call in enumerate(each.tool_calls):
-            if not _is_json(call.arguments_json or "{}"):
-                where = f"messages[{index}].tool_calls[{number}].arguments_json"
-                yield _wrong(where, "must be JSON.")
+            where = f"messages[{index}].tool_calls[{number}].arguments_json"
+            yield from _violation_of_json(where, call.arguments_json)
     response_format = message.response_format
-    if response_format.type == message_pb2.RESPONSE_FORMAT_TYPE_JSON_SCHEMA and not _is_object(
-        response_format.json_schema
-    ):
-        yield _wrong("response_format.json_schema", "must be a JSON Schema, as a JSON object.")
+    if response_format.type == message_pb2.RESPONSE_FORMAT_TYPE_JSON_SCHEMA:
+        schema = response_format.json_schema or "null"
+        yield from _violation_of_json("response_format.json_schema", schema, is_object=True)
     for index, tool in enumerate(message.tools):
-        if tool.parameters_json_schema and not _is_object(tool.parameters_json_schema):
-            yield _wrong(f"tools[{index}].parameters_json_schema", "must be a JSON object.")
+        where = f"tools[{index}].parameters_json_schema"
+        yield from _violation_of_json(where, tool.parameters_json_schema, is_object=True)
     choice = message.tool_choice
     if choice.mode == message_pb2.TOOL_CHOICE_MODE_NAMED and choice.tool_name not in (
         tool.name for tool in message.tools
@@ -69,13 +65,16 @@ def _wrong(field: str, description: str) -> FieldViolation:
     return FieldViolation(field=field, description=description)
 
 
-def _is_json(text: str) -> bool:
+def _violation_of_json(
+    field: str, text: str, *, is_object: bool = False
+) -> Iterable[FieldViolation]:
+    """Yield what is wrong with *text*, which may be empty."""
+    if not text:
+        return
     try:
-        orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return False
-    return True
-
-
-def _is_object(text: str) -> bool:
-    return text.lstrip().startswith("{") and _is_json(text)
+        value = bounded_json.load(text)
+    except bounded_json.JsonRefused as refused:
+        yield _wrong(field, str(refused))
+        return
+    if is_object and not isinstance(value, dict):
+        yield _wrong(field, "must be a JSON object.")

@@ -85,6 +85,12 @@ class Router:
         """Return how the model of that *name* does, from the calls of the last minutes."""
         return self._dependencies.routes.health(self._catalogue.models[name])
 
+    @property
+    def has_usable_model(self) -> bool:
+        """Whether a model can be called now: not all keys of all providers rest."""
+        routes = self._dependencies.routes
+        return any(routes.has_key(model) for model in self._catalogue.models.values())
+
     def key_health(self) -> Mapping[str, Sequence[KeyHealth]]:
         """Return how the keys of each provider do."""
         return self._dependencies.routes.key_health()

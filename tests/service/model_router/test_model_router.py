@@ -5,6 +5,7 @@ import pytest
 from parley.chat.v1 import answer_pb2, attempt_pb2, message_pb2, usage_pb2
 from parley.model_router.v1 import model_router_service_pb2 as pb
 from parley.model_router.v1 import model_router_service_pb2_grpc as pb_grpc
+from parley_services.cli.models import resting_keys
 from parley_services.kit.chat.answer import FinishReason
 from parley_services.kit.chat.message import ToolCall
 from parley_services.kit.chat.usage import Usage
@@ -177,7 +178,7 @@ class TestAllProvidersFail:
                 events.append(event)
         error = service_error_of(caught.value)
         assert isinstance(error, ProviderUnavailable)
-        assert error.retry_after_seconds == 30
+        assert 29 < error.retry_after_seconds <= 30
         assert error.metadata["cached_answer"] == "allowed"
         assert kinds(events).count("attempt") == 3
 
@@ -391,3 +392,20 @@ async def test_a_call_that_grpc_sends_again_numbers_its_attempts_apart(settings,
         await server.stop(None)
     numbers = {event.attempt.number for event in events if event.HasField("attempt")}
     assert numbers == {10_003}
+
+
+class TestAKeyThatRests:
+    @pytest.fixture
+    def anthropic(self):
+        return ScriptedProvider([FailureKind.KEY_REFUSED])
+
+    async def test_it_is_named_with_why_and_until_when(self, stub):
+        await events_of(stub.Generate(request_for(), timeout=10))
+        listed = await stub.ListModels(pb.ListModelsRequest(), timeout=10)
+        keys = {each.name: list(each.keys) for each in listed.providers}
+        [refused] = keys["anthropic"]
+        assert refused.rest_reason == "key_refused"
+        assert refused.HasField("retry_time")
+        [line] = resting_keys(listed)
+        assert line.startswith("anthropic: key without a name rests (key_refused), tried again at")
+        assert [each.rest_reason for each in keys["openai"]] == [""]

@@ -24,6 +24,7 @@ from parley_services.model_router.providers.provider import (
     ToolCallDone,
 )
 from parley_services.model_router.providers.simulated.answers import Script
+from parley_services.model_router.providers.simulated.json_example import example_of
 from parley_services.model_router.providers.simulated.simulated_provider import (
     SimulatedBehaviour,
     SimulatedProvider,
@@ -155,3 +156,18 @@ async def test_a_stream_can_fall_silent():
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
             await events_of(SimulatedBehaviour(stall_rate=1.0))
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "array", "minItems": 10**9, "items": {"type": "string", "minLength": 10**9}},
+        {"required": ["a"], "properties": {"a": {"type": "array", "minItems": 1e9}}},
+        {"$defs": {"a": {"type": "array", "minItems": 99, "items": {"$ref": "#/$defs/a"}}},
+         "$ref": "#/$defs/a"},
+        {"type": "string", "minLength": "many"},
+        {"type": "object", "properties": {f"p{n}": {"minItems": 9} for n in range(5000)}},
+    ],
+)  # fmt: skip
+def test_an_example_is_small_whatever_the_schema_asks_for(schema):
+    assert len(example_of(json.dumps(schema))) < 200_000

@@ -1,13 +1,17 @@
 """Calls of tools while their arguments come in."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
+from parley_services.kit import bounded_json
 from parley_services.kit.chat.message import ToolCall
 from parley_services.model_router.providers.provider import ToolCallDone
 from parley_services.model_router.providers.surrogates import mend_surrogates
+
+ARGUMENTS_BOUNDS: Final = bounded_json.JsonBounds(max_bytes=16 * 1024 * 1024)
+"""A call may write a whole file."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -113,7 +117,7 @@ def _opens(call: ToolFragments, call_id: str, name: str) -> bool:
 
 def _is_json(text: str) -> bool:
     try:
-        orjson.loads(text)
-    except orjson.JSONDecodeError:
+        bounded_json.load(text, ARGUMENTS_BOUNDS)
+    except bounded_json.JsonRefused:
         return False
     return True

@@ -9,6 +9,21 @@ GRACE_SECONDS = 2.0
 """How long a task that is ending, as grpc's own, may take to do so."""
 
 
+def pytest_collection_modifyitems(items):
+    """
+    Say which tests run in one process of pytest-xdist (`-n`, with `--dist loadgroup`).
+
+    Those of a file, which share its fixtures; of the suite, those of one placement, which
+    share the processes that they talk to.
+    """
+    for item in items:
+        group = item.path.relative_to(item.config.rootpath).as_posix()
+        placement = getattr(item, "callspec", None) and item.callspec.params.get("running")
+        if placement:
+            group = placement
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(autouse=True)
 def no_task_left_running(request):
     """Fail an async test that leaves a task running."""

@@ -1,6 +1,7 @@
 """Runs the suite as users do: `parley serve`, in one process or in six, on free ports."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -8,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import grpc
@@ -141,7 +142,22 @@ def suite(*, apart: bool, environment: dict[str, str] | None = None) -> Iterator
             running.stop()
 
 
+_given_ports: set[int] = set()
+
+
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """
+    Return a port that nobody has, and that nobody gets before a process listens on it.
+
+    It lies below those that the kernel gives to connections, in a part of its own for each
+    process of pytest-xdist.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = 20_000 + worker % 6 * 2_000
+    while True:
+        port = random.randrange(first, first + 2_000)
+        with socket.socket() as probe, suppress(OSError):
+            if port not in _given_ports:
+                probe.bind(("127.0.0.1", port))
+                _given_ports.add(port)
+                return port

@@ -6,7 +6,6 @@ from typing import Annotated, Any
 import typer
 from parley.semantic_cache.v1 import semantic_cache_service_pb2 as pb
 from parley.semantic_cache.v1 import semantic_cache_service_pb2_grpc as pb_grpc
-from rich.markup import escape
 from rich.table import Table
 
 from parley_services.cli.connection import open_peers, run
@@ -39,8 +38,8 @@ def stats(tenant: Annotated[str, typer.Option(help="Only this tenant.")] = "") -
     )
     for each in response.partitions:
         table.add_row(
-            escape(each.tenant_id),
-            escape(each.template),
+            each.tenant_id,
+            each.template,
             str(each.entry_count),
             str(each.lookup_count),
             _with_share(each.exact_hit_count, each.lookup_count),
@@ -57,7 +56,7 @@ def stats(tenant: Annotated[str, typer.Option(help="Only this tenant.")] = "") -
     ):
         totals = {key: sum(each.get(key, 0) for each in counts) for each in counts for key in each}
         if totals:
-            reasons = ", ".join(f"{escape(key)} {totals[key]}" for key in sorted(totals))
+            reasons = ", ".join(f"{key} {totals[key]}" for key in sorted(totals))
             console.print(f"{title}: {reasons}")
     console.print(f"{response.entry_count} entries, {response.byte_count / 2**20:.1f} MiB on disk")
 
@@ -90,8 +89,8 @@ def explain(
             each.entry_id,
             f"{each.similarity:.3f}",
             f"{each.probability:.3f}",
-            escape(each.refusal) or "-",
-            escape(each.original_text) or "(hidden by policy)",
+            each.refusal or "-",
+            each.original_text or "(hidden by policy)",
         )
     console.print(table)
 

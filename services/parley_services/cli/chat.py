@@ -9,7 +9,7 @@ from parley.orchestrator.v1 import orchestrator_service_pb2 as pb
 from parley_client import ChatStream, Parley, ParleyError
 
 from parley_services.cli.connection import CliSettings
-from parley_services.cli.console import console, dollars, error_console
+from parley_services.cli.console import console, dollars, error_console, styled
 from parley_services.cli.enums import short_name
 
 Text = Annotated[str, typer.Argument(help="What to ask.")]
@@ -41,9 +41,9 @@ def chat(
     try:
         asyncio.run(_chat(text, request, address or settings.address, settings.key(), timeout))
     except ParleyError as error:
-        error_console.print(f"[red]{error.code.name}[/red] {error}", soft_wrap=True)
+        error_console.print(styled((error.code.name, "red"), f" {error}"), soft_wrap=True)
         if error.reason:
-            error_console.print(f"[dim]{error.reason}[/dim]")
+            error_console.print(error.reason, style="dim")
         raise typer.Exit(1) from None
 
 
@@ -61,18 +61,18 @@ async def _chat(
                 case "intervention":
                     finding = event.intervention.finding
                     action = short_name(finding_pb2.GuardrailAction, finding.action)
-                    error_console.print(f"[yellow]{action}: {finding.rule_id}[/yellow]")
+                    error_console.print(f"{action}: {finding.rule_id}", style="yellow")
                 case "switched":
                     switched = event.switched
                     if switched.restarts:
                         console.out("")
                     error_console.print(
-                        f"[yellow]{switched.from_model} -> {switched.to_model}: "
-                        f"{switched.reason}[/yellow]"
+                        f"{switched.from_model} -> {switched.to_model}: {switched.reason}",
+                        style="yellow",
                     )
                 case "degraded":
                     degraded = event.degraded
-                    error_console.print(f"[yellow]{degraded.component}: {degraded.effect}[/yellow]")
+                    error_console.print(f"{degraded.component}: {degraded.effect}", style="yellow")
                 case _:
                     pass
         console.out("")
@@ -93,4 +93,4 @@ def _print_summary(stream: ChatStream) -> None:
     ]
     if completed.saved_cost_nano_usd:
         parts.append(f"saved {dollars(completed.saved_cost_nano_usd)}")
-    error_console.print(f"[dim]{' · '.join(parts)}[/dim]")
+    error_console.print(" · ".join(parts), style="dim")

@@ -12,12 +12,11 @@ import typer
 from parley.chat.v1 import finding_pb2
 from parley.guardrails.v1 import guardrails_service_pb2 as pb
 from parley.guardrails.v1 import guardrails_service_pb2_grpc as pb_grpc
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from parley_services.cli.connection import open_peers, run
-from parley_services.cli.console import console, error_console
+from parley_services.cli.console import console, error_console, styled
 from parley_services.cli.enums import short_name
 
 app = typer.Typer(help="What the guardrails say about a text, and said.", no_args_is_help=True)
@@ -58,7 +57,7 @@ def try_text(
         )
     if findings:
         console.print(table)
-    console.print(f"verdict: [bold]{short_name(pb.Verdict, verdict)}[/bold]")
+    console.print(styled("verdict: ", (short_name(pb.Verdict, verdict), "bold")))
     if changed != given and verdict != pb.VERDICT_BLOCK:
         console.print("becomes: ", Text(changed), sep="")
 
@@ -77,7 +76,7 @@ def report(
         labelled = [(str(row["text"]), bool(row["blocked"])) for row in rows]
     except (OSError, orjson.JSONDecodeError, KeyError, TypeError) as error:
         error_console.print(
-            f'[red]{escape(str(file))}[/red] is no JSON Lines file of "text" and "blocked".'
+            styled((str(file), "red"), ' is no JSON Lines file of "text" and "blocked".')
         )
         raise typer.Exit(2) from error
     blocked = run(_judge_all([text for text, _ in labelled], output))
@@ -108,7 +107,7 @@ def rules(
             "yes" if rule.baseline else "",
             str(rule.max_hold_character_count or ""),
         )
-    console.print(f"policy: [bold]{escape(answer.policy)}[/bold]")
+    console.print(styled("policy: ", (answer.policy, "bold")))
     console.print(table)
 
 

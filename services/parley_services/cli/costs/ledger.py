@@ -5,10 +5,9 @@ from typing import Annotated
 
 import typer
 from parley.accounting.v1 import accounting_service_pb2 as pb
-from rich.markup import escape
 
 from parley_services.accounting.reports.archive_files import verify_archive as archived
-from parley_services.cli.console import console, dollars
+from parley_services.cli.console import console, dollars, styled
 from parley_services.cli.costs.keys import call_accounting
 from parley_services.cli.enums import short_name
 
@@ -29,7 +28,7 @@ def verify(tenant: Annotated[str, typer.Option(help="Only this tenant.")] = "") 
     found = call_accounting(lambda stub: stub.VerifyLedger(request, timeout=_TIMEOUT_SECONDS))
     for fault in found.faults:
         console.print(
-            f"[red]{short_name(pb.LedgerFaultKind, fault.kind)}[/red]: {_where(fault)}",
+            styled((short_name(pb.LedgerFaultKind, fault.kind), "red"), f": {_where(fault)}"),
             soft_wrap=True,
         )
     if found.faults:
@@ -46,7 +45,7 @@ def verify_archive(
     """Walk the chain of a tenant's archived entries, from files, without a server."""
     head, count, faults = archived(folder)
     for fault in faults:
-        console.print(f"[red]{fault.kind.key}[/red]: entry {fault.sequence}")
+        console.print(styled((fault.kind.key, "red"), f": entry {fault.sequence}"))
     if faults:
         raise typer.Exit(1)
     console.print(f"{count:,} entries fit. The last is {head.sequence}, with the hash")
@@ -55,9 +54,9 @@ def verify_archive(
 
 def _where(fault: pb.VerifyLedgerResponse.LedgerFault) -> str:
     if fault.sequence:
-        return f"entry {fault.sequence} of {escape(fault.tenant_id)}"
+        return f"entry {fault.sequence} of {fault.tenant_id}"
     whose = " of ".join(filter(None, (fault.subject, fault.tenant_id))) or "all"
     return (
-        f"{escape(whose)} has {dollars(fault.found_nano_usd)}, "
+        f"{whose} has {dollars(fault.found_nano_usd)}, "
         f"but the entries say {dollars(fault.expected_nano_usd)}"
     )

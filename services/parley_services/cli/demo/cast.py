@@ -6,7 +6,6 @@ from parley.chat.v1 import answer_pb2, finding_pb2
 from parley.orchestrator.v1 import orchestrator_service_pb2 as pb
 from parley_client import ChatStream, Parley
 from rich.console import Console
-from rich.markup import escape
 
 from parley_services.cli.console import dollars
 from parley_services.cli.enums import short_name
@@ -26,7 +25,7 @@ class Cast:
         request = pb.ChatRequest(user_id="ada")
         request.MergeFrom(pb.ChatRequest(**fields))  # type: ignore[arg-type]
         if not quiet:
-            self.console.print(f"[bold]> {escape(text)}[/bold]")
+            self.console.print(f"> {text}", style="bold")
         async with self.parley.chat(text, request=request) as stream:
             async for event in stream.events():
                 if not quiet:
@@ -39,18 +38,16 @@ class Cast:
     def _show(self, event: pb.ChatResponse) -> None:
         match event.WhichOneof("event"):
             case "delta":
-                self.console.print(
-                    event.delta.text, end="", markup=False, style="green", soft_wrap=True
-                )
+                self.console.print(event.delta.text, end="", style="green", soft_wrap=True)
             case "intervention":
                 finding = event.intervention.finding
                 action = short_name(finding_pb2.GuardrailAction, finding.action)
-                self.console.print(f"[yellow]  {action}: {finding.rule_id}[/yellow]")
+                self.console.print(f"  {action}: {finding.rule_id}", style="yellow")
             case "switched":
                 switched = event.switched
                 self.console.print(
-                    f"[yellow]  {switched.from_model} -> {switched.to_model} "
-                    f"({switched.reason})[/yellow]"
+                    f"  {switched.from_model} -> {switched.to_model} ({switched.reason})",
+                    style="yellow",
                 )
             case _:
                 pass

@@ -8,9 +8,8 @@ from contextlib import contextmanager
 import typer
 import uvloop
 from parley_client import Parley, ParleyError
-from rich.markup import escape
 
-from parley_services.cli.console import console, error_console
+from parley_services.cli.console import console, error_console, styled
 from parley_services.cli.demo.cast import Cast
 from parley_services.cli.demo.scenes import SCENES
 from parley_services.cli.process.catalogue import load
@@ -27,7 +26,7 @@ def demo() -> None:
         try:
             failed = uvloop.run(_play())
         except StartRefused as error:
-            error_console.print(f"[red]{escape(str(error))}[/red]")
+            error_console.print(str(error), style="red")
             raise typer.Exit(2) from None
     if failed:
         raise typer.Exit(1)
@@ -36,7 +35,7 @@ def demo() -> None:
 async def _play() -> int:
     """Play all scenes and return how many failed."""
     failed = 0
-    console.rule("[bold]Parley[/bold]")
+    console.rule(styled(("Parley", "bold")))
     with console.status("Starting six services in one process ..."):
         host = Host(load(), ServerSettings())
         await host.__aenter__()
@@ -54,10 +53,14 @@ async def _play() -> int:
                     await scene.play(cast)
                 except ParleyError as error:
                     failed += 1
-                    console.print(f"[red]{error.code.name}[/red] {escape(str(error))}")
+                    console.print(styled((error.code.name, "red"), f" {error}"))
         console.print()
-        console.rule("[bold]That was Parley[/bold]")
-        console.print('Next: [bold]parley serve[/bold], then [bold]parley chat "Hello"[/bold].')
+        console.rule(styled(("That was Parley", "bold")))
+        console.print(
+            styled(
+                "Next: ", ("parley serve", "bold"), ", then ", ('parley chat "Hello"', "bold"), "."
+            )
+        )
     finally:
         await host.__aexit__(None, None, None)
     return failed

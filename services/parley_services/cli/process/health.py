@@ -11,7 +11,7 @@ from parley.model_router.v1 import model_router_service_pb2_grpc as pb_grpc
 from rich.table import Table
 
 from parley_services.cli.connection import open_peers
-from parley_services.cli.console import console
+from parley_services.cli.console import console, styled
 from parley_services.cli.models import resting_keys
 from parley_services.kit.rpc.peers import SERVICES, Peers
 
@@ -28,7 +28,7 @@ def health(names: Names = None) -> None:
     table = Table("service", "health")
     for name, state in states.items():
         colour = "green" if state == "SERVING" else "red"
-        table.add_row(name, f"[{colour}]{state}[/{colour}]")
+        table.add_row(name, styled((state, colour)))
     console.print(table)
     for line in notes:
         console.print(line, style="yellow")

@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 import uvloop
-from rich.markup import escape
 
 from parley_services.cli.console import error_console
 from parley_services.cli.process.catalogue import NAMES, load
@@ -26,7 +25,7 @@ def serve(names: Names = None) -> None:
         services = load(names or NAMES)
         uvloop.run(_serve(Host(services, settings)))
     except (ValueError, StartRefused) as error:
-        error_console.print(f"[red]{escape(str(error))}[/red]")
+        error_console.print(str(error), style="red", soft_wrap=True)
         raise typer.Exit(2) from None
 
 

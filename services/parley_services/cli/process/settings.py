@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from parley_services.cli.console import console
+from parley_services.cli.console import console, styled
 from parley_services.kit.settings import ParleySettings
 
 Markdown = Annotated[bool, typer.Option("--markdown", help="As tables for the documentation.")]
@@ -40,9 +40,9 @@ def settings(markdown: Markdown = False) -> None:
         if markdown:
             console.out(as_markdown(section))
             continue
-        console.print(f"\n[bold]{section.title}[/bold]: {section.meaning}")
+        console.print(styled("\n", (section.title, "bold"), f": {section.meaning}"))
         for each in section.settings:
-            console.print(f"  [cyan]{each.name}[/cyan] = {each.default or 'empty'}")
+            console.print(styled("  ", (each.name, "cyan"), f" = {each.default or 'empty'}"))
             console.print(f"    {each.meaning}", style="dim")
 
 

@@ -42,7 +42,7 @@ async def _run_apart() -> int:
     await asyncio.wait([*ends, stop], return_when=asyncio.FIRST_COMPLETED)
     failed = [name for end, name in ends.items() if end.done()]
     if failed and not stopping.is_set():
-        error_console.print(f"[red]{', '.join(failed)} ended; stopping the others.[/red]")
+        error_console.print(f"{', '.join(failed)} ended; stopping the others.", style="red")
     stop.cancel()
     for process in processes:
         if process.returncode is None:

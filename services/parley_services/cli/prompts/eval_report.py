@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
 from rich.table import Table
 
 from parley_services.kit.errors import StateForbids
@@ -18,7 +17,7 @@ _DOTS_PER_INCH = 120
 
 def report_table(lines: Sequence[Line]) -> Table:
     """Return *lines* side by side, a row a measure, each figure with its interval."""
-    table = Table("measure", *(f"version {escape(str(each.key))}" for each in lines))
+    table = Table("measure", *(f"version {each.key!s}" for each in lines))
     for column in table.columns[1:]:
         column.justify = "right"
     table.add_row("turns", *(str(each.turn_count) for each in lines))

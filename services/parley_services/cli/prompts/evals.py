@@ -58,7 +58,7 @@ def report(
         console.print(report_table(lines))
         if png is not None:
             draw(lines, png, title=template)
-            console.print(f"Drawn into {png}", markup=False)
+            console.print(f"Drawn into {png}")
 
     ask(work)
 
@@ -84,7 +84,7 @@ def export(
             async for each in _evaluations(stub, request):
                 sink.write(each)
                 count += 1
-        console.print(f"{count} turns", markup=False)
+        console.print(f"{count} turns")
 
     ask(work)
 

@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 from parley.prompt_registry.v1 import prompt_registry_service_pb2 as pb
-from rich.markup import escape
 
 from parley_services.cli.console import console
 from parley_services.cli.prompts.prompt_tables import enum_name, experiment_table, print_outcomes
@@ -149,6 +148,6 @@ def _become(experiment: str, state: pb.ExperimentState.ValueType) -> None:
             pb.UpdateExperimentRequest(experiment=wanted), timeout=TIMEOUT_SECONDS
         )
         now = enum_name(pb.ExperimentState, updated.experiment.state)
-        console.print(f"{escape(experiment)} is {now}")
+        console.print(f"{experiment} is {now}")
 
     ask(work)

@@ -6,10 +6,9 @@ from pathlib import Path
 import grpc
 import orjson
 from parley.prompt_registry.v1 import prompt_registry_service_pb2 as pb
-from rich.markup import escape
 from rich.text import Text
 
-from parley_services.cli.console import console, error_console
+from parley_services.cli.console import console, error_console, styled
 from parley_services.cli.prompts.registry import TIMEOUT_SECONDS, Stub, admin_metadata
 from parley_services.kit.errors import InvalidArgument
 from parley_services.prompt_registry import from_proto, to_proto
@@ -45,13 +44,13 @@ async def push(
         if newest is not None and newest.content == file.content:
             version, said = newest.version, "unchanged"
         elif dry_run:
-            console.print(f"{escape(name)}: would become a new version")
+            console.print(f"{name}: would become a new version")
             continue
         else:
             base = newest.version if newest is not None else 0
             version = await _create(stub, name, file, base, author, note)
             said = "pushed"
-        console.print(f"{escape(name)}: version {version}, {said}")
+        console.print(f"{name}: version {version}, {said}")
         if label and not dry_run:
             await _move(stub, name, label, version, author, note)
 
@@ -61,11 +60,11 @@ async def pull(stub: Stub, folder: Path, names: Sequence[str], *, label: str) ->
     for name in names or await template_names(stub):
         version = await labelled_or_newest(stub, name, label)
         if version is None:
-            error_console.print(f"[yellow]{escape(name)}[/yellow]: has no such version")
+            error_console.print(styled((name, "yellow"), ": has no such version"))
             continue
         changed = write_prompt(folder, name, version.content)
         said = "written" if changed else "unchanged"
-        console.print(f"{escape(name)}: version {version.version}, {said}")
+        console.print(f"{name}: version {version.version}, {said}")
 
 
 async def diff(stub: Stub, files: Mapping[str, PromptFile], *, label: str) -> bool:
@@ -99,10 +98,10 @@ def passes(files: Mapping[str, PromptFile]) -> bool:
     for each in results:
         match each:
             case Passed(template=template, case=case):
-                console.print(f"[green]passed[/green] {escape(template)}: {escape(case)}")
+                console.print(styled(("passed", "green"), f" {template}: {case}"))
             case Failed(template=template, case=case, problem=problem, diff=lines):
-                console.print(f"[red]failed[/red] {escape(template)}: {escape(case)}")
-                console.print(f"  {escape(problem)}", soft_wrap=True)
+                console.print(styled(("failed", "red"), f" {template}: {case}"))
+                console.print(f"  {problem}", soft_wrap=True)
                 print_diff(lines)
     failed = sum(isinstance(each, Failed) for each in results)
     console.print(f"{len(files)} templates, {len(results)} cases, {failed} failed")
@@ -113,9 +112,9 @@ def import_prompts(source: Path, folder: Path, form: str) -> None:
     """Write the prompts of *source* into *folder*. Raises InvalidArgument."""
     for each in _read_prompts(source, form):
         changed = write_prompt(folder, each.name, each.content)
-        console.print(f"{escape(each.name)}: {'written' if changed else 'unchanged'}")
+        console.print(f"{each.name}: {'written' if changed else 'unchanged'}")
         for note in each.notes:
-            error_console.print(f"  [yellow]{escape(note)}[/yellow]", soft_wrap=True)
+            error_console.print(f"  {note}", style="yellow", soft_wrap=True)
 
 
 async def version_as_yaml(stub: Stub, name: str, *, label: str, version: int) -> str:
@@ -210,7 +209,7 @@ async def _move(stub: Stub, name: str, label: str, version: int, author: str, no
         timeout=TIMEOUT_SECONDS,
         metadata=admin_metadata(),
     )
-    console.print(f"  {escape(label)} points to version {version}")
+    console.print(f"  {label} points to version {version}")
 
 
 def _read_prompts(source: Path, form: str) -> list[importers.ImportedPrompt]:

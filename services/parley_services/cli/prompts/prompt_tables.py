@@ -5,7 +5,6 @@ from collections.abc import Collection, Iterable
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from parley.prompt_registry.v1 import prompt_registry_service_pb2 as pb
-from rich.markup import escape
 from rich.table import Table
 
 from parley_services.cli.console import console, dollars
@@ -18,8 +17,8 @@ def version_table(versions: Iterable[pb.TemplateVersion]) -> Table:
         table.add_row(
             str(each.version),
             at(each.create_time),
-            escape(each.author),
-            escape(each.note),
+            each.author,
+            each.note,
             each.content_sha256[:12],
         )
     return table
@@ -30,12 +29,12 @@ def move_table(moves: Iterable[pb.LabelMove]) -> Table:
     table = Table("label", "from", "to", "moved", "by", "note", title="Labels")
     for each in moves:
         table.add_row(
-            escape(each.label),
+            each.label,
             str(each.from_version or "-"),
             str(each.to_version or "-"),
             at(each.create_time),
-            escape(each.author),
-            escape(each.note),
+            each.author,
+            each.note,
         )
     return table
 
@@ -49,7 +48,7 @@ def rollback_table(rollbacks: Iterable[pb.Rollback]) -> Table:
             str(each.to_version),
             at(each.create_time),
             "yes" if each.automatic else "no",
-            escape(each.reason),
+            each.reason,
         )
     return table
 
@@ -64,8 +63,8 @@ def outcome_table(summaries: Iterable[pb.OutcomeSummary]) -> Table:
         errors = sum(each.error_counts.values())
         table.add_row(
             str(each.version),
-            escape(each.experiment_id) or "-",
-            escape(each.arm) or "-",
+            each.experiment_id or "-",
+            each.arm or "-",
             str(each.request_count),
             share(errors, each.request_count),
             share(each.guardrail_block_count, each.request_count),
@@ -88,7 +87,7 @@ def shadow_table(summaries: Iterable[pb.OutcomeSummary]) -> Table:
     for each in summaries:
         pairs = each.shadow
         table.add_row(
-            f"{escape(each.experiment_id)}/{escape(each.arm)}",
+            f"{each.experiment_id}/{each.arm}",
             str(pairs.pair_count),
             f"{pairs.mean_similarity:.2f}",
             f"{pairs.mean_length_ratio:.2f}x",
@@ -116,12 +115,12 @@ def experiment_table(experiments: Iterable[pb.Experiment]) -> Table:
     for each in experiments:
         step = f", step {each.ramp_step_index + 1} of {len(each.ramp_steps)}"
         table.add_row(
-            escape(each.experiment_id),
-            escape(each.template),
+            each.experiment_id,
+            each.template,
             enum_name(pb.ExperimentMode, each.mode) + (step if each.ramp_steps else ""),
             enum_name(pb.ExperimentState, each.state),
             f"{each.coverage:.0%}",
-            ", ".join(f"{escape(arm.name)} {arm.version} ({arm.weight:.0%})" for arm in each.arms),
+            ", ".join(f"{arm.name} {arm.version} ({arm.weight:.0%})" for arm in each.arms),
         )
     return table
 

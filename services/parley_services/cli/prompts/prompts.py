@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 from parley.prompt_registry.v1 import prompt_registry_service_pb2 as pb
-from rich.markup import escape
 from rich.table import Table
 
 from parley_services.cli.console import console, error_console
@@ -60,7 +59,7 @@ def list_() -> None:
             )
             for each in page.templates:
                 labels = ", ".join(f"{label.name} {label.version}" for label in each.labels)
-                table.add_row(escape(each.name), str(each.latest_version), escape(labels))
+                table.add_row(each.name, str(each.latest_version), labels)
             token = page.next_page_token
             if not token:
                 break
@@ -81,7 +80,6 @@ def show(
     async def work(stub: Stub) -> None:
         console.print(
             await version_as_yaml(stub, name, label=label, version=version),
-            markup=False,
             soft_wrap=True,
         )
 
@@ -130,7 +128,7 @@ def label(
                 timeout=TIMEOUT_SECONDS,
                 metadata=admin_metadata(),
             )
-            console.print(f"{escape(name)}: {escape(label)} is removed")
+            console.print(f"{name}: {label} is removed")
             return
         await _set_label(stub, name, label, version, author=author, note=note)
 
@@ -158,7 +156,7 @@ def rollback(
             if last is not None or not token:
                 break
         if last is None or not last.from_version:
-            error_console.print(f"{escape(label)} of {escape(name)} was nowhere before.")
+            error_console.print(f"{label} of {name} was nowhere before.")
             raise typer.Exit(1)
         await _set_label(stub, name, label, last.from_version, author=author, note=note)
 
@@ -286,4 +284,4 @@ async def _set_label(
         timeout=TIMEOUT_SECONDS,
         metadata=admin_metadata(),
     )
-    console.print(f"{escape(name)}: {escape(label)} points to version {version}")
+    console.print(f"{name}: {label} points to version {version}")

@@ -7,10 +7,9 @@ from typing import TypeAlias, TypeVar
 
 import typer
 from parley.prompt_registry.v1 import prompt_registry_service_pb2_grpc as pb_grpc
-from rich.markup import escape
 
 from parley_services.cli.connection import open_peers, run
-from parley_services.cli.console import error_console
+from parley_services.cli.console import error_console, styled
 from parley_services.kit.errors import InvalidArgument, ServiceError
 
 T = TypeVar("T")
@@ -45,12 +44,12 @@ def refusing() -> Iterator[None]:
         yield
     except InvalidArgument as error:
         for each in error.violations:
-            error_console.print(f"[red]{escape(each.field)}[/red] {escape(each.description)}")
+            error_console.print(styled((each.field, "red"), f" {each.description}"))
         if not error.violations:
-            error_console.print(f"[red]INVALID_ARGUMENT[/red] {escape(str(error))}")
+            error_console.print(styled(("INVALID_ARGUMENT", "red"), f" {error}"))
         raise typer.Exit(1) from error
     except ServiceError as error:
-        error_console.print(f"[red]{escape(str(error))}[/red]", soft_wrap=True)
+        error_console.print(str(error), style="red", soft_wrap=True)
         raise typer.Exit(1) from error
 
 

@@ -81,7 +81,9 @@ class Checks:
             for stage in STAGES
         }
         self._texts = {
-            stage: TextPlan(_chosen(policy, patterns, stage), _chosen(policy, entities, stage))
+            stage: TextPlan(
+                _chosen(policy, patterns, stage), _chosen(policy, entities, stage), stage=stage
+            )
             for stage in (FindingStage.INPUT, FindingStage.CONTEXT)
         }
         restoring = _chosen(policy, patterns, FindingStage.OUTPUT)

@@ -1,11 +1,17 @@
 """What a rule is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from parley_services.guardrails.names.entity import EntityFinder, EntityKind
 from parley_services.kit.chat.finding import FindingStage, GuardrailAction, Severity
+
+EVIDENCE_BYTES: Final = 64
+"""How much of the text before a candidate is looked at for evidence."""
+
+AFTER_BYTES: Final = 24
+"""How much after it, where the text is there as a whole."""
 
 STAGES: Final = (FindingStage.INPUT, FindingStage.OUTPUT, FindingStage.CONTEXT)
 """Where rules may look."""
@@ -48,6 +54,22 @@ class RuleInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """What a pattern found, with what stands beside it, folded."""
+
+    value: str
+    before: str
+    """The end of the text before it, of at most EVIDENCE_BYTES."""
+
+    after: str = ""
+    """The beginning of the text after it, of at most AFTER_BYTES; empty in a stream, which may
+    not have it yet."""
+
+
+Evidence: TypeAlias = Callable[[Candidate], bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PatternRule:
     """A rule that looks for patterns."""
 
@@ -66,6 +88,11 @@ class PatternRule:
     accept: Accept = field(default=accept_all)
     """Narrows what a pattern found to the part that counts, or refuses it with None, by
     checks that a pattern cannot make. Called with the `(...)`, or with all without one."""
+
+    evidence: Mapping[FindingStage, Evidence] = field(default_factory=dict)
+    """What it takes, by stage, to believe that a candidate is what it looks like; where none is
+    given, its form is enough. Answers take more than inputs: what is made up or explained is
+    nobody's, and what a user sent was replaced before the model saw it."""
 
     label: str = ""
     """What a placeholder calls a value of it, as `SSN`; for rules that redact."""

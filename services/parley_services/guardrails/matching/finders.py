@@ -8,9 +8,15 @@ from parley_services.guardrails.matching.failures import CLOSED, Failures
 from parley_services.guardrails.patterns.parse import parse
 from parley_services.guardrails.patterns.regex import compile_regex
 from parley_services.guardrails.patterns.tree import Node, has_group, render
-from parley_services.guardrails.rule import EntityRule, PatternRule
+from parley_services.guardrails.rule import (
+    AFTER_BYTES,
+    EVIDENCE_BYTES,
+    Candidate,
+    EntityRule,
+    PatternRule,
+)
 from parley_services.guardrails.text.encodings import BASE64_RUN, HEX_RUN, decoded_run
-from parley_services.kit.chat.finding import GuardrailAction
+from parley_services.kit.chat.finding import FindingStage, GuardrailAction
 
 RUN_NODES = (parse(BASE64_RUN, ignore_case=False), parse(HEX_RUN, ignore_case=False))
 """What encoded text looks like."""
@@ -70,7 +76,7 @@ class Matcher:
     from after its first word, so that a number does not hide a card's number behind it.
     """
 
-    __slots__ = ("_action", "_decode", "_has_group", "_regex", "_rule")
+    __slots__ = ("_action", "_after_bytes", "_decode", "_evidence", "_has_group", "_regex", "_rule")
 
     def __init__(
         self,
@@ -78,13 +84,18 @@ class Matcher:
         action: GuardrailAction,
         node: Node,
         *,
+        stage: FindingStage | None = None,
         decode: Callable[[str], str | None] | None = None,
     ) -> None:
         """
         Look for *node*, a pattern of *rule*, in a disguise that *decode* takes off.
 
-        *decode* returns None for a text that is not disguised.
+        A match needs the evidence that the rule asks for at *stage*; without one its form is
+        enough. *decode* returns None for a text that is not disguised.
         """
+        self._evidence = rule.evidence.get(stage) if stage is not None else None
+        # A stream may not have it yet, and must come to the same result as the whole answer.
+        self._after_bytes = 0 if stage is FindingStage.OUTPUT else AFTER_BYTES
         self._rule = rule
         self._action = action
         self._decode = decode
@@ -120,6 +131,10 @@ class Matcher:
                 first, last = accepted
                 start, end = start + len(value[:first].encode()), start + len(value[:last].encode())
                 value = value[first:last]
+            if self._evidence is not None and not self._evidence(
+                self._candidate(data, start, end, value)
+            ):
+                return None
             key = self._rule.same_value(value)
         except Exception as error:
             failures.note(self._rule.info.rule_id, error)
@@ -129,6 +144,15 @@ class Matcher:
                 rule=self._rule, action=GuardrailAction.BLOCK, start=start, end=end, value=value
             )
         return Hit(rule=self._rule, action=self._action, start=start, end=end, value=value, key=key)
+
+    def _candidate(self, data: bytes, start: int, end: int, value: str) -> Candidate:
+        before = data[max(start - EVIDENCE_BYTES, 0) : start]
+        after = data[end : end + self._after_bytes]
+        return Candidate(
+            value=value,
+            before=before.decode(errors="ignore"),
+            after=after.decode(errors="ignore"),
+        )
 
 
 class RunMatcher:

@@ -14,7 +14,7 @@ from parley_services.guardrails.patterns.tree import Node, render
 from parley_services.guardrails.rule import EntityRule, PatternRule
 from parley_services.guardrails.text.encodings import unescaped
 from parley_services.guardrails.text.normalization import skeleton, view, visible
-from parley_services.kit.chat.finding import GuardrailAction
+from parley_services.kit.chat.finding import FindingStage, GuardrailAction
 
 _ROT13: Final = bytes.maketrans(
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
@@ -44,10 +44,14 @@ class TextPlan:
         self,
         rules: Iterable[tuple[PatternRule, GuardrailAction]],
         entity_rules: Iterable[tuple[EntityRule, GuardrailAction]] = (),
+        *,
+        stage: FindingStage = FindingStage.INPUT,
     ) -> None:
         chosen = list(rules)
-        self._visible = _FoldPlan([each for each in chosen if not each[0].ignore_lookalikes])
-        self._skeleton = _FoldPlan([each for each in chosen if each[0].ignore_lookalikes])
+        plain = [each for each in chosen if not each[0].ignore_lookalikes]
+        self._visible = _FoldPlan(plain, stage)
+        similar = [each for each in chosen if each[0].ignore_lookalikes]
+        self._skeleton = _FoldPlan(similar, stage)
         self._entities = EntityPlan(entity_rules)
         self.rules = (*(rule.info for rule, _ in chosen), *self._entities.rules)
 
@@ -90,9 +94,11 @@ class Finds:
 class _FoldPlan:
     """The rules that see a text in one fold."""
 
-    def __init__(self, rules: Sequence[tuple[PatternRule, GuardrailAction]]) -> None:
+    def __init__(
+        self, rules: Sequence[tuple[PatternRule, GuardrailAction]], stage: FindingStage
+    ) -> None:
         parts = [
-            (rule, node, Matcher(rule, action, node))
+            (rule, node, Matcher(rule, action, node, stage=stage))
             for rule, action in rules
             for node in (parse(each, ignore_case=rule.ignore_case) for each in rule.patterns)
         ]

@@ -82,7 +82,7 @@ class OutputScanner:
         self._length = 0
         self.context = context
         self.replacements = replacements or Replacements(
-            rules.plan.finders, context.placeholders, context.user_texts, Failures()
+            rules.plan.value_finders, context.placeholders, context.user_texts, Failures()
         )
         self._failures = self.replacements.failures
         self._tail: Tail = JsonTail() if context.response_format.is_json else FoldedTail()

@@ -16,7 +16,7 @@ from parley_services.guardrails.patterns.regex import NOTHING, compile_regex
 from parley_services.guardrails.patterns.tree import Node, max_length, render
 from parley_services.guardrails.rule import PatternRule
 from parley_services.guardrails.text.encodings import ESCAPE_STARTS, unescape
-from parley_services.kit.chat.finding import GuardrailAction
+from parley_services.kit.chat.finding import FindingStage, GuardrailAction
 
 MAX_ESCAPED_CHARACTERS: Final = 10
 """The longest escape of one character, `&#0000065;`."""
@@ -41,9 +41,12 @@ class StreamPlan:
         plain: list[tuple[Node, Finder]] = []
         escaped: list[tuple[Node, Finder]] = []
         inside_runs: list[Finder] = []
+        own: list[Finder] = []
         for rule, action in rules:
             for node in _bounded_nodes(rule):
-                matcher = Matcher(rule, action, node)
+                matcher = Matcher(rule, action, node, stage=FindingStage.OUTPUT)
+                if rule.label:
+                    own.append(Matcher(rule, action, node))
                 plain.append((node, matcher))
                 if not rule.sees_through:
                     continue
@@ -59,6 +62,8 @@ class StreamPlan:
         self._plain = _Finders(plain)
         self._escaped = _Finders(escaped)
         self.finders: Sequence[Finder] = (*self._plain.finders, *self._escaped.finders)
+        self.value_finders: Sequence[Finder] = own
+        """Find values in what a user sent, where their form is enough."""
 
     def hold(self, data: bytes, start: int) -> int:
         """Return the first byte of *data*, from *start* on, that more text could still match."""

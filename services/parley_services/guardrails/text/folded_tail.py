@@ -5,8 +5,8 @@ from typing import Protocol
 
 from parley_services.guardrails.text.normalization import is_plain, origins, visible
 
-CONTEXT_BYTES = 4
-"""What is kept before the tail, for `\\b` to look at: one character has at most four bytes."""
+CONTEXT_BYTES = 64
+"""What is kept before the tail, for the evidence that rules look for in front of a match."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

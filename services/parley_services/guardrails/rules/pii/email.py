@@ -1,8 +1,9 @@
 """E-mail addresses."""
 
 from itertools import takewhile
+from typing import Final
 
-from parley_services.guardrails.rule import PatternRule, RuleInfo, Span
+from parley_services.guardrails.rule import Candidate, PatternRule, RuleInfo, Span
 from parley_services.kit.chat.finding import FindingStage, GuardrailAction, Severity
 
 _LETTERS = r"a-z\u00df-\u00f6\u00f8-\u024f"
@@ -35,6 +36,28 @@ def _leading_letters(label: str) -> str:
     return "".join(takewhile(str.isalpha, label))
 
 
+_ROLES: Final = frozenset(
+    {
+        "abuse", "admin", "billing", "careers", "contact", "feedback", "hello", "help", "helpdesk",
+        "hostmaster", "info", "jobs", "kontakt", "legal", "mail", "marketing", "media", "no-reply",
+        "noreply", "office", "orders", "postmaster", "press", "privacy", "sales", "security",
+        "service", "support", "team", "webmaster",
+    }
+)  # fmt: skip
+"""Whom an address of a firm reaches: RFC 2142, and what is usual."""
+
+
+def _in_an_input(candidate: Candidate) -> bool:
+    # It names a repository by SSH.
+    return not candidate.value.casefold().startswith("git@")
+
+
+def _in_an_answer(candidate: Candidate) -> bool:
+    """Take no address of a firm's desk."""
+    local = candidate.value.partition("@")[0].casefold()
+    return local != "git" and local not in _ROLES
+
+
 RULE = PatternRule(
     info=RuleInfo(
         rule_id="pii.email",
@@ -50,6 +73,11 @@ RULE = PatternRule(
         rf"\.[{_LETTERS}]{{2,24}}",
     ),
     accept=_well_formed,
+    evidence={
+        FindingStage.INPUT: _in_an_input,
+        FindingStage.CONTEXT: _in_an_input,
+        FindingStage.OUTPUT: _in_an_answer,
+    },
     label="EMAIL",
     same_value=str.casefold,
 )

@@ -5,7 +5,9 @@ from functools import cache
 from importlib import import_module
 from typing import Final
 
-from parley_services.guardrails.rule import PatternRule, RuleInfo, Span
+from parley_services.guardrails.patterns.regex import compile_regex
+from parley_services.guardrails.rule import Candidate, PatternRule, RuleInfo, Span
+from parley_services.guardrails.rules.pii.evidence import found, is_inside_token, words_near
 from parley_services.kit.chat.finding import FindingStage, GuardrailAction, Severity
 
 _NUMBERS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -50,6 +52,30 @@ def _validator(name: str) -> Callable[[str], bool]:
     return valid
 
 
+_near = words_near(
+    r"id|ids|identity|identity card|dni|nie|nif|nir|cpf|curp|ssn|ahv|avs|bsn|rrn|tax|taxpayer"
+    r"|personnummer|cédula|codice fiscale|fiscal|national|social|security|sécurité sociale"
+    r"|insurance|nino|pan|aadhaar|hetu|身份证|身份证号|citizen|resident|person|ausweis|pesel"
+)
+_written_so = compile_regex(
+    r"\A(?:\d{3}\.\d{3}\.\d{3}-\d{2}|\d{2}\.\d{2}\.\d{2}-\d{3}\.\d{2}"
+    r"|756\.\d{4}\.\d{4}\.\d{2}|[A-Z]{6}\d{2}[A-Z]\d{2}[A-Z]\d{3}[A-Z]"
+    r"|[A-Z]{4}\d{6}[HM][A-Z]{5}[A-Z0-9]\d)\z"
+)
+
+
+def _in_an_input(candidate: Candidate) -> bool:
+    return not is_inside_token(candidate)
+
+
+def _in_an_answer(candidate: Candidate) -> bool:
+    """Take a form that nothing else has, or a word near it: one check digit is a chance of one
+    in ten."""
+    if is_inside_token(candidate):
+        return False
+    return found(_written_so, candidate.value) or found(_near, candidate.before)
+
+
 RULE = PatternRule(
     info=RuleInfo(
         rule_id="pii.national_id",
@@ -79,5 +105,10 @@ RULE = PatternRule(
     ),
     ignore_case=False,
     accept=_checks,
+    evidence={
+        FindingStage.INPUT: _in_an_input,
+        FindingStage.CONTEXT: _in_an_input,
+        FindingStage.OUTPUT: _in_an_answer,
+    },
     label="NATIONAL_ID",
 )

@@ -1,6 +1,10 @@
 """Payment card numbers."""
 
-from parley_services.guardrails.rule import PatternRule, RuleInfo, Span
+import re
+
+from parley_services.guardrails.patterns.regex import compile_regex
+from parley_services.guardrails.rule import Candidate, PatternRule, RuleInfo, Span
+from parley_services.guardrails.rules.pii.evidence import found, is_inside_token, words_near
 from parley_services.kit.chat.finding import FindingStage, GuardrailAction, Severity
 
 _LENGTHS = (19, 18, 17, 16, 15, 14, 13, 12)
@@ -30,8 +34,15 @@ _ISSUERS: tuple[tuple[int, int, frozenset[int]], ...] = (
 Mastercard, American Express, Diners Club, JCB, Discover, UnionPay, Mir, Maestro."""
 
 
+_BIG_ISSUERS = 15
+"""So many of them, from the first one on, have numbers of one length that are known at a look;
+those of the others are like any number."""
+
+
 def _longest_valid(candidate: str) -> Span | None:
     """Return the longest beginning of *candidate* that is a card's number."""
+    if not _is_grouped_evenly(candidate):
+        return None
     places = [index for index, each in enumerate(candidate) if each.isdigit()]
     digits = "".join(candidate[place] for place in places)
     for length in _LENGTHS:
@@ -43,6 +54,14 @@ def _longest_valid(candidate: str) -> Span | None:
     return None
 
 
+def _is_grouped_evenly(candidate: str) -> bool:
+    """Whether it is written in groups of three digits and more, or all of one size: a decimal
+    and the figures of a table are not."""
+    sizes = {len(group) for group in _SEPARATORS.split(candidate)[:4]}
+    return min(sizes) >= 3 or len(sizes) == 1
+
+
+_SEPARATORS = re.compile(r"[ .\-]+")
 _DOUBLED = bytes.maketrans(b"0123456789", bytes((0, 2, 4, 6, 8, 1, 3, 5, 7, 9)))
 _PLAIN = bytes.maketrans(b"0123456789", bytes(range(10)))
 
@@ -61,6 +80,42 @@ def _is_card(digits: str) -> bool:
     )
 
 
+_WORDS = (
+    r"card|cards|credit card|visa|mastercard|amex|american express|discover|maestro|jcb|diners"
+    r"|unionpay|pan|kreditkarte|karte|carte|tarjeta|carta|cartão|cc|debit"
+)
+_near = words_near(_WORDS)
+_example = words_near(r"test|tests|testing|dummy|example|sample|fake|stripe|sandbox")
+_in_groups = compile_regex(
+    r"\A(?:\d{4} \d{4} \d{4} \d{4}|\d{4}-\d{4}-\d{4}-\d{4}|\d{4}[ -]\d{6}[ -]\d{4,5})\z"
+)
+
+
+def _in_an_input(candidate: Candidate) -> bool:
+    """Take a word near it for the issuers whose numbers have any length."""
+    if is_inside_token(candidate):
+        return False
+    digits = "".join(each for each in candidate.value if each.isdigit())
+    return _is_of_fixed_length(digits) or found(_near, candidate.before)
+
+
+def _in_an_answer(candidate: Candidate) -> bool:
+    """Take groups as on a card, or a word near it, and no number that is there for tests."""
+    if is_inside_token(candidate) or found(_example, candidate.before):
+        return False
+    if found(_near, candidate.before):
+        return True
+    digits = "".join(each for each in candidate.value if each.isdigit())
+    return _is_of_fixed_length(digits) and found(_in_groups, candidate.value)
+
+
+def _is_of_fixed_length(digits: str) -> bool:
+    return len(digits) in (14, 15, 16) and any(
+        first <= int(digits[: len(str(first))]) <= last and len(digits) in lengths
+        for first, last, lengths in _ISSUERS[:_BIG_ISSUERS]
+    )
+
+
 RULE = PatternRule(
     info=RuleInfo(
         rule_id="pii.payment_card",
@@ -74,5 +129,10 @@ RULE = PatternRule(
     ),
     patterns=(r"\b\d(?:(?:\.|[ \-]{0,2})\d){11,22}\b",),
     accept=_longest_valid,
+    evidence={
+        FindingStage.INPUT: _in_an_input,
+        FindingStage.CONTEXT: _in_an_input,
+        FindingStage.OUTPUT: _in_an_answer,
+    },
     label="CARD",
 )

@@ -5,35 +5,109 @@ from functools import cache
 import phonenumbers
 
 from parley_services.guardrails.patterns.regex import NOTHING, Regex, compile_regex
-from parley_services.guardrails.rule import PatternRule, RuleInfo, Span
+from parley_services.guardrails.rule import Candidate, PatternRule, RuleInfo, Span
+from parley_services.guardrails.rules.pii.evidence import (
+    found,
+    is_inside_token,
+    words_after,
+    words_before,
+    words_near,
+)
 from parley_services.kit.chat.finding import FindingStage, GuardrailAction, Severity
 
-_REGIONS = ("US", "GB", "DE", "FR", "AU", "IN", "CH", "ES", "IT", "BR", "MX")
+_REGIONS = (
+    "US", "GB", "DE", "FR", "AU", "IN", "CH", "ES", "IT", "BR", "MX",
+    "AT", "BE", "NL", "PL", "SE", "PT", "CN", "JP", "KR", "EG", "ZA",
+)  # fmt: skip
 """Whose national notation counts; an international number (+...) counts everywhere."""
 
 _DATE_SEPARATORS = str.maketrans("./-", "   ")
 
-_MAX_NATIONAL_DIGITS = 12
-"""The longest national number of these regions, with the prefix that is dialled before it."""
+_DIGITS = range(7, 16)
+"""From a local number to the longest of ITU-T E.164."""
 
 _EXTENSION_MARKS = ("x", "e")
 
+_WORDS = (
+    r"tel|tels|telephone|telefon|telefono|teléfono|telefone|téléphone|phone|phones|fax|mobile|mobil"
+    r"|móvil|cell|cellphone|cellulare|celular|handy|whatsapp|sms|call|calls|dial|ring|reach"
+    r"|answering|rufnummer|durchwahl|portable|landline|appelle|appelez|llama|llámame|chiama|ruf"
+    r"|手机|手机号|电话|電話|携帯|전화|휴대폰|телефон|тел|هاتف|الهاتف|जवाल|फ़ोन"
+)
+_before = words_before(_WORDS)
+_after = words_after(r"office|fax|mobile|cell|home|work|phone|tel")
 
-def _dialable(candidate: str) -> Span | None:
+_of_a_firm = words_near(
+    r"hotline|helpline|help\s?desk|customer (?:service|care|support)|support line|switchboard"
+    r"|toll[ -]?free|emergency|notruf|service-?nummer"
+)
+_american = compile_regex(
+    r"\A(?:\+?1[-. ])?(?:\(\d{3}\) ?|\d{3}-)\d{3}-\d{4}(?:\s?(?:x|ext\.?)\s?\d{1,6})?\z"
+)
+_american_too = compile_regex(
+    r"\A(?:(?:001|\+?1)[-. ])?\(?\d{3}[-.)] ?\d{3}[-.]\d{4}(?:\s?(?:x|ext\.?)\s?\d{1,6})?\z"
+)
+_grouped = compile_regex(r"\A\(?0\d{1,5}\)?(?:[ \-/]{1,3}\d{2,8}){1,5}\z")
+_goes_on = compile_regex(r"\d[ \-/.]{1,3}\z")
+_with_area_code = compile_regex(r"\A\(\d{2,5}\) ?\d{3,4}(?:[ \-]?\d{2,4}){1,2}\z")
+
+
+def _like_a_number(candidate: str) -> Span | None:
     if any(looks(candidate) for looks in _OTHER_NOTATIONS):
         return None
-    number = candidate.lower()
+    return (0, len(candidate)) if len(_dialled(candidate)) in _DIGITS else None
+
+
+def _dialled(candidate: str) -> str:
+    """Return the digits without an extension."""
+    number = candidate.casefold()
     for mark in _EXTENSION_MARKS:
         number = number.partition(mark)[0]
-    digits = "".join(each for each in number if each.isdigit())
-    if number.startswith(("+", "(+", "00")):
-        valid = _is_international(digits.removeprefix("00"))
-    elif number.isdigit() and len(digits) not in (10, 11):
-        # A plain run of digits is more often an order number than a telephone.
-        valid = False
-    else:
-        valid = len(digits) <= _MAX_NATIONAL_DIGITS and _matches(digits, _REGIONS)
-    return (0, len(candidate)) if valid else None
+    return "".join(each for each in number if each.isdigit())
+
+
+def _in_an_input(candidate: Candidate) -> bool:
+    """Take a word beside it, a country code, or separators as telephone numbers have them."""
+    if is_inside_token(candidate):
+        return False
+    value = candidate.value
+    digits = _dialled(value)
+    if value.isdigit():
+        has_length = len(digits) in (10, 11)
+        return has_length and _is_named(candidate) and _matches(digits, _REGIONS)
+    if value.startswith(("+", "(+")):
+        return _is_international(digits)
+    if _is_named(candidate):
+        return True
+    if value.startswith("00") and _is_international(digits[2:]):
+        return True
+    forms = [_american_too, _with_area_code]
+    if not found(_goes_on, candidate.before):
+        forms.append(_grouped)
+    return any(found(form, value) for form in forms) and _matches(digits, _REGIONS)
+
+
+def _in_an_answer(candidate: Candidate) -> bool:
+    """Take no number of a firm, and separators only where they are American."""
+    if is_inside_token(candidate) or found(_of_a_firm, candidate.before):
+        return False
+    value = candidate.value
+    digits = _dialled(value)
+    if _toll_free().search(digits.encode()):
+        return False
+    if value.startswith(("+", "(+")):
+        return _is_international(digits)
+    if found(_american, value) or found(_with_area_code, value):
+        return _matches(digits, _REGIONS)
+    if value.isdigit() and len(digits) not in (10, 11):
+        return False
+    return found(_before, candidate.before) and (
+        _matches(digits, _REGIONS) or (value.startswith("00") and _is_international(digits[2:]))
+    )
+
+
+def _is_named(candidate: Candidate) -> bool:
+    return found(_before, candidate.before) or found(_after, candidate.after)
 
 
 def _is_international(digits: str) -> bool:
@@ -60,21 +134,25 @@ def _plans(regions: tuple[str, ...]) -> Regex:
     return compile_regex(rf"\A(?:{plans or NOTHING})\z")
 
 
-def _plan(region: str) -> str:
+@cache
+def _toll_free() -> Regex:
+    """Return the numbers that cost the caller nothing: they belong to firms and offices."""
+    plans = "|".join(plan for region in _REGIONS if (plan := _plan(region, ("toll_free",))))
+    return compile_regex(rf"\A(?:{plans})\z")
+
+
+_KINDS = (
+    "fixed_line", "mobile", "toll_free", "premium_rate", "shared_cost", "voip", "uan",
+    "personal_number",
+)  # fmt: skip
+
+
+def _plan(region: str, kinds: tuple[str, ...] = _KINDS) -> str:
     metadata = phonenumbers.PhoneMetadata.metadata_for_region(region)
     if metadata is None:
         return ""
-    kinds = (
-        metadata.fixed_line,
-        metadata.mobile,
-        metadata.toll_free,
-        metadata.premium_rate,
-        metadata.shared_cost,
-        metadata.voip,
-        metadata.uan,
-        metadata.personal_number,
-    )
-    patterns = [kind.national_number_pattern for kind in kinds if kind is not None]
+    described = [getattr(metadata, kind) for kind in kinds]
+    patterns = [each.national_number_pattern for each in described if each is not None]
     numbers = "|".join(f"(?:{pattern})" for pattern in patterns if pattern)
     prefix = f"(?:{metadata.national_prefix})?" if metadata.national_prefix else ""
     return f"{prefix}(?:{numbers})" if numbers else ""
@@ -90,9 +168,10 @@ def _looks_like_a_date(candidate: str) -> bool:
 
 
 def _looks_like_an_address(candidate: str) -> bool:
-    """Whether it is written as an address of the Internet Protocol, as 10.218.6.131."""
+    """Whether it is written as an address of the Internet Protocol, as 10.218.6.131, or would
+    be one if its numbers were smaller, as a version."""
     parts = candidate.split(".")
-    return len(parts) == 4 and all(part.isdigit() and int(part) < 256 for part in parts)
+    return len(parts) == 4 and all(part.isdigit() for part in parts)
 
 
 def _looks_like_a_us_ssn(candidate: str) -> bool:
@@ -111,13 +190,18 @@ RULE = PatternRule(
         action=GuardrailAction.REDACT,
         severity=Severity.MEDIUM,
         category="pii",
-        description="A telephone number that can be dialled, international or of several regions.",
+        description="A telephone number: named as one, with a country code, or written as one.",
         source="ITU-T E.164; the number plans of libphonenumber",
     ),
     # A dot stands alone between digits: "1. " begins an item of a list.
     patterns=(
         r"(?:\+\d|\(\+?\d|\b\d)(?:(?:\.|[ \-/()]{0,3})\d){6,17}(?:\s?(?:x|ext\.?)\s?\d{1,6})?\b",
     ),
-    accept=_dialable,
+    accept=_like_a_number,
+    evidence={
+        FindingStage.INPUT: _in_an_input,
+        FindingStage.CONTEXT: _in_an_input,
+        FindingStage.OUTPUT: _in_an_answer,
+    },
     label="PHONE",
 )

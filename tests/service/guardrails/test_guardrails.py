@@ -293,16 +293,16 @@ async def test_a_tool_call_that_is_blocked_ends_the_scan(stub):
 
 
 async def test_a_json_answer_is_valid_as_the_client_gets_it(stub):
-    schema = '{"type": "object", "properties": {"n": {"type": "integer"}}}'
+    schema = '{"type": "object", "properties": {"card": {"type": "integer"}}}'
     context = pb.OutputContext(
         response_format=message_pb2.ResponseFormat(
             type=message_pb2.RESPONSE_FORMAT_TYPE_JSON_SCHEMA, json_schema=schema
         )
     )
-    responses = await scan(stub, '{"n": 4111111111111111}', context=context)
-    assert released(responses) == '{"n": "[REDACTED_CARD_1]"}'
-    assert responses[-1].completed.format_error.startswith("At /n: ")
-    responses = await scan(stub, '{"n": 4}', context=context)
+    responses = await scan(stub, '{"card": 4111111111111111}', context=context)
+    assert released(responses) == '{"card": "[REDACTED_CARD_1]"}'
+    assert responses[-1].completed.format_error.startswith("At /card: ")
+    responses = await scan(stub, '{"card": 4}', context=context)
     assert responses[-1].completed.format_error == ""
 
 

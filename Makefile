@@ -33,8 +33,8 @@ wheels: $(ENV)  ## Build both distributions into dist/
 apart: $(ENV)  ## Run the six services in six processes
 	$(BIN)/parley up --apart
 
-test: $(ENV)  ## Run all tests, in as many processes as there are cores, up to 4
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadgroup
+test: $(ENV)  ## Run all tests
+	$(BIN)/pytest
 
 check: $(ENV) proto-check lint types imports test  ## What CI runs
 

@@ -180,7 +180,9 @@ class TestAllProvidersFail:
         assert isinstance(error, ProviderUnavailable)
         assert 29 < error.retry_after_seconds <= 30
         assert error.metadata["cached_answer"] == "allowed"
-        assert kinds(events).count("attempt") == 3
+        assert (
+            kinds(events).count("attempt") == 2
+        )  # The key of an empty account rests, so the second model of it is not asked.
 
 
 class TestTheProviderFallsSilent:

@@ -28,7 +28,7 @@ from parley_services.semantic_cache.partition import Partition, entry_id_of
 from parley_services.semantic_cache.store.edge import open_edge_store
 from parley_services.semantic_cache.store.qdrant import open_qdrant_store
 from parley_services.semantic_cache.store.store import AnswerStore, Selection
-from parley_services.semantic_cache.text import lexicon
+from parley_services.semantic_cache.verify import lexicon
 from qdrant_client import AsyncQdrantClient
 from rich.console import Console
 

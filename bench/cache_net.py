@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from parley_services.semantic_cache.embed.wordllama import WordLlamaEmbedder
-from parley_services.semantic_cache.text.question import question_of
 from parley_services.semantic_cache.verify.alignment_net import LAYERS, SCALE, SHARPNESS
+from parley_services.semantic_cache.verify.question import question_of
 
 from bench.cache_data import Pair
 

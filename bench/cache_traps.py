@@ -6,8 +6,8 @@ from collections import Counter
 
 import numpy as np
 from parley_services.semantic_cache.embed.wordllama import WordLlamaEmbedder
-from parley_services.semantic_cache.text import lexicon
-from parley_services.semantic_cache.text.question import question_of, stem
+from parley_services.semantic_cache.verify import lexicon
+from parley_services.semantic_cache.verify.question import question_of, stem
 
 from bench.cache_data import Pair
 

@@ -26,7 +26,7 @@ from parley_services.semantic_cache.outcome import (
     Stored,
     Tier,
 )
-from parley_services.semantic_cache.partition import Partition, entry_id_of
+from parley_services.semantic_cache.partition import Partition, entry_id_of, normalise
 from parley_services.semantic_cache.policy import Policies, Scope
 from parley_services.semantic_cache.statistics import Key, Statistics
 from parley_services.semantic_cache.store.store import (
@@ -35,10 +35,9 @@ from parley_services.semantic_cache.store.store import (
     StoreUnavailable,
     Vector,
 )
-from parley_services.semantic_cache.text.about_now import asks_about_now, speaks_of_now
-from parley_services.semantic_cache.text.canonical import canonical
 from parley_services.semantic_cache.verify.feedback import Feedback
 from parley_services.semantic_cache.verify.judge import EXPLORE, Judge, LookupContext
+from parley_services.semantic_cache.verify.time_bound import asks_about_now, speaks_of_now
 
 log = structlog.get_logger()
 
@@ -335,7 +334,7 @@ class SemanticCache:
             entry is None
             # The id is a hash of both; what a hit gives away is checked all the same.
             or entry.partition != context.partition
-            or canonical(entry.text).form != canonical(context.text).form
+            or normalise(entry.text) != normalise(context.text)
             or entry.expire_time <= context.now
         ):
             return None
@@ -353,22 +352,18 @@ class SemanticCache:
         vector: Vector | None = None,
     ) -> list[Candidate]:
         return await self._store.nearest(
-            await self._embed(context) if vector is None else vector,
+            await self._embedder.embed(context.text, context.payer) if vector is None else vector,
             selection,
             now=context.now,
             floor=floor,
             limit=self._limits.candidates,
         )
 
-    async def _embed(self, context: LookupContext) -> Vector:
-        # Of the canonical form, so that letter case and greetings move no vector.
-        return await self._embedder.embed(canonical(context.text).spoken, context.payer)
-
     async def _vector_of(self, context: LookupContext) -> Vector | None:
         if len(context.text) > self._limits.semantic_characters:
             return None
         try:
-            return await self._embed(context)
+            return await self._embedder.embed(context.text, context.payer)
         except EmbedderUnavailable:
             log.warning("embedder_away", degraded="exact only")
             return None

@@ -1,11 +1,13 @@
 """Where an answer may be reused: all that must be equal but the text."""
 
 import hashlib
+import re
+import unicodedata
 import uuid
 from dataclasses import dataclass
 from functools import lru_cache
 
-from parley_services.semantic_cache.text.canonical import canonical
+_BLANKS = re.compile(r"[ \t]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,15 +50,26 @@ def _key(partition: Partition) -> str:
     return digest.hexdigest()
 
 
+def normalise(text: str) -> str:
+    """
+    Return *text* in the form whose equality makes an exact hit.
+
+    NFC, one kind of line end, no blanks around; on a single line, runs of blanks become
+    one. Nothing else changes: NFKC would make `x²` equal to `x2`, letter case tells
+    `Polish` from `polish`, and indentation means something in code.
+    """
+    text = unicodedata.normalize("NFC", text).replace("\r\n", "\n").strip()
+    return text if "\n" in text else _BLANKS.sub(" ", text)
+
+
 def entry_id_of(partition: Partition, text: str) -> str:
     """
     Return the id, a UUID, of the one entry that *text* can have in *partition*.
 
-    It is a hash of the partition and the text's canonical form, so that an exact lookup reads
-    a single entry by its id and needs neither a vector nor a filter, and storing twice
-    replaces.
+    It is a hash of both, so that an exact lookup reads a single entry by its id and
+    needs neither a vector nor a filter, and storing twice replaces.
     """
-    digest = hashlib.sha256(f"{partition.key}\n{canonical(text).form}".encode()).digest()
+    digest = hashlib.sha256(f"{partition.key}\n{normalise(text)}".encode()).digest()
     return str(uuid.UUID(bytes=digest[:16], version=5))
 
 

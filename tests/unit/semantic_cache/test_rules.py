@@ -1,5 +1,5 @@
 import pytest
-from parley_services.semantic_cache.text.question import question_of, stem
+from parley_services.semantic_cache.verify.question import question_of, stem
 from parley_services.semantic_cache.verify.rules import refusal_of
 from parley_services.semantic_cache.verify.verifier import RuleVerifier
 

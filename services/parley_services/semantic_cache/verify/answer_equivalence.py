@@ -2,8 +2,8 @@
 
 from typing import Final, Protocol
 
-from parley_services.semantic_cache.text.cleaning import normalise
-from parley_services.semantic_cache.text.question import missing, question_of
+from parley_services.semantic_cache.partition import normalise
+from parley_services.semantic_cache.verify.question import missing, question_of
 
 LEAST_COSINE: Final = 0.80
 """Chosen by hand: two ways to give the same short instructions lie above it, answers about

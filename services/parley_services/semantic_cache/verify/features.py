@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from parley_services.semantic_cache.text import lexicon
+from parley_services.semantic_cache.verify import lexicon
 from parley_services.semantic_cache.verify.words import Array, Words, longest_common
 
 FEATURES: Final = (

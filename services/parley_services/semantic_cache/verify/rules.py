@@ -8,13 +8,10 @@ wrong answer costs trust.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import combinations, permutations, product
 
-from parley_services.semantic_cache.text import lexicon
-from parley_services.semantic_cache.text.question import Question, missing, stem
-from parley_services.semantic_cache.verify import small_words
+from parley_services.semantic_cache.verify import lexicon
+from parley_services.semantic_cache.verify.question import Question, missing, stem
 
 
 def _opposites() -> dict[str, frozenset[str]]:
@@ -45,100 +42,55 @@ ADDED_REFUSALS = frozenset(("question_added", "name_added", "scope_added"))
 in its place, as in `my password` and `my Parley password`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Difference:
-    """Two texts, and the words that each has for itself."""
-
-    asked: Question
-    stored: Question
-    only_asked: list[str]
-    only_stored: list[str]
-
-    def kinds(self) -> Iterator[tuple[str, frozenset[str], frozenset[str]]]:
-        """Yield each kind of word whose change is refused, with those on each side."""
-        asked, stored = self.asked, self.stored
-        yield "question", asked.asks - stored.asks, stored.asks - asked.asks
-        yield (
-            "name",
-            asked.names.difference(stored.tokens),
-            stored.names.difference(asked.tokens),
-        )
-        yield (
-            "scope",
-            lexicon.SCOPE_WORDS.intersection(self.only_asked),
-            lexicon.SCOPE_WORDS.intersection(self.only_stored),
-        )
-
-
 def refusal_of(asked: Question, stored: Question) -> str:
     """
     Return the first reason to refuse, or an empty string.
 
-    One of `code`, `words`, `no_words`, `number_changed`, `negation_changed`,
-    `antonym_changed`, `question_changed`, `name_changed`, `scope_changed`, `class_changed`,
-    `order_changed`, those of `small_words`, `language`, and after those one of
-    `ADDED_REFUSALS`. It does not matter which of the two is the stored one.
+    One of `code`, `no_words`, `number_changed`, `negation_changed`, `antonym_changed`,
+    `question_changed`, `name_changed`, `class_changed`, `scope_changed`,
+    `order_changed`, and after those one of `ADDED_REFUSALS`. It does not matter which of
+    the two is the stored one.
     """
-    if asked.is_code or stored.is_code:
+    if asked.has_code or stored.has_code:
         return "code"
     if not asked.tokens or not stored.tokens:
         return "no_words"
-    difference = _Difference(
-        asked=asked,
-        stored=stored,
-        only_asked=missing(asked.tokens, stored.tokens),
-        only_stored=missing(stored.tokens, asked.tokens),
+    only_asked = missing(asked.tokens, stored.tokens)
+    only_stored = missing(stored.tokens, asked.tokens)
+    changed = (
+        ("question", asked.asks - stored.asks, stored.asks - asked.asks),
+        ("name", asked.names.difference(stored.tokens), stored.names.difference(asked.tokens)),
+        (
+            "scope",
+            lexicon.SCOPE_WORDS.intersection(only_asked),
+            lexicon.SCOPE_WORDS.intersection(only_stored),
+        ),
     )
-    for check in (_in_known_ways, _in_kind, _in_order, _in_language, _in_added_words):
-        refusal = check(difference)
-        if refusal:
-            return refusal
-    return ""
-
-
-def _in_known_ways(difference: _Difference) -> str:
-    asked, stored = difference.asked, difference.stored
     if sorted(asked.numbers) != sorted(stored.numbers):
         return "number_changed"
-    if _negation_changed(difference):
+    if _negation_changed(asked, stored, only_asked, only_stored):
         return "negation_changed"
-    if _antonym_changed(difference.only_asked, difference.only_stored):
+    if _antonym_changed(only_asked, only_stored):
         return "antonym_changed"
-    return ""
-
-
-def _in_kind(difference: _Difference) -> str:
-    for kind, one, other in difference.kinds():
+    for kind, one, other in changed:
         # What stands for a redacted value is never a matter of form.
         if (one and other) or any(name[0] in "<[" for name in (*one, *other)):
             return f"{kind}_changed"
-    return "class_changed" if _class_changed(difference) else ""
+    if _class_changed(only_asked, only_stored):
+        return "class_changed"
+    if _order_changed(asked, stored):
+        return "order_changed"
+    return next((f"{kind}_added" for kind, one, other in changed if one or other), "")
 
 
-def _in_order(difference: _Difference) -> str:
-    return "order_changed" if _order_changed(difference.asked, difference.stored) else ""
-
-
-def _in_language(difference: _Difference) -> str:
-    """Refuse what English small words say, and what differs at all in another language."""
-    asked, stored = difference.asked, difference.stored
-    if asked.is_about_words or stored.is_about_words:
-        return "words"
-    if not (asked.is_english and stored.is_english):
-        return "language"
-    return small_words.changed(asked, stored)
-
-
-def _in_added_words(difference: _Difference) -> str:
-    return next((f"{kind}_added" for kind, one, other in difference.kinds() if one or other), "")
-
-
-def _negation_changed(difference: _Difference) -> bool:
-    if difference.asked.negations != difference.stored.negations:
+def _negation_changed(
+    asked: Question, stored: Question, only_asked: list[str], only_stored: list[str]
+) -> bool:
+    if asked.negations != stored.negations:
         return True
     return any(
         _negates(one, other) or _negates(other, one)
-        for one, other in product(difference.only_asked, difference.only_stored)
+        for one, other in product(only_asked, only_stored)
     )
 
 
@@ -157,11 +109,9 @@ def _antonym_changed(only_asked: list[str], only_stored: list[str]) -> bool:
     )
 
 
-def _class_changed(difference: _Difference) -> bool:
-    asked = {number for word in difference.only_asked for number in _CLASSES.get(word, ())}
-    return bool(asked) and any(
-        not asked.isdisjoint(_CLASSES.get(word, ())) for word in difference.only_stored
-    )
+def _class_changed(only_asked: list[str], only_stored: list[str]) -> bool:
+    asked = {number for word in only_asked for number in _CLASSES.get(word, ())}
+    return bool(asked) and any(not asked.isdisjoint(_CLASSES.get(word, ())) for word in only_stored)
 
 
 def _order_changed(asked: Question, stored: Question) -> bool:
@@ -191,38 +141,9 @@ def _order_changed(asked: Question, stored: Question) -> bool:
         if directions.get(one) != others.get(one) or directions.get(other) != others.get(other):
             return True
     swapped = {(third, middle, one) for one, middle, third in _triples(second)}
-    return _sides_traded(first, second, joined) or any(
+    return any(
         triple in swapped and frozenset((triple[0], triple[2])) not in joined
         for triple in _triples(first)
-    )
-
-
-_MOST_COMPARED = 24
-
-
-def _sides_traded(first: Sequence[str], second: Sequence[str], joined: set[frozenset[str]]) -> bool:
-    """
-    Whether what stands on both sides of the same words traded places, and no more changed.
-
-    `install Windows on a Mac` / `install Mac on Windows`; `wood to heat 1 house` / `1 house to
-    heat wood`. Of many words only those between the first and the last that moved are asked.
-    """
-    if len(first) != len(second):
-        return False
-    moved = [at for at, (one, other) in enumerate(zip(first, second, strict=True)) if one != other]
-    if not moved or moved[-1] - moved[0] < 2:
-        return False
-    one, other = list(first[moved[0] : moved[-1] + 1]), list(second[moved[0] : moved[-1] + 1])
-    length = len(one)
-    if length > _MOST_COMPARED:
-        return False
-    return any(
-        one[:left] == other[length - left :]
-        and one[length - right :] == other[:right]
-        and one[left : length - right] == other[right : length - left]
-        and frozenset((one[left - 1], one[length - right])) not in joined
-        for left in range(1, length - 1)
-        for right in range(1, length - left)
     )
 
 

@@ -5,27 +5,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from math import exp
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from parley_services.semantic_cache.text.question import question_of
 from parley_services.semantic_cache.verify.alignment_net import LAYERS, AlignmentNet
 from parley_services.semantic_cache.verify.features import FEATURES, features_of
-from parley_services.semantic_cache.verify.parts import differing_parts, is_long
 from parley_services.semantic_cache.verify.trees import Trees
 from parley_services.semantic_cache.verify.verifier import (
     SOFT_REFUSALS,
     Verdict,
+    is_english,
     nothing_differs,
     rule_refusal,
     same_question,
 )
-from parley_services.semantic_cache.verify.words import MAX_WORDS, WordReader, similarities
-
-LEAST_COSINE: Final = 0.70
-"""Parts of long texts that are less near are not judged: none of their kind was learnt from."""
+from parley_services.semantic_cache.verify.words import WordReader, similarities
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,26 +135,6 @@ class TrainedVerifier:
         self._weights = weights
         self._similarity_is_ours = similarity_is_ours
 
-    def _verify_parts(
-        self,
-        asked: str,
-        stored: str,
-        similarity: float,
-        max_false_hit_rate: float,
-        *,
-        second_cosine: float | None,
-    ) -> Verdict:
-        """Judge long texts by the parts in which they differ; refuse where these are long, too."""
-        parts = differing_parts(asked, stored)
-        if parts is None or any(is_long(question_of(part), most_words=MAX_WORDS) for part in parts):
-            return Verdict(probability=0.0, refusal="long", features={"similarity": similarity})
-        cosine = self._reader.cosine(*parts)
-        if cosine < LEAST_COSINE:
-            return Verdict(probability=0.0, refusal="long", features={"similarity": similarity})
-        return self.verify(
-            *parts, cosine, max_false_hit_rate=max_false_hit_rate, second_cosine=second_cosine
-        )
-
     def verify(
         self,
         asked: str,
@@ -172,13 +148,9 @@ class TrainedVerifier:
         if nothing_differs(one.question, other.question):
             # The pairs that were learnt from differ, all of them.
             return same_question(similarity)
-        if any(is_long(each.question, most_words=MAX_WORDS) for each in (one, other)):
-            return self._verify_parts(
-                asked, stored, similarity, max_false_hit_rate, second_cosine=second_cosine
-            )
         refusal = rule_refusal(one.question, other.question)
         if refusal and not (
-            refusal in SOFT_REFUSALS and one.question.is_english and other.question.is_english
+            refusal in SOFT_REFUSALS and is_english(one.question) and is_english(other.question)
         ):
             return Verdict(probability=0.0, refusal=refusal, features={"similarity": similarity})
         cosine = similarity if self._similarity_is_ours else self._reader.cosine(asked, stored)

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from parley_services.semantic_cache.text import lexicon
-from parley_services.semantic_cache.text.question import Question, missing, question_of
-from parley_services.semantic_cache.verify import rules
+from parley_services.semantic_cache.verify import lexicon, rules
+from parley_services.semantic_cache.verify.question import Question, missing, question_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +47,10 @@ class Verifier(Protocol):
 
 
 def nothing_differs(one: Question, other: Question) -> bool:
-    """Return whether the texts have the same canonical form."""
-    return one.form == other.form
+    """Return whether the texts are the same, but at most for `Question.plain`."""
+    if one.normal == other.normal:
+        return True
+    return one.plain == other.plain and bool(one.tokens) and not one.has_code
 
 
 def same_question(similarity: float) -> Verdict:
@@ -103,9 +104,15 @@ def rule_refusal(one: Question, other: Question) -> str:
     if only_one and only_other:
         return "word_changed"
     # One more word may pass where the rules know the language, and none elsewhere.
-    if len(only_one) + len(only_other) > min(one.is_english, other.is_english):
+    if len(only_one) + len(only_other) > min(is_english(one), is_english(other)):
         return "word_added"
     return ""
+
+
+def is_english(question: Question) -> bool:
+    """Return whether enough of its words are ones that English grammar needs."""
+    known = sum(token in lexicon.FUNCTION_WORDS for token in question.tokens)
+    return known >= 0.25 * len(question.tokens)
 
 
 def _topics(words: list[str]) -> list[str]:

@@ -10,13 +10,13 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
-from parley_services.semantic_cache.text import lexicon
-from parley_services.semantic_cache.text.question import Question, question_of
+from parley_services.semantic_cache.verify import lexicon
+from parley_services.semantic_cache.verify.question import Question, question_of
 
 Array = npt.NDArray[np.float32]
 
 MAX_WORDS: Final = 32
-"""Words of a text that are compared one by one; longer texts are compared by `parts`."""
+"""Words of a text that are compared one by one; what comes after counts as a whole only."""
 
 _TEXTS: Final = 1_024
 _WORDS: Final = 16_384
@@ -113,8 +113,7 @@ class WordReader:
 
     def cosine(self, one: str, other: str) -> float:
         """Return how near the two texts are as a whole, -1 to 1."""
-        first, second = question_of(one), question_of(other)
-        return float(self._embedder.vector(first.spoken) @ self._embedder.vector(second.spoken))
+        return float(self._embedder.vector(one) @ self._embedder.vector(other))
 
     def _vector_of_word(self, word: str) -> npt.NDArray[np.float16]:
         return self._embedder.word(word).astype(np.float16)
@@ -144,7 +143,7 @@ class WordReader:
             functions=tokens & lexicon.FUNCTION_WORDS,
             scopes=tokens & lexicon.SCOPE_WORDS,
             bigrams=_bits(crc32(f"{a} {b}".encode()) for a, b in pairwise(question.tokens)),
-            trigrams=trigrams_of(question.spoken),
+            trigrams=trigrams_of(text),
             token_places=places_of(shown),
             content_places=places_of(content),
             form=_FORMS.get(question.tokens[0], 0) if question.tokens else 0,

@@ -2,25 +2,32 @@
 
 from typing import Final
 
-from parley_services.semantic_cache.text.word_list import word_list, word_pairs
 
-FUNCTION_WORDS: Final = word_list(
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+def _pairs(text: str) -> frozenset[frozenset[str]]:
+    return frozenset(frozenset(pair.split("/")) for pair in text.split())
+
+
+FUNCTION_WORDS: Final = _words(
     """a an the this that these those my your our their his her its some i you he she it we
     they me him us them do does did done doing is are was were be been being am have has had
     having will would shall should can could may might must to of in on at by for from with
     about into as and or but if so than then there here what which who whom whose when where
     why how please just also too very really actually one ones kindly hi hello hey thanks
-    thank get got any"""
+    thank get got s m re ve d ll t any"""
 )
 """Words that carry grammar rather than a topic. Negations are not among them."""
 
-POLITE_WORDS: Final = word_list(
+POLITE_WORDS: Final = _words(
     """please kindly hi hello hey thanks thank just actually really tell explain give show
     help let know want need wondering wonder like"""
 )
 """Words that may come and go without changing what is asked."""
 
-NEGATIONS: Final = word_list(
+NEGATIONS: Final = _words(
     "not no never none nobody nothing nowhere neither nor cannot without except unless hardly "
     # Other languages, whose questions come too.
     "nicht kein keine keinen nie niemals ohne pas jamais sans nunca jamás sin não nem sem mai "
@@ -29,7 +36,7 @@ NEGATIONS: Final = word_list(
 
 NEGATIVE_PREFIXES: Final = ("un", "non", "dis", "in", "im", "il", "ir", "de", "anti", "mis")
 
-SCOPE_WORDS: Final = word_list(
+SCOPE_WORDS: Final = _words(
     """all every each only first last next previous same other another both either most least
     more less fewer many few half whole entire main new old current former original
     sometimes often rarely worst top bottom max min maximum minimum average total
@@ -38,17 +45,17 @@ SCOPE_WORDS: Final = word_list(
 )
 """Words that narrow or widen what is asked."""
 
-DIRECTIONS: Final = word_list(
+DIRECTIONS: Final = _words(
     "to from into onto than over under before after against by above below via"
 )
 """Words whose two sides do not trade places without a change of meaning."""
 
-SYMMETRIC: Final = word_list("and or versus vs & /")
+SYMMETRIC: Final = _words("and or versus vs & /")
 """Words whose two sides may trade places: `TCP and UDP`."""
 
-QUESTION_WORDS: Final = word_list("who whom whose when where why how what which")
+QUESTION_WORDS: Final = _words("who whom whose when where why how what which")
 
-EXTENTS: Final = word_list("many much long often far old big large tall fast soon high deep late")
+EXTENTS: Final = _words("many much long often far old big large tall fast soon high deep late")
 """Words that make a question of its own after `how`."""
 
 QUESTION_CLASSES: Final[dict[str, str]] = {
@@ -61,52 +68,81 @@ QUESTION_CLASSES: Final[dict[str, str]] = {
 }
 """Question words of which each asks for another kind of answer. What, which and how do not."""
 
+_TO_TWENTY = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
+    "fifteen sixteen seventeen eighteen nineteen twenty"
+)
+
+NUMBER_WORDS: Final[dict[str, str]] = {
+    word: str(number)
+    for number, word in enumerate(_TO_TWENTY.split())
+    # "one" is as often a pronoun ("this one", "how does one").
+    if word != "one"
+} | {
+    "thirty": "30",
+    "forty": "40",
+    "fifty": "50",
+    "sixty": "60",
+    "seventy": "70",
+    "eighty": "80",
+    "ninety": "90",
+    "hundred": "100",
+    "thousand": "1000",
+    "million": "1000000",
+    "billion": "1000000000",
+    "dozen": "12",
+    "once": "1",
+    "twice": "2",
+    "second": "2nd",
+    "third": "3rd",
+    "fourth": "4th",
+    "fifth": "5th",
+}
+
 CLASSES: Final[tuple[frozenset[str], ...]] = (
-    word_list("monday tuesday wednesday thursday friday saturday sunday weekday weekend"),
-    word_list(
+    _words("monday tuesday wednesday thursday friday saturday sunday weekday weekend"),
+    _words(
         """january february march april may june july august september october november
         december jan feb mar apr jun jul aug sep sept oct nov dec"""
     ),
-    word_list("spring summer autumn fall winter"),
-    word_list("today tomorrow yesterday tonight"),
-    word_list("morning noon afternoon evening night midnight"),
-    word_list(
-        "second seconds minute minutes hour hours day days week weeks month months year years"
-    ),
-    word_list(
+    _words("spring summer autumn fall winter"),
+    _words("today tomorrow yesterday tonight"),
+    _words("morning noon afternoon evening night midnight"),
+    _words("second seconds minute minutes hour hours day days week weeks month months year years"),
+    _words(
         """km kilometer kilometers kilometre kilometres mile miles meter meters metre metres cm mm
         inch inches foot feet yard yards"""
     ),
-    word_list("kg kilogram kilograms gram grams pound pounds lb lbs ounce ounces ton tons stone"),
-    word_list("celsius fahrenheit kelvin"),
-    word_list("kb mb gb tb kilobyte megabyte gigabyte terabyte bits bytes"),
-    word_list(
+    _words("kg kilogram kilograms gram grams pound pounds lb lbs ounce ounces ton tons stone"),
+    _words("celsius fahrenheit kelvin"),
+    _words("kb mb gb tb kilobyte megabyte gigabyte terabyte bits bytes"),
+    _words(
         """dollar dollars usd euro euros eur pound pounds gbp yen jpy rupee rupees inr franc chf
         yuan cny cad aud bitcoin"""
     ),
-    word_list(
+    _words(
         """english french german spanish italian portuguese russian chinese mandarin japanese
         korean arabic hindi dutch greek latin turkish polish swedish"""
     ),
-    word_list(
+    _words(
         """python java javascript typescript rust golang go ruby php perl kotlin swift scala c c++
         c# haskell lua r sql bash html css"""
     ),
-    word_list("red green blue yellow black white orange purple pink brown grey gray"),
-    word_list(
+    _words("red green blue yellow black white orange purple pink brown grey gray"),
+    _words(
         """man woman men women boy girl boys girls male female husband wife father mother son
         daughter brother sister uncle aunt king queen"""
     ),
-    word_list("north south east west northern southern eastern western"),
-    word_list("cat cats dog dogs horse horses bird birds fish cow cows rabbit rabbits"),
-    word_list("windows mac macos linux ubuntu android ios iphone ipad"),
-    word_list("chrome firefox safari edge opera"),
-    word_list("email mail sms phone chat fax letter"),
-    word_list("credit debit prepaid gift"),
+    _words("north south east west northern southern eastern western"),
+    _words("cat cats dog dogs horse horses bird birds fish cow cows rabbit rabbits"),
+    _words("windows mac macos linux ubuntu android ios iphone ipad"),
+    _words("chrome firefox safari edge opera"),
+    _words("email mail sms phone chat fax letter"),
+    _words("credit debit prepaid gift"),
 )
 """Closed classes: another member of the same class is another question."""
 
-ANTONYMS: Final = word_pairs(
+ANTONYMS: Final = _pairs(
     """above/below accept/decline accept/refuse accept/reject activate/deactivate add/remove
     add/subtract add/delete advantage/disadvantage advantages/disadvantages pro/con pros/cons
     after/before allow/block allow/deny allow/forbid allow/prevent always/never arrive/depart

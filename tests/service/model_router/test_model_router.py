@@ -180,9 +180,8 @@ class TestAllProvidersFail:
         assert isinstance(error, ProviderUnavailable)
         assert 29 < error.retry_after_seconds <= 30
         assert error.metadata["cached_answer"] == "allowed"
-        assert (
-            kinds(events).count("attempt") == 2
-        )  # The key of an empty account rests, so the second model of it is not asked.
+        # The key of an empty account rests, so its second model is not asked.
+        assert kinds(events).count("attempt") == 2
 
 
 class TestTheProviderFallsSilent:

@@ -1,8 +1,7 @@
 from dataclasses import replace
 
 import pytest
-from parley_services.semantic_cache.partition import Partition, entry_id_of, is_entry_id
-from parley_services.semantic_cache.text.cleaning import normalise
+from parley_services.semantic_cache.partition import Partition, entry_id_of, is_entry_id, normalise
 
 from tests.support.semantic_cache import PARTITION
 

@@ -109,7 +109,7 @@ async def embedder_idle(embedder):
 def test_without_the_extra_it_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with (
-        pytest.raises(OnnxMissing, match=r"parley\[onnx\]"),
+        pytest.raises(OnnxMissing, match=r"parley-suite\[onnx\]"),
         open_onnx_embedder(tmp_path, limit_seconds=1.0),
     ):
         pass

@@ -340,6 +340,6 @@ async def test_a_wrong_file_of_policies_stops_the_start(tmp_path, clock):
 async def test_a_second_embedder_without_its_extra_stops_the_start(tmp_path, clock, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     settings = SemanticCacheSettings(data_dir=tmp_path, onnx_folder=tmp_path)
-    with pytest.raises(StartRefused, match=r"parley\[onnx\]"):
+    with pytest.raises(StartRefused, match=r"parley-suite\[onnx\]"):
         async with open_semantic_cache(settings, clock=clock):
             pass

@@ -78,6 +78,7 @@ async def test_an_arm_runs_beside_the_answer_is_compared_and_not_paid_by_the_use
             return found.entries if len(found.entries) == 2 else None
 
         own, shadow = await eventually(booked)
-    assert (own.account, shadow.account) == (1, 2)  # LEDGER_ACCOUNT_USAGE, LEDGER_ACCOUNT_SHADOW
+    assert own.account == accounting_pb2.LEDGER_ACCOUNT_USAGE
+    assert shadow.account == accounting_pb2.LEDGER_ACCOUNT_SHADOW
     assert own.cost_nano_usd == stream.completed.cost_nano_usd
     assert shadow.cost_nano_usd > 0
